@@ -1,0 +1,203 @@
+# lockstep: `make help` lists the targets, `make info` shows what the build found and uses.
+#
+# Objects go to $(BUILD) only.  Libraries are looked for by scripts/find-libraries, whose answer,
+# $(BUILD)/libraries.mk, is a makefile: make writes it first and starts over with it.
+
+VERSION := 0.1.0
+
+# ---- what a user may set ------------------------------------------------------------------------
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+DESTDIR ?=
+SAN ?=
+V ?=
+WERROR ?=
+comma := ,
+BUILD ?= build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+# -O3 for vectorised loops; no -march: one binary must run, with the same bits, on every node.
+# No contraction to fused multiply-adds: the bits may not hang on the compiler's choice.
+OPTIMIZE ?= $(if $(SAN),-O1,-O3)
+
+# ---- how everything is compiled ------------------------------------------------------------------
+
+# gcc cannot know that LS_TRY leaves when an output was not set: no -Wmaybe-uninitialized.
+WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
+            -Wwrite-strings -Wvla -Wimplicit-fallthrough $(if $(WERROR),-Werror) \
+            $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
+SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -DLS_DEBUG)
+LANGUAGE := -std=c11 -D_GNU_SOURCE $(OPTIMIZE) -g -ffp-contract=off -fPIC $(SANITIZE)
+COMPILE = $(CC) $(LANGUAGE) $(WARNINGS) -Iinclude -Isrc $(LIBRARY_CFLAGS) $(CFLAGS) -MMD -MP
+LINK = $(CC) $(SANITIZE) $(LDFLAGS)
+
+quiet = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
+
+LIBRARY_SOURCES := $(filter-out src/cli/%,$(wildcard src/*/*.c src/*/*/*.c))
+PROGRAM_SOURCES := $(wildcard src/cli/*.c)
+UNIT_SOURCES := $(wildcard tests/unit/*.c)
+SYSTEM_SOURCES := $(wildcard tests/system/*.c)
+RANK_SOURCES := $(wildcard tests/rank/*.c)
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+LIBRARY_OBJECTS := $(call objects,$(LIBRARY_SOURCES))
+PROGRAM_OBJECTS := $(call objects,$(PROGRAM_SOURCES))
+TEST_OBJECTS := $(call objects,$(UNIT_SOURCES) $(SYSTEM_SOURCES) $(RANK_SOURCES))
+RANK_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(RANK_SOURCES))
+UNIT_TESTS := $(BUILD)/tests/unit
+SYSTEM_TESTS := $(BUILD)/tests/system
+
+SONAME := liblockstep.so.$(basename $(VERSION))
+PROGRAM := $(BUILD)/lockstep
+STATIC := $(BUILD)/liblockstep.a
+SHARED := $(BUILD)/liblockstep.so
+
+# ---- targets -------------------------------------------------------------------------------------
+
+.PHONY: all lib help info test check check-unit demo run-demo bench lint format install clean FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(PROGRAM) lib ## the program and both libraries (default)
+
+lib: $(STATIC) $(SHARED) ## liblockstep, static and shared
+
+test: ## installs what is missing (Debian, Ubuntu), builds, runs every test
+	@scripts/install-deps.sh
+	@$(MAKE) --no-print-directory check
+
+demo: ## LR range test on Fashion-MNIST with 2 ranks, and its picture
+	@scripts/install-deps.sh
+	@$(MAKE) --no-print-directory run-demo
+
+check: $(UNIT_TESTS) $(SYSTEM_TESTS) $(RANK_PROGRAMS) $(PROGRAM) ## every test, nothing installed
+	@LS_BUILD=$(BUILD) scripts/run-tests $(UNIT_TESTS) $(SYSTEM_TESTS)
+
+check-unit: $(UNIT_TESTS) ## the unit tests only: no MPI
+	@scripts/run-tests $^
+
+run-demo: $(PROGRAM)
+	@scripts/demo.sh $(BUILD)
+
+bench: $(PROGRAM) ## the demo network against PyTorch's DistributedDataParallel
+	@scripts/bench-ddp.sh --lockstep $(PROGRAM)
+
+lint: ## formatting, layers, static checks
+	@scripts/lint.sh
+
+format: ## clang-format over all C
+	@scripts/format.sh
+
+clean: ## removes $(BUILD)
+	rm -rf $(BUILD)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo '  settings: V=1 (show commands)  SAN=address,undefined  CC=clang  BUILD=DIR  WERROR=1'
+	@echo '            PREFIX=/usr/local  LIBDIR=  DESTDIR=  MPICC=mpicc  DNNL_ROOT=DIR  CFLAGS=  LDFLAGS='
+
+info: ## what the build found and uses
+	@echo 'version    $(VERSION)  $(REVISION)'
+	@echo 'compiler   $(COMPILER)'
+	@echo 'compile    $(COMPILE)'
+	@echo 'libraries  $(LIBRARY_LIBS)'
+	@echo 'criterion  $(CRITERION_LIBS)'
+	@echo 'build      $(BUILD)'
+	@echo 'modules    $(sort $(notdir $(patsubst %/,%,$(dir $(LIBRARY_SOURCES)))))'
+
+# ---- what there is to link with, and what must be built anew when it changes ---------------------
+
+GOALS := $(or $(MAKECMDGOALS),all)
+ifneq ($(filter-out help lint format clean test demo,$(GOALS)),)
+include $(BUILD)/libraries.mk
+endif
+
+export MPICC DNNL_ROOT
+$(BUILD)/libraries.mk: FORCE
+	@CC='$(CC)' scripts/find-libraries $@
+
+REVISION = $(if $(wildcard .git),$(shell git describe --always --dirty 2>/dev/null || echo unknown),unknown)
+# "gcc 12.2.0", "Debian clang version 14.0.6"
+COMPILER = $(shell $(CC) --version | sed 's/ *([^()]*)//g;q')
+
+# A stamp is written only when its text differs: what depends on it is then built anew.
+stamp = @mkdir -p $(@D); printf '%s\n' '$(1)' | cmp -s - $@ || printf '%s\n' '$(1)' >$@
+$(BUILD)/compile.stamp: FORCE
+	$(call stamp,$(COMPILE))
+$(BUILD)/build.stamp: FORCE
+	$(call stamp,$(VERSION) $(REVISION) $(COMPILER))
+
+# ---- rules ---------------------------------------------------------------------------------------
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/compile.stamp $(BUILD)/libraries.mk
+	@mkdir -p $(@D)
+	$(call quiet,CC,$<)$(COMPILE) $(DEFINES) -c $< -o $@
+
+$(BUILD)/obj/src/base/build.o: $(BUILD)/build.stamp
+$(BUILD)/obj/src/base/build.o: DEFINES = -DLS_VERSION='"$(VERSION)"' \
+    -DLS_GIT_REVISION='"$(REVISION)"' -DLS_COMPILER='"$(COMPILER)"' \
+    -DLS_FLAGS='"$(strip $(LANGUAGE) $(CFLAGS))"'
+# Hidden: no name of a test may stand in for one inside libcriterion.
+$(TEST_OBJECTS): DEFINES = -fvisibility=hidden -Itests $(CRITERION_CFLAGS)
+
+$(STATIC): $(LIBRARY_OBJECTS)
+	$(call quiet,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+
+$(SHARED): $(LIBRARY_OBJECTS) src/lockstep.map
+	$(call quiet,LD,$@)$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=src/lockstep.map \
+	    $(LIBRARY_OBJECTS) $(LIBRARY_LIBS) -o $@ && ln -sf $(@F) $(BUILD)/$(SONAME)
+
+$(PROGRAM): $(PROGRAM_OBJECTS) $(STATIC)
+	$(call quiet,LD,$@)$(LINK) $^ $(LIBRARY_LIBS) -o $@
+
+# The unit tests hold the whole program, under another name than main: that is Criterion's.
+PROGRAM_PARTS := $(filter-out %/main.o,$(PROGRAM_OBJECTS)) $(BUILD)/obj/tests/main.o
+$(BUILD)/obj/tests/main.o: src/cli/main.c $(BUILD)/compile.stamp $(BUILD)/libraries.mk
+	@mkdir -p $(@D)
+	$(call quiet,CC,$<)$(COMPILE) -Dmain=ls_main -Wno-missing-prototypes -c $< -o $@
+
+$(UNIT_TESTS): $(call objects,$(UNIT_SOURCES)) $(PROGRAM_PARTS) $(STATIC)
+	@mkdir -p $(@D) && $(require_criterion)
+	$(call quiet,LD,$@)$(LINK) $^ $(CRITERION_LIBS) $(LIBRARY_LIBS) -o $@
+
+$(SYSTEM_TESTS): $(call objects,$(SYSTEM_SOURCES))
+	@mkdir -p $(@D) && $(require_criterion)
+	$(call quiet,LD,$@)$(LINK) $^ $(CRITERION_LIBS) -o $@
+
+$(RANK_PROGRAMS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(STATIC)
+	@mkdir -p $(@D)
+	$(call quiet,LD,$@)$(LINK) $^ $(LIBRARY_LIBS) -o $@
+
+require_criterion = $(if $(CRITERION_LIBS),true,{ echo 'make: the tests need Criterion (Debian: \
+    libcriterion-dev): scripts/install-deps.sh installs it' >&2; exit 1; })
+
+# ---- install -------------------------------------------------------------------------------------
+
+install: all $(BUILD)/lockstep.pc $(BUILD)/lockstep.1 ## program, libraries, headers, lockstep.pc, man page
+	install -d $(addprefix '$(DESTDIR)'/,$(PREFIX)/bin $(LIBDIR)/pkgconfig $(PREFIX)/include/lockstep \
+	    $(PREFIX)/share/man/man1)
+	install -m 755 $(PROGRAM) '$(DESTDIR)$(PREFIX)/bin/lockstep'
+	install -m 644 $(STATIC) '$(DESTDIR)$(LIBDIR)/liblockstep.a'
+	install -m 755 $(SHARED) '$(DESTDIR)$(LIBDIR)/liblockstep.so.$(VERSION)'
+	ln -sf liblockstep.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
+	ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/liblockstep.so'
+	install -m 644 include/lockstep/*.h '$(DESTDIR)$(PREFIX)/include/lockstep'
+	install -m 644 $(BUILD)/lockstep.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/lockstep.pc'
+	install -m 644 $(BUILD)/lockstep.1 '$(DESTDIR)$(PREFIX)/share/man/man1/lockstep.1'
+
+# Written at each install: PREFIX may have changed.
+$(BUILD)/lockstep.pc: src/lockstep.pc.in FORCE
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	    -e 's|@LIBS@|$(LIBRARY_LIBS)|' $< >$@
+$(BUILD)/lockstep.1: src/cli/lockstep.1.in FORCE
+	@sed -e 's|@VERSION@|$(VERSION)|' $< >$@
+
+# As many jobs as cores unless told otherwise.
+ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
+endif
+
+-include $(patsubst %.o,%.d,$(LIBRARY_OBJECTS) $(PROGRAM_OBJECTS) $(PROGRAM_PARTS) $(TEST_OBJECTS))

@@ -1,0 +1,166 @@
+/* base: what every module shares: status codes, messages, memory, counter-based random numbers,
+ * hashing, and a growing text.  Knows nothing of MPI, HDF5 or networks.
+ *
+ * Nothing in this header is collective. */
+#ifndef LOCKSTEP_BASE_H
+#define LOCKSTEP_BASE_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- status --------------------------------------------------------------------------------- */
+
+/* Every function that can fail returns one of these.  A failing function has set no output. */
+typedef enum ls_status {
+    LS_OK = 0,
+    LS_ERR_INPUT,   /* the user's input is wrong: file, key, shape, type, folder: exit code 2 */
+    LS_ERR_SYSTEM,  /* memory, disk, MPI, a library call that should have worked: exit code 1 */
+    LS_ERR_NUMERIC, /* a loss or gradient that is not finite: exit code 3 */
+    LS_ERR_BUG      /* our own mistake, found by a check: exit code 4 */
+} ls_status;
+
+/* The process exit code for a status. */
+int ls_exit_code(ls_status status);
+
+/* Decides an error: records the message (one line, no newline at the end) and returns `status`.
+ * The message is printed once, by main; functions above only propagate the status.  The first
+ * message since ls_message_clear() is kept: later ones are consequences. */
+ls_status ls_fail(ls_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The recorded message, "" if none.  Valid until the next ls_fail or ls_message_set. */
+const char *ls_message(void);
+/* Replaces the recorded message, or removes it with "". */
+void ls_message_set(const char *message);
+
+/* Propagates a failure. */
+#define LS_TRY(expression)                                                                         \
+    do {                                                                                           \
+        ls_status ls_try_status_ = (expression);                                                   \
+        if (ls_try_status_ != LS_OK)                                                               \
+            return ls_try_status_;                                                                 \
+    } while (0)
+
+/* Propagates a failure through clean-up code: needs a local `ls_status status`. */
+#define LS_TRY_GOTO(label, expression)                                                             \
+    do {                                                                                           \
+        status = (expression);                                                                     \
+        if (status != LS_OK)                                                                       \
+            goto label;                                                                            \
+    } while (0)
+
+/* Checks how a caller uses a function: always on. */
+#define LS_REQUIRE(condition)                                                                      \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            return ls_fail(LS_ERR_BUG, "%s:%d: requirement failed: %s", __FILE__, __LINE__,        \
+                           #condition);                                                            \
+    } while (0)
+
+/* Checks our own reasoning: only in debug and sanitizer builds (-DLS_DEBUG). */
+#ifdef LS_DEBUG
+void ls_assert_failed(const char *file, int line, const char *condition) __attribute__((noreturn));
+#define LS_ASSERT(condition)                                                                       \
+    ((condition) ? (void)0 : ls_assert_failed(__FILE__, __LINE__, #condition))
+#else
+#define LS_ASSERT(condition) ((void)0)
+#endif
+
+/* ---- log ------------------------------------------------------------------------------------ */
+
+typedef enum ls_log_level { LS_LOG_QUIET, LS_LOG_NORMAL, LS_LOG_VERBOSE } ls_log_level;
+
+/* Lines above `level` are dropped.  Ranks other than 0 are set to LS_LOG_QUIET by main. */
+void ls_log_set(ls_log_level level);
+ls_log_level ls_log_get(void);
+/* Writes one line to standard error; standard output is for results. */
+void ls_log(ls_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Always shown, with "lockstep: warning: " before it. */
+void ls_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+#define LS_ALIGN 64 /* bytes; every ls_calloc block and every parameter starts at a multiple */
+
+/* Zeroed memory, aligned to LS_ALIGN; NULL with a message recorded when there is none.
+ * count 0 gives a valid pointer.  Free with ls_free. */
+void *ls_calloc(size_t count, size_t size);
+void ls_free(void *memory);
+
+/* LS_TRY(LS_NEW(pointer, count)): allocates `count` zeroed elements of what `pointer` points at. */
+#define LS_NEW(pointer, count)                                                                     \
+    (((pointer) = ls_calloc((count), sizeof *(pointer))) ? LS_OK : LS_ERR_SYSTEM)
+
+/* Makes room for one more element behind `count` in a growing array of elements of `size` bytes;
+ * `array` is the address of its pointer. */
+ls_status ls_grow(void *array, size_t count, size_t *capacity, size_t size);
+
+char *ls_strdup(const char *text);
+/* printf into new memory; NULL when there is none.  Free with ls_free. */
+char *ls_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- text ----------------------------------------------------------------------------------- */
+
+/* A string that grows.  Start with {0}; free with ls_text_free.  `failed` is set once memory runs
+ * out, and what is added later is dropped: check it once, at the end. */
+typedef struct ls_text {
+    char *data; /* "" terminated, or NULL while empty */
+    size_t length, capacity;
+    bool failed;
+} ls_text;
+
+void ls_text_add(ls_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void ls_text_free(ls_text *text);
+
+/* The element of `words` nearest to `word` by edit distance, NULL if none is near enough to be
+ * what was meant. */
+const char *ls_nearest(const char *word, const char *const *words, size_t count);
+
+/* ---- random numbers ------------------------------------------------------------------------- */
+
+/* Every random number is a pure function of (seed, stream, counter): there is no state to save.
+ * Philox4x32-10: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011. */
+typedef enum ls_stream {
+    LS_STREAM_INIT = 1, /* (parameter, element / 4, 0) */
+    LS_STREAM_SHUFFLE,  /* (epoch, round, value) */
+    LS_STREAM_DROPOUT,  /* (epoch, sample, layer, element / 4), see nn */
+    LS_STREAM_AUGMENT   /* (epoch, sample, what) */
+} ls_stream;
+
+/* Four 32-bit words from a 128-bit counter and a 64-bit key. */
+void ls_philox(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]);
+/* The key of a stream: seed and stream mixed. */
+void ls_stream_key(uint64_t seed, ls_stream stream, uint32_t key[2]);
+/* A word as a number in [0, 1) with 24 bits. */
+static inline float ls_unit_float(uint32_t word) {
+    return (float)(word >> 8) * 0x1p-24f;
+}
+
+/* ---- hashing -------------------------------------------------------------------------------- */
+
+#define LS_DIGEST_TEXT 33 /* bytes of a digest as text: 32 hexadecimal digits and the end */
+
+/* XXH3-128 over what is added, in order. */
+typedef struct ls_hash ls_hash;
+ls_status ls_hash_create(ls_hash **hash);
+void ls_hash_add(ls_hash *hash, const void *data, size_t bytes);
+void ls_hash_text(const ls_hash *hash, char text[LS_DIGEST_TEXT]);
+void ls_hash_free(ls_hash *hash);
+
+/* ---- time and files ------------------------------------------------------------------------- */
+
+double ls_seconds(void); /* monotonic clock, s */
+
+/* Makes the folder and its parents; no error if it is there.  LS_ERR_INPUT names what is in the
+ * way. */
+ls_status ls_make_folder(const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

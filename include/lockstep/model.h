@@ -1,0 +1,131 @@
+/* model: the description of a network, as plain data.  `config` fills it from YAML, `nn` builds a
+ * network from it.  Part of base: it has no code but the two functions at the end. */
+#ifndef LOCKSTEP_MODEL_H
+#define LOCKSTEP_MODEL_H
+
+#include "lockstep/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LS_MAX_SPATIAL 3 /* depth, height, width */
+
+#define LS_MAX_DIMS 5 /* N, C, depth, height, width; weights: out, in, depth, height, width */
+
+/* The shape of one sample: channels and 0 to 3 spatial sizes.  A flat sample has ndims 1. */
+typedef struct ls_shape {
+    int ndims;
+    int64_t size[LS_MAX_DIMS - 1]; /* C, [D,] [H,] [W] */
+} ls_shape;
+
+typedef enum ls_layer_kind {
+    LS_LAYER_DENSE,
+    LS_LAYER_CONV,
+    LS_LAYER_MAX_POOL,
+    LS_LAYER_AVG_POOL,
+    LS_LAYER_GLOBAL_AVG_POOL,
+    LS_LAYER_BATCH_NORM,
+    LS_LAYER_ACTIVATION,
+    LS_LAYER_DROPOUT,
+    LS_LAYER_FLATTEN,
+    LS_LAYER_RESIDUAL
+} ls_layer_kind;
+
+typedef enum ls_activation {
+    LS_RELU,
+    LS_LEAKY_RELU,
+    LS_TANH,
+    LS_SIGMOID,
+    LS_GELU /* exact, with erf; Hendrycks and Gimpel 2016 */
+} ls_activation;
+
+/* How weights start.  He et al. 2015: N(0, 2/fan_in); Glorot and Bengio 2010: U(+-sqrt(6/(fan_in +
+ * fan_out))).  Biases and batch-norm shifts start at 0, batch-norm scales at 1. */
+typedef enum ls_init { LS_INIT_HE, LS_INIT_GLOROT } ls_init;
+
+typedef enum ls_loss { LS_LOSS_CROSS_ENTROPY, LS_LOSS_MEAN_SQUARED_ERROR } ls_loss;
+
+/* A window of a convolution or pooling.  A count of 1 means the same number in every spatial
+ * dimension; otherwise one number per dimension, outermost (depth) first. */
+typedef struct ls_extent {
+    int count;
+    int64_t size[LS_MAX_SPATIAL];
+} ls_extent;
+
+typedef struct ls_layer_spec ls_layer_spec;
+
+typedef struct ls_layer_list {
+    size_t count;
+    ls_layer_spec *layers;
+} ls_layer_list;
+
+typedef struct ls_dense_spec {
+    int64_t units;
+    bool bias;
+} ls_dense_spec;
+
+typedef struct ls_conv_spec {
+    int64_t filters;
+    ls_extent kernel, stride, padding, dilation; /* dilation 1: dense kernel */
+    int64_t groups;
+    bool bias;
+} ls_conv_spec;
+
+typedef struct ls_pool_spec {
+    ls_extent size, stride, padding; /* stride.count 0: the size.  Average excludes padding */
+} ls_pool_spec;
+
+typedef struct ls_batch_norm_spec {
+    double epsilon;  /* default 1e-5 */
+    double momentum; /* share of the new statistics in the running ones, default 0.1 */
+    bool zero_scale; /* gamma starts at 0: for the last one of a residual block (Goyal et al. 2017)
+                      */
+} ls_batch_norm_spec;
+
+typedef struct ls_activation_spec {
+    ls_activation function;
+    double slope; /* of leaky ReLU for negative inputs, default 0.01 */
+} ls_activation_spec;
+
+typedef struct ls_dropout_spec {
+    double
+        rate; /* share of elements set to 0 in training, [0, 1); the rest is scaled by 1/(1-rate) */
+} ls_dropout_spec;
+
+/* out = body(in) + projection(in); an empty projection is the identity. */
+typedef struct ls_residual_spec {
+    ls_layer_list body, projection;
+} ls_residual_spec;
+
+struct ls_layer_spec {
+    ls_layer_kind kind;
+    char *name; /* unique within its list; default: kind and number, as in "conv2" */
+    int line;   /* of the configuration file, 0 if there is none */
+    union {
+        ls_dense_spec dense;
+        ls_conv_spec conv;
+        ls_pool_spec pool;
+        ls_batch_norm_spec batch_norm;
+        ls_activation_spec activation;
+        ls_dropout_spec dropout;
+        ls_residual_spec residual;
+    };
+};
+
+typedef struct ls_model_spec {
+    ls_loss loss;
+    double label_smoothing; /* [0, 1): target = (1 - a) onehot + a / classes */
+    ls_init init;
+    ls_layer_list layers;
+} ls_model_spec;
+
+/* "conv", "max_pool", ...: the names used in configuration files. */
+const char *ls_layer_kind_name(ls_layer_kind kind);
+/* Frees what the spec owns and empties it. */
+void ls_model_spec_free(ls_model_spec *spec);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

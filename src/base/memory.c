@@ -1,0 +1,100 @@
+/* Aligned zeroed memory, strings and the text that grows. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lockstep/base.h"
+
+void *ls_calloc(size_t count, size_t size) {
+    size_t bytes;
+    void *memory = NULL;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - LS_ALIGN) {
+        ls_fail(LS_ERR_SYSTEM, "out of memory: %zu times %zu bytes wanted", count, size);
+        return NULL;
+    }
+    bytes = bytes == 0 ? LS_ALIGN : (bytes + LS_ALIGN - 1) / LS_ALIGN * LS_ALIGN;
+    memory = aligned_alloc(LS_ALIGN, bytes);
+    if (memory == NULL) {
+        ls_fail(LS_ERR_SYSTEM, "out of memory: %zu bytes wanted", bytes);
+        return NULL;
+    }
+    return memset(memory, 0, bytes);
+}
+
+void ls_free(void *memory) {
+    free(memory);
+}
+
+/* The address of the pointer is taken as void *, so that a pointer of any type can be passed. */
+ls_status ls_grow(void *array, size_t count, size_t *capacity, size_t size) {
+    if (count < *capacity)
+        return LS_OK;
+    size_t larger = *capacity ? 2 * *capacity : 16;
+    void *old, *made = ls_calloc(larger, size);
+    if (made == NULL)
+        return LS_ERR_SYSTEM;
+    memcpy(&old, array, sizeof old);
+    if (count > 0)
+        memcpy(made, old, count * size);
+    ls_free(old);
+    memcpy(array, &made, sizeof made);
+    *capacity = larger;
+    return LS_OK;
+}
+
+char *ls_strdup(const char *text) {
+    size_t bytes = strlen(text) + 1;
+    char *copy = ls_calloc(bytes, 1);
+    return copy ? memcpy(copy, text, bytes) : NULL;
+}
+
+char *ls_format(const char *format, ...) {
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, args);
+    char *text = length < 0 ? NULL : ls_calloc((size_t)length + 1, 1);
+    if (text)
+        vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
+    va_end(args);
+    return text;
+}
+
+static bool text_reserve(ls_text *text, size_t more) {
+    size_t wanted = text->length + more + 1;
+    if (wanted <= text->capacity)
+        return true;
+    size_t capacity = text->capacity ? text->capacity : 256;
+    while (capacity < wanted)
+        capacity *= 2;
+    char *data = ls_calloc(capacity, 1);
+    if (data == NULL)
+        return false;
+    if (text->length > 0)
+        memcpy(data, text->data, text->length);
+    ls_free(text->data);
+    text->data = data;
+    text->capacity = capacity;
+    return true;
+}
+
+void ls_text_add(ls_text *text, const char *format, ...) {
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, args);
+    if (text->failed || length < 0 || !text_reserve(text, (size_t)length)) {
+        text->failed = true;
+    } else {
+        vsnprintf(text->data + text->length, (size_t)length + 1, format, again);
+        text->length += (size_t)length;
+    }
+    va_end(again);
+    va_end(args);
+}
+
+void ls_text_free(ls_text *text) {
+    ls_free(text->data);
+    *text = (ls_text){0};
+}
