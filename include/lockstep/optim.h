@@ -1,0 +1,54 @@
+/* optim: momentum SGD on fixed-point gradient sums.  Pure: no MPI, no I/O.  Not collective. */
+#ifndef LOCKSTEP_OPTIM_H
+#define LOCKSTEP_OPTIM_H
+
+#include "lockstep/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- fixed point ---------------------------------------------------------------------------- */
+
+/* A gradient element g travels as the integer round(g 2^exponent).  With `slices` addends, each at
+ * most ls_fixed_limit(slices) in size, the sum fits 32 bits on any path, partial sums included. */
+int32_t ls_fixed_limit(int slices);
+/* The exponent for a tensor whose largest element (in absolute value, over all slices of the step
+ * before) was `largest`: leaves room for an 8-fold growth; the rounding error of an addend is at
+ * most 2^-20 `largest` for up to 128 slices.  largest 0: the exponent of 1. */
+int ls_fixed_exponent(float largest, int slices);
+/* The largest absolute value that fits. */
+float ls_fixed_range(int exponent, int slices);
+/* Whether a tensor whose largest element is `largest` travels well with `exponent`: it does not
+ * overflow, and the rounding error of an addend is at most 2^-17 of it.  True for
+ * ls_fixed_exponent(largest, slices). */
+bool ls_fixed_fits(int exponent, float largest, int slices);
+
+/* sums[i] = (first ? 0 : sums[i]) + round(gradient[i] 2^exponent), saturated to the limit: a
+ * saturated step is redone, never used.  Returns the bits of the largest |gradient[i]| seen (as
+ * float bits they order like the values; NaN and infinity are >= 0x7f800000). */
+uint32_t ls_fixed_add(int32_t *sums, const float *gradient, size_t count, int exponent, int slices,
+                      bool first);
+
+/* ---- momentum SGD --------------------------------------------------------------------------- */
+
+/* v <- momentum v + g + weight_decay w;  w <- w - lr v;  Nesterov: w <- w - lr (g' + momentum v)
+ * with g' = g + weight_decay w.  As PyTorch's torch.optim.SGD with dampening 0. */
+typedef struct ls_sgd {
+    float lr, momentum, weight_decay;
+    bool nesterov;
+} ls_sgd;
+
+/* Updates `count` elements: weights w, momentum buffer v, gradient sums (times 2^-exponent). */
+void ls_sgd_update_fixed(const ls_sgd *sgd, size_t count, const int32_t *sums, int exponent,
+                         float *v, float *w);
+void ls_sgd_update_float(const ls_sgd *sgd, size_t count, const float *sums, float *v, float *w);
+
+/* Sum of squares in double, in an order that depends on `count` alone. */
+double ls_square_sum_fixed(size_t count, const int32_t *sums, int exponent);
+double ls_square_sum_float(size_t count, const float *sums);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,97 @@
+/* Fixed-point gradients: integers add up to the same sum in any order. */
+#include <math.h>
+#include <string.h>
+
+#include "lockstep/optim.h"
+#include "optim/clones.h"
+
+enum {
+    GROWTH_BITS = 3,     /* room for the largest element to grow 8-fold from one step to the next */
+    PRECISION_BITS = 16, /* the largest element spans at least 2^16 units: error 2^-17 of it */
+    EXPONENT_MAX = 120   /* 2^exponent and 2^-exponent stay normal floats */
+};
+
+int32_t ls_fixed_limit(int slices) {
+    return INT32_MAX / slices;
+}
+
+/* Bits between the unit and a power of two above the largest element, with room for its growth. */
+static int fresh_bits(int slices) {
+    int limit_bits;
+    frexp(ls_fixed_limit(slices), &limit_bits); /* limit >= 2^(limit_bits - 1) */
+    return limit_bits - 1 - GROWTH_BITS;
+}
+
+int ls_fixed_exponent(float largest, int slices) {
+    int largest_bits;
+    frexpf(largest > 0 ? largest : 1.0f, &largest_bits);
+    int exponent = fresh_bits(slices) - largest_bits;
+    if (exponent > EXPONENT_MAX)
+        return EXPONENT_MAX;
+    return exponent < -EXPONENT_MAX ? -EXPONENT_MAX : exponent;
+}
+
+/* The largest float that is not above the limit. */
+static float limit_float(int slices) {
+    int32_t limit = ls_fixed_limit(slices);
+    float rounded = (float)limit;
+    return (double)rounded > (double)limit ? nextafterf(rounded, 0) : rounded;
+}
+
+float ls_fixed_range(int exponent, int slices) {
+    return ldexpf(limit_float(slices), -exponent);
+}
+
+bool ls_fixed_fits(int exponent, float largest, int slices) {
+    if (largest == 0 || exponent == EXPONENT_MAX)
+        return largest <= ls_fixed_range(exponent, slices);
+    int lowest = fresh_bits(slices) - 1; /* what a fresh exponent gives at least */
+    if (lowest > PRECISION_BITS)
+        lowest = PRECISION_BITS;
+    return largest <= ls_fixed_range(exponent, slices) &&
+           ldexpf(largest, exponent) >= ldexpf(1.0f, lowest);
+}
+
+static inline int32_t quantise(float value, float scale, float limit) {
+    float scaled = value * scale;
+    scaled = scaled > limit ? limit : scaled;
+    scaled = scaled > -limit ? scaled : -limit; /* takes NaN too */
+    return (int32_t)rintf(scaled);
+}
+
+static inline uint32_t magnitude(const float *value) {
+    uint32_t bits;
+    memcpy(&bits, value, sizeof bits);
+    return bits & 0x7fffffffu;
+}
+
+LS_CLONES
+static uint32_t set_quantised(int32_t *restrict sums, const float *restrict gradient, size_t count,
+                              float scale, float limit) {
+    uint32_t largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits = magnitude(&gradient[i]);
+        largest = bits > largest ? bits : largest;
+        sums[i] = quantise(gradient[i], scale, limit);
+    }
+    return largest;
+}
+
+LS_CLONES
+static uint32_t add_quantised(int32_t *restrict sums, const float *restrict gradient, size_t count,
+                              float scale, float limit) {
+    uint32_t largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits = magnitude(&gradient[i]);
+        largest = bits > largest ? bits : largest;
+        sums[i] += quantise(gradient[i], scale, limit);
+    }
+    return largest;
+}
+
+uint32_t ls_fixed_add(int32_t *sums, const float *gradient, size_t count, int exponent, int slices,
+                      bool first) {
+    float scale = ldexpf(1.0f, exponent), limit = limit_float(slices);
+    return first ? set_quantised(sums, gradient, count, scale, limit)
+                 : add_quantised(sums, gradient, count, scale, limit);
+}

@@ -1,0 +1,145 @@
+/* optim: fixed-point sums and momentum SGD against plain double arithmetic. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include "lockstep/optim.h"
+
+enum { COUNT = 1003 };
+
+static float pseudo_random(uint32_t i) {
+    const uint32_t key[2] = {7, 9}, counter[4] = {i, 0, 0, 0};
+    uint32_t out[4];
+    ls_philox(key, counter, out);
+    return (ls_unit_float(out[0]) - 0.5f) * powf(10.0f, 4 * ls_unit_float(out[1]) - 4);
+}
+
+static float bits_to_float(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+Test(optim, exponent_leaves_room_and_precision) {
+    const int slices[] = {1, 2, 3, 4, 7, 32, 128};
+    for (size_t s = 0; s < sizeof slices / sizeof slices[0]; s++)
+        for (float largest = 1e-20f; largest < 1e20f; largest *= 1.7f) {
+            int exponent = ls_fixed_exponent(largest, slices[s]);
+            if (exponent == 120)
+                continue; /* so small that 2^exponent would not be a float */
+            cr_assert_leq(8 * largest, ls_fixed_range(exponent, slices[s]), "8-fold growth fits");
+            double unit = ldexp(1, -exponent);
+            cr_assert_leq(unit / 2, ldexp(1, -20) * (double)largest, "%g over %d slices",
+                          (double)largest, slices[s]);
+            cr_assert(ls_fixed_fits(exponent, largest, slices[s]));
+            cr_assert(ls_fixed_fits(exponent, 8 * largest, slices[s]));
+            cr_assert_not(ls_fixed_fits(exponent, 33 * largest, slices[s]));
+            cr_assert_not(ls_fixed_fits(exponent, largest / 65536, slices[s]));
+        }
+    for (int many = 1; many <= 1 << 20; many *= 2) /* no endless redoing, however many slices */
+        cr_assert(ls_fixed_fits(ls_fixed_exponent(0.7f, many), 0.7f, many), "%d slices", many);
+    cr_assert(ls_fixed_fits(ls_fixed_exponent(0, 4), 0, 4));
+}
+
+Test(optim, sums_do_not_depend_on_order) {
+    enum { SLICES = 5 };
+    static float gradient[SLICES][COUNT];
+    static int32_t forward[COUNT], backward[COUNT];
+    float largest = 0;
+    for (uint32_t s = 0; s < SLICES; s++)
+        for (uint32_t i = 0; i < COUNT; i++) {
+            gradient[s][i] = pseudo_random(s * COUNT + i);
+            largest = fmaxf(largest, fabsf(gradient[s][i]));
+        }
+    int exponent = ls_fixed_exponent(largest, SLICES);
+    uint32_t seen = 0;
+    for (int s = 0; s < SLICES; s++) {
+        uint32_t bits = ls_fixed_add(forward, gradient[s], COUNT, exponent, SLICES, s == 0);
+        seen = bits > seen ? bits : seen;
+        ls_fixed_add(backward, gradient[SLICES - 1 - s], COUNT, exponent, SLICES, s == 0);
+    }
+    cr_assert_eq(bits_to_float(seen), largest);
+    cr_assert_arr_eq(forward, backward, sizeof forward);
+    for (int i = 0; i < COUNT; i++) {
+        double exact = 0;
+        for (int s = 0; s < SLICES; s++)
+            exact += (double)gradient[s][i];
+        cr_assert_float_eq(ldexp(forward[i], -exponent), exact, SLICES * ldexp(0.5, -exponent));
+    }
+}
+
+Test(optim, overflow_saturates_and_shows) {
+    enum { SLICES = 3 };
+    const float wild[] = {3e38f, -3e38f, INFINITY, -INFINITY, NAN, 1.0f};
+    int32_t sums[6];
+    int exponent = ls_fixed_exponent(1.0f, SLICES);
+    for (int s = 0; s < SLICES; s++) { /* UBSan would see an overflow */
+        uint32_t bits = ls_fixed_add(sums, wild, 6, exponent, SLICES, s == 0);
+        cr_assert_geq(bits, 0x7f800000u);
+    }
+    cr_assert_gt(sums[0], 0);
+    cr_assert_lt(sums[1], 0);
+    cr_assert_eq(sums[5], 3 * (int32_t)ldexp(1, exponent));
+    cr_assert_not(ls_fixed_fits(exponent, 3e38f, SLICES));
+    cr_assert_not(ls_fixed_fits(exponent, INFINITY, SLICES));
+}
+
+/* torch.optim.SGD's update, in double. */
+static void reference_sgd(const ls_sgd *sgd, double g, double *v, double *w) {
+    g += (double)sgd->weight_decay * *w;
+    *v = (double)sgd->momentum * *v + g;
+    *w -= (double)sgd->lr * (sgd->nesterov ? g + (double)sgd->momentum * *v : *v);
+}
+
+Test(optim, momentum_sgd) {
+    for (int nesterov = 0; nesterov < 2; nesterov++) {
+        ls_sgd sgd = {.lr = 0.05f, .momentum = 0.9f, .weight_decay = 0.01f, .nesterov = nesterov};
+        static float v[COUNT], w[COUNT];
+        static double rv[COUNT], rw[COUNT];
+        static int32_t sums[COUNT];
+        const int exponent = 20;
+        for (uint32_t i = 0; i < COUNT; i++) {
+            v[i] = 0;
+            rv[i] = 0;
+            w[i] = pseudo_random(i);
+            rw[i] = (double)w[i];
+        }
+        for (uint32_t step = 0; step < 10; step++) {
+            for (uint32_t i = 0; i < COUNT; i++)
+                sums[i] = (int32_t)ldexpf(pseudo_random(step * COUNT + i), exponent);
+            ls_sgd_update_fixed(&sgd, COUNT, sums, exponent, v, w);
+            for (int i = 0; i < COUNT; i++)
+                reference_sgd(&sgd, ldexp(sums[i], -exponent), &rv[i], &rw[i]);
+        }
+        for (int i = 0; i < COUNT; i++) {
+            cr_assert_float_eq(v[i], rv[i], 1e-6 * (1 + fabs(rv[i])), "v[%d]", i);
+            cr_assert_float_eq(w[i], rw[i], 1e-6 * (1 + fabs(rw[i])), "w[%d]", i);
+        }
+    }
+}
+
+Test(optim, float_and_fixed_agree) {
+    static float v1[COUNT], w1[COUNT], v2[COUNT], w2[COUNT], g[COUNT];
+    static int32_t sums[COUNT];
+    ls_sgd sgd = {.lr = 0.1f, .momentum = 0.9f};
+    for (uint32_t i = 0; i < COUNT; i++) {
+        sums[i] = (int32_t)(i * 977) - 400000;
+        g[i] = ldexpf((float)sums[i], -19);
+    }
+    ls_sgd_update_fixed(&sgd, COUNT, sums, 19, v1, w1);
+    ls_sgd_update_float(&sgd, COUNT, g, v2, w2);
+    cr_assert_arr_eq(v1, v2, sizeof v1);
+    cr_assert_arr_eq(w1, w2, sizeof w1);
+    cr_assert_float_eq(ls_square_sum_fixed(COUNT, sums, 19), ls_square_sum_float(COUNT, g), 1e-12);
+}
+
+Test(optim, square_sum) {
+    static int32_t sums[COUNT];
+    double exact = 0;
+    for (int i = 0; i < COUNT; i++) {
+        sums[i] = i * 1000003 % 65537 - 32768;
+        exact += ldexp(sums[i], -10) * ldexp(sums[i], -10);
+    }
+    cr_assert_float_eq(ls_square_sum_fixed(COUNT, sums, 10), exact, 1e-9 * exact);
+    cr_assert_eq(ls_square_sum_fixed(0, sums, 10), 0);
+}
