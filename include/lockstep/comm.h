@@ -1,0 +1,139 @@
+/* comm: processes, nodes and what travels between them.
+ *
+ * The only module that exchanges data with MPI.  Sees flat integer buffers, slices and bytes, no
+ * layers.  Every function marked Collective must be called by all ranks of the communicator in the
+ * same order, and returns the same status on all of them.
+ *
+ * Sums never depend on the number of ranks: gradients travel as fixed-point integers, and floats
+ * travel unsummed, each slice's in its own row of a board. */
+#ifndef LOCKSTEP_COMM_H
+#define LOCKSTEP_COMM_H
+
+#include "lockstep/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ls_comm ls_comm;
+
+/* Collective.  Starts MPI (with or without mpirun) and finds the ranks of this node. */
+ls_status ls_comm_init(int *argc, char ***argv, ls_comm **comm);
+/* Collective. */
+void ls_comm_finalize(ls_comm *comm);
+/* Not collective.  Prints the recorded message and ends every rank with the status's exit code. */
+void ls_comm_abort(ls_comm *comm, ls_status status) __attribute__((noreturn));
+
+/* Not collective. */
+int ls_comm_rank(const ls_comm *comm);
+int ls_comm_size(const ls_comm *comm);
+int ls_comm_node_rank(const ls_comm *comm); /* among the ranks of this node */
+int ls_comm_node_size(const ls_comm *comm);
+int ls_comm_node_count(const ls_comm *comm);
+const char *ls_comm_library(void); /* "Open MPI 4.1.4" */
+
+/* Collective.  The worst status of all ranks, on all ranks; the message is then that of the lowest
+ * rank that has this status.  Ends every set-up step that can fail on one rank alone. */
+ls_status ls_comm_agree(ls_comm *comm, ls_status mine);
+/* Collective.  LS_ERR_INPUT, naming both values, unless all ranks pass the same text. */
+ls_status ls_comm_same(ls_comm *comm, const char *what, const char *text);
+/* Collective. */
+ls_status ls_comm_broadcast(ls_comm *comm, void *data, size_t bytes, int root);
+void ls_comm_barrier(ls_comm *comm);
+/* Collective over the ranks of this node.  Yields the core while it waits. */
+void ls_comm_node_barrier(ls_comm *comm);
+/* Collective.  Gathers `bytes` from each rank to rank 0, in rank order; `all` is used there only.
+ */
+ls_status ls_comm_gather(ls_comm *comm, const void *mine, size_t bytes, void *all);
+
+/* Slices [*first, *end) of rank `rank`: contiguous, balanced.  Pure. */
+void ls_slice_range(int slices, int ranks, int rank, int *first, int *end);
+
+/* ---- memory shared by the ranks of a node --------------------------------------------------- */
+
+typedef struct ls_shared ls_shared;
+
+/* Collective.  One zeroed block of `bytes` for the whole node, aligned to LS_ALIGN.  `what` names
+ * it in the message when it does not fit. */
+ls_status ls_shared_create(ls_comm *comm, size_t bytes, const char *what, ls_shared **shared);
+void *ls_shared_data(const ls_shared *shared);
+/* Collective. */
+void ls_shared_free(ls_shared *shared);
+
+/* ---- board: one row of 32-bit words a slice ------------------------------------------------- */
+
+typedef struct ls_board ls_board;
+
+/* Collective.  Each rank writes the rows of its slices; sharing gives every rank all rows, bit for
+ * bit; whoever needs a sum adds the rows in slice order. */
+ls_status ls_board_create(ls_comm *comm, int slices, size_t words, ls_board **board);
+/* Row of any slice; write only the own ones, and only outside start..wait. */
+uint32_t *ls_board_row(ls_board *board, int slice);
+/* Collective, returns at once; nothing may be written until the wait. */
+ls_status ls_board_start(ls_board *board);
+/* Not collective.  True once the wait would return at once; makes progress. */
+bool ls_board_test(ls_board *board);
+/* Collective.  Afterwards all rows are those their owners wrote. */
+ls_status ls_board_wait(ls_board *board);
+void ls_board_free(ls_board *board);
+
+/* ---- announcement: from rank 0 to all, hidden behind other work ----------------------------- */
+
+typedef struct ls_announcement ls_announcement;
+
+/* Collective.  `bytes` of rank 0's data reach every rank between start and wait. */
+ls_status ls_announcement_create(ls_comm *comm, size_t bytes, ls_announcement **announcement);
+void *ls_announcement_data(ls_announcement *announcement);
+ls_status ls_announcement_start(ls_announcement *announcement); /* Collective */
+ls_status ls_announcement_wait(ls_announcement *announcement);  /* Collective */
+void ls_announcement_free(ls_announcement *announcement);
+
+/* ---- exchange: the sum of one flat array over all ranks ------------------------------------- */
+
+typedef struct ls_exchange ls_exchange;
+
+typedef enum ls_exchange_mode {
+    LS_EXCHANGE_AUTO, /* node where every node has the same number of ranks, otherwise flat */
+    LS_EXCHANGE_NODE, /* through the node's shared memory, then among nodes, each rank its part */
+    LS_EXCHANGE_FLAT  /* one MPI_Iallreduce a bucket over all ranks */
+} ls_exchange_mode;
+
+typedef enum ls_exchange_type {
+    LS_EXCHANGE_INT32,  /* fixed point: the same bits on any layout */
+    LS_EXCHANGE_FLOAT32 /* for comparison: the bits depend on layout and MPI's algorithm */
+} ls_exchange_type;
+
+/* Elements of one chunk: parts of ranks and partial sums over the flat array (norms, digests) have
+ * their boundaries at multiples of it, so that they do not depend on the rank count. */
+#define LS_CHUNK 4096
+
+/* Collective.  `length` elements in buckets of about 1 MiB, filled from the end of the array. */
+ls_status ls_exchange_create(ls_comm *comm, ls_exchange_mode mode, ls_exchange_type type,
+                             size_t length, ls_exchange **exchange);
+void ls_exchange_free(ls_exchange *exchange);
+
+/* This rank's addends, `length` elements.  Write them between begin and final. */
+void *ls_exchange_buffer(ls_exchange *exchange);
+/* Collective.  Opens a step; from here on the buffer may be written. */
+void ls_exchange_begin(ls_exchange *exchange);
+/* Elements from `offset` to the end of the array are final on this rank; buckets that are complete
+ * start to travel.  Also makes progress on those that already do. */
+void ls_exchange_final(ls_exchange *exchange, size_t offset);
+/* Collective.  Ends a step whose sums nobody wants (an overflow, a stopped test). */
+ls_status ls_exchange_discard(ls_exchange *exchange);
+
+/* Called for ranges of at most LS_CHUNK elements that start at multiples of LS_CHUNK.  Over the
+ * ranks of a node the ranges cover the array once. */
+typedef void ls_exchange_visit(void *context, size_t offset, size_t count, const void *sums);
+/* Collective.  Waits for the sums, bucket after bucket, and visits every range of this rank's part
+ * once. Returns when all ranks of the node have visited theirs: what they wrote to shared memory is
+ * visible. */
+ls_status ls_exchange_finish(ls_exchange *exchange, ls_exchange_visit *visit, void *context);
+
+ls_exchange_mode ls_exchange_mode_used(const ls_exchange *exchange);
+int ls_exchange_buckets(const ls_exchange *exchange);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,124 @@
+/* Boards (one row of words a slice, owned by the slice's rank, read by all) and announcements of
+ * rank 0.  Both travel unsummed, so their bits do not depend on the rank count. */
+#include <string.h>
+
+#include "comm/comm.h"
+
+struct ls_board {
+    ls_comm *comm;
+    int slices, first, end; /* own rows: [first, end) */
+    size_t words;
+    uint32_t *rows;       /* (slices, words) */
+    uint32_t *mine;       /* (end - first, words): what is sent */
+    int *counts, *places; /* per rank, words */
+    MPI_Request request;
+};
+
+ls_status ls_board_create(ls_comm *comm, int slices, size_t words, ls_board **board) {
+    ls_board *made = NULL;
+    LS_REQUIRE((size_t)slices * words <= INT32_MAX); /* MPI counts are int */
+    LS_TRY(LS_NEW(made, 1));
+    *made = (ls_board){.comm = comm, .slices = slices, .words = words, .request = MPI_REQUEST_NULL};
+    ls_slice_range(slices, comm->size, comm->rank, &made->first, &made->end);
+    ls_status status;
+    LS_TRY_GOTO(failed, LS_NEW(made->rows, (size_t)slices * words));
+    LS_TRY_GOTO(failed, LS_NEW(made->mine, (size_t)(made->end - made->first) * words));
+    LS_TRY_GOTO(failed, LS_NEW(made->counts, (size_t)comm->size));
+    LS_TRY_GOTO(failed, LS_NEW(made->places, (size_t)comm->size));
+    for (int rank = 0; rank < comm->size; rank++) {
+        int first, end;
+        ls_slice_range(slices, comm->size, rank, &first, &end);
+        made->counts[rank] = (int)((size_t)(end - first) * words);
+        made->places[rank] = (int)((size_t)first * words);
+    }
+    *board = made;
+    return LS_OK;
+failed:
+    ls_board_free(made);
+    return status;
+}
+
+uint32_t *ls_board_row(ls_board *board, int slice) {
+    LS_ASSERT(slice >= 0 && slice < board->slices);
+    return board->rows + (size_t)slice * board->words;
+}
+
+ls_status ls_board_start(ls_board *board) {
+    ls_comm *comm = board->comm;
+    if (comm->size == 1 || board->words == 0)
+        return LS_OK;
+    memcpy(board->mine, ls_board_row(board, board->first),
+           (size_t)board->counts[comm->rank] * sizeof *board->mine);
+    LS_MPI(MPI_Iallgatherv(board->mine, board->counts[comm->rank], MPI_UINT32_T, board->rows,
+                           board->counts, board->places, MPI_UINT32_T, comm->control,
+                           &board->request));
+    return LS_OK;
+}
+
+bool ls_board_test(ls_board *board) {
+    int done = 1;
+    if (board->request != MPI_REQUEST_NULL)
+        MPI_Test(&board->request, &done, MPI_STATUS_IGNORE);
+    return done;
+}
+
+ls_status ls_board_wait(ls_board *board) {
+    LS_MPI(MPI_Wait(&board->request, MPI_STATUS_IGNORE));
+    return LS_OK;
+}
+
+void ls_board_free(ls_board *board) {
+    if (board == NULL)
+        return;
+    ls_free(board->places);
+    ls_free(board->counts);
+    ls_free(board->mine);
+    ls_free(board->rows);
+    ls_free(board);
+}
+
+/* ---- announcements -------------------------------------------------------------------------- */
+
+struct ls_announcement {
+    ls_comm *comm;
+    size_t bytes;
+    void *data;
+    MPI_Request request;
+};
+
+ls_status ls_announcement_create(ls_comm *comm, size_t bytes, ls_announcement **announcement) {
+    ls_announcement *made = NULL;
+    LS_REQUIRE(bytes <= INT32_MAX);
+    LS_TRY(LS_NEW(made, 1));
+    *made = (ls_announcement){.comm = comm, .bytes = bytes, .request = MPI_REQUEST_NULL};
+    made->data = ls_calloc(bytes, 1);
+    if (made->data == NULL) {
+        ls_free(made);
+        return LS_ERR_SYSTEM;
+    }
+    *announcement = made;
+    return LS_OK;
+}
+
+void *ls_announcement_data(ls_announcement *announcement) {
+    return announcement->data;
+}
+
+ls_status ls_announcement_start(ls_announcement *announcement) {
+    if (announcement->comm->size > 1)
+        LS_MPI(MPI_Ibcast(announcement->data, (int)announcement->bytes, MPI_BYTE, 0,
+                          announcement->comm->control, &announcement->request));
+    return LS_OK;
+}
+
+ls_status ls_announcement_wait(ls_announcement *announcement) {
+    LS_MPI(MPI_Wait(&announcement->request, MPI_STATUS_IGNORE));
+    return LS_OK;
+}
+
+void ls_announcement_free(ls_announcement *announcement) {
+    if (announcement == NULL)
+        return;
+    ls_free(announcement->data);
+    ls_free(announcement);
+}

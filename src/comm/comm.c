@@ -1,0 +1,152 @@
+/* Start and end of MPI, who is on which node, and the collective calls of the set-up: agreement on
+ * errors, broadcast, gather. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comm/comm.h"
+
+enum { MESSAGE_SIZE = 2048 };
+
+ls_status ls_mpi_check(int code, const char *call) {
+    if (code == MPI_SUCCESS)
+        return LS_OK;
+    char reason[MPI_MAX_ERROR_STRING] = "";
+    int length = 0;
+    MPI_Error_string(code, reason, &length);
+    return ls_fail(LS_ERR_SYSTEM, "MPI: %s: %s", call, reason);
+}
+
+static ls_status find_nodes(ls_comm *comm) {
+    LS_MPI(MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL,
+                               &comm->node));
+    LS_MPI(MPI_Comm_rank(comm->node, &comm->node_rank));
+    LS_MPI(MPI_Comm_size(comm->node, &comm->node_size));
+    LS_MPI(MPI_Comm_split(comm->world, comm->node_rank, comm->rank, &comm->peers));
+    int leader = comm->node_rank == 0;
+    LS_MPI(MPI_Allreduce(&leader, &comm->node_count, 1, MPI_INT, MPI_SUM, comm->world));
+    const int mine[2] = {comm->node_size, -comm->node_size};
+    int largest[2];
+    LS_MPI(MPI_Allreduce(mine, largest, 2, MPI_INT, MPI_MAX, comm->world));
+    comm->uniform = largest[0] == -largest[1];
+    return LS_OK;
+}
+
+ls_status ls_comm_init(int *argc, char ***argv, ls_comm **comm) {
+    int provided;
+    LS_MPI(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided));
+    ls_comm *made = NULL;
+    LS_TRY(LS_NEW(made, 1));
+    made->world = MPI_COMM_WORLD;
+    LS_MPI(MPI_Comm_rank(made->world, &made->rank));
+    LS_MPI(MPI_Comm_size(made->world, &made->size));
+    LS_MPI(MPI_Comm_dup(made->world, &made->control));
+    LS_MPI(MPI_Comm_dup(made->world, &made->buckets));
+    LS_TRY(find_nodes(made));
+    LS_TRY(ls_node_barrier_create(made));
+    *comm = made;
+    return LS_OK;
+}
+
+void ls_comm_finalize(ls_comm *comm) {
+    if (comm == NULL)
+        return;
+    ls_shared_free(comm->barrier_memory);
+    MPI_Comm_free(&comm->peers);
+    MPI_Comm_free(&comm->node);
+    MPI_Comm_free(&comm->buckets);
+    MPI_Comm_free(&comm->control);
+    MPI_Finalize();
+    ls_free(comm);
+}
+
+void ls_comm_abort(ls_comm *comm, ls_status status) {
+    fprintf(stderr, "lockstep: %s (on rank %d)\n", ls_message(), comm->rank);
+    fflush(NULL);
+    MPI_Abort(comm->world, ls_exit_code(status));
+    abort();
+}
+
+int ls_comm_rank(const ls_comm *comm) {
+    return comm->rank;
+}
+
+int ls_comm_size(const ls_comm *comm) {
+    return comm->size;
+}
+
+int ls_comm_node_rank(const ls_comm *comm) {
+    return comm->node_rank;
+}
+
+int ls_comm_node_size(const ls_comm *comm) {
+    return comm->node_size;
+}
+
+int ls_comm_node_count(const ls_comm *comm) {
+    return comm->node_count;
+}
+
+MPI_Comm ls_comm_world(const ls_comm *comm) {
+    return comm->world;
+}
+
+const char *ls_comm_library(void) {
+    static char name[MPI_MAX_LIBRARY_VERSION_STRING];
+    int length = 0;
+    if (name[0] == '\0') {
+        MPI_Get_library_version(name, &length);
+        name[strcspn(name, ",\n")] = '\0'; /* Open MPI adds package, host and date */
+    }
+    return name;
+}
+
+ls_status ls_comm_agree(ls_comm *comm, ls_status mine) {
+    struct {
+        int status, rank;
+    } local = {(int)mine, comm->rank}, worst;
+    LS_MPI(MPI_Allreduce(&local, &worst, 1, MPI_2INT, MPI_MAXLOC, comm->world));
+    if (worst.status == LS_OK)
+        return LS_OK;
+    char message[MESSAGE_SIZE];
+    snprintf(message, sizeof message, "%s", ls_message());
+    LS_MPI(MPI_Bcast(message, MESSAGE_SIZE, MPI_CHAR, worst.rank, comm->world));
+    ls_message_set(message);
+    return (ls_status)worst.status;
+}
+
+ls_status ls_comm_same(ls_comm *comm, const char *what, const char *text) {
+    char first[MESSAGE_SIZE / 4];
+    snprintf(first, sizeof first, "%s", text);
+    LS_MPI(MPI_Bcast(first, (int)sizeof first, MPI_CHAR, 0, comm->world));
+    ls_status mine = LS_OK;
+    if (strncmp(first, text, sizeof first - 1) != 0)
+        mine = ls_fail(LS_ERR_INPUT, "%s differs between ranks: '%s' on rank 0, '%s' on rank %d",
+                       what, first, text, comm->rank);
+    return ls_comm_agree(comm, mine);
+}
+
+ls_status ls_comm_broadcast(ls_comm *comm, void *data, size_t bytes, int root) {
+    const size_t most = (size_t)1 << 30; /* MPI counts are int */
+    for (size_t done = 0; done < bytes;) {
+        size_t piece = bytes - done < most ? bytes - done : most;
+        LS_MPI(MPI_Bcast((char *)data + done, (int)piece, MPI_BYTE, root, comm->world));
+        done += piece;
+    }
+    return LS_OK;
+}
+
+void ls_comm_barrier(ls_comm *comm) {
+    MPI_Barrier(comm->world);
+}
+
+ls_status ls_comm_gather(ls_comm *comm, const void *mine, size_t bytes, void *all) {
+    LS_REQUIRE(bytes <= INT32_MAX);
+    LS_MPI(MPI_Gather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, 0, comm->world));
+    return LS_OK;
+}
+
+void ls_slice_range(int slices, int ranks, int rank, int *first, int *end) {
+    *first = (int)((int64_t)slices * rank / ranks);
+    *end = (int)((int64_t)slices * (rank + 1) / ranks);
+}

@@ -1,0 +1,279 @@
+/* The exchange: the sum of one flat array over all ranks, bucket by bucket, while backward goes on.
+ *
+ * Buckets are filled from the end of the array, as backward is.  In node mode every rank writes its
+ * addends into its own stretch of the node's shared memory; once all ranks of the node have
+ * finished a bucket, each rank sums its share of it and exchanges that share with its peers on the
+ * other nodes.  In flat mode each bucket is one MPI_Iallreduce over all ranks.  In both, each rank
+ * visits its share of the sums. */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "comm/comm.h"
+
+enum {
+    BUCKET_CHUNKS = 64,      /* 1 MiB */
+    FIRST_BUCKET_CHUNKS = 16 /* starts to travel early */
+};
+
+typedef struct ls_bucket {
+    size_t first, end;       /* elements of the array */
+    size_t my_first, my_end; /* this rank's share of them; a multiple of LS_CHUNK from the start */
+    MPI_Request request;
+} ls_bucket;
+
+/* How many buckets of which step a rank of the node has finished; a cache line each. */
+typedef struct ls_ready {
+    _Alignas(LS_ALIGN) atomic_uint_least64_t count;
+} ls_ready;
+
+struct ls_exchange {
+    ls_comm *comm;
+    ls_exchange_mode mode; /* node or flat */
+    MPI_Datatype type;
+    size_t length, stride; /* stride: elements from one rank's addends to the next one's */
+    ls_bucket *buckets;    /* [0] is at the end of the array */
+    int bucket_count;
+    int final_count, started_count; /* of this step, on this rank */
+    uint64_t finished;              /* buckets of all steps before this one */
+    ls_shared *memory;              /* node mode: addends of all ranks of the node, then ready */
+    ls_ready *ready;                /* per node rank */
+    uint32_t *addends;              /* this rank's */
+    uint32_t *partial;              /* node mode, several nodes: sums over the node, own shares */
+    uint32_t *sums;                 /* over all ranks */
+};
+
+/* ---- buckets -------------------------------------------------------------------------------- */
+
+static void share_of_bucket(const ls_comm *comm, ls_bucket *bucket) {
+    size_t chunks = (bucket->end - bucket->first + LS_CHUNK - 1) / LS_CHUNK;
+    size_t ranks = (size_t)comm->node_size, rank = (size_t)comm->node_rank;
+    size_t first = bucket->first + chunks * rank / ranks * LS_CHUNK;
+    size_t end = bucket->first + chunks * (rank + 1) / ranks * LS_CHUNK;
+    bucket->my_first = first < bucket->end ? first : bucket->end;
+    bucket->my_end = end < bucket->end ? end : bucket->end;
+}
+
+static ls_status make_buckets(ls_exchange *x) {
+    size_t chunks = (x->length + LS_CHUNK - 1) / LS_CHUNK;
+    size_t most = chunks / BUCKET_CHUNKS + 2;
+    LS_TRY(LS_NEW(x->buckets, most));
+    size_t end = chunks, size = FIRST_BUCKET_CHUNKS;
+    while (end > 0) {
+        ls_bucket *bucket = &x->buckets[x->bucket_count++];
+        size_t first = end > size ? end - size : 0;
+        bucket->first = first * LS_CHUNK;
+        bucket->end = end * LS_CHUNK < x->length ? end * LS_CHUNK : x->length;
+        bucket->request = MPI_REQUEST_NULL;
+        share_of_bucket(x->comm, bucket);
+        end = first;
+        size = BUCKET_CHUNKS;
+    }
+    return LS_OK;
+}
+
+/* ---- set-up --------------------------------------------------------------------------------- */
+
+static bool several_nodes(const ls_exchange *x) {
+    return x->comm->node_count > 1;
+}
+
+static ls_status choose_mode(ls_exchange *x, ls_exchange_mode wanted) {
+    if (wanted == LS_EXCHANGE_NODE && !x->comm->uniform)
+        return ls_fail(LS_ERR_INPUT, "exchange: node needs the same number of ranks on every node; "
+                                     "use 'flat' or 'auto'");
+    if (wanted == LS_EXCHANGE_AUTO)
+        wanted = x->comm->uniform ? LS_EXCHANGE_NODE : LS_EXCHANGE_FLAT;
+    x->mode = wanted;
+    return LS_OK;
+}
+
+static ls_status make_memory(ls_exchange *x) {
+    ls_comm *comm = x->comm;
+    x->stride = (x->length + LS_CHUNK - 1) / LS_CHUNK * LS_CHUNK;
+    if (x->mode == LS_EXCHANGE_FLAT) {
+        ls_status status = LS_NEW(x->addends, x->length);
+        if (status == LS_OK && comm->size > 1)
+            status = LS_NEW(x->sums, x->length);
+        return ls_comm_agree(comm, status);
+    }
+    size_t ranks = (size_t)comm->node_size;
+    size_t addends = ranks * x->stride * sizeof *x->addends;
+    LS_TRY(ls_shared_create(comm, addends + ranks * sizeof *x->ready,
+                            "the gradient exchange (exchange: flat needs less)", &x->memory));
+    x->addends = (uint32_t *)ls_shared_data(x->memory) + (size_t)comm->node_rank * x->stride;
+    x->ready = (ls_ready *)((char *)ls_shared_data(x->memory) + addends);
+    ls_status status = LS_OK;
+    if (several_nodes(x)) {
+        status = LS_NEW(x->partial, x->length);
+        if (status == LS_OK)
+            status = LS_NEW(x->sums, x->length);
+    } else if (comm->size > 1) {
+        status = LS_NEW(x->sums, LS_CHUNK);
+    }
+    return ls_comm_agree(comm, status);
+}
+
+ls_status ls_exchange_create(ls_comm *comm, ls_exchange_mode mode, ls_exchange_type type,
+                             size_t length, ls_exchange **exchange) {
+    ls_exchange *x = NULL;
+    LS_REQUIRE(length > 0);
+    LS_TRY(LS_NEW(x, 1));
+    x->comm = comm;
+    x->type = type == LS_EXCHANGE_INT32 ? MPI_INT32_T : MPI_FLOAT;
+    x->length = length;
+    ls_status status;
+    LS_TRY_GOTO(failed, choose_mode(x, mode));
+    LS_TRY_GOTO(failed, ls_comm_agree(comm, make_buckets(x)));
+    LS_TRY_GOTO(failed, make_memory(x));
+    *exchange = x;
+    return LS_OK;
+failed:
+    ls_exchange_free(x);
+    return status;
+}
+
+void ls_exchange_free(ls_exchange *x) {
+    if (x == NULL)
+        return;
+    ls_free(x->sums);
+    ls_free(x->partial);
+    if (x->mode == LS_EXCHANGE_FLAT)
+        ls_free(x->addends);
+    ls_shared_free(x->memory);
+    ls_free(x->buckets);
+    ls_free(x);
+}
+
+void *ls_exchange_buffer(ls_exchange *x) {
+    return x->addends;
+}
+
+ls_exchange_mode ls_exchange_mode_used(const ls_exchange *x) {
+    return x->mode;
+}
+
+int ls_exchange_buckets(const ls_exchange *x) {
+    return x->bucket_count;
+}
+
+/* ---- sums over the node --------------------------------------------------------------------- */
+
+/* Whether all ranks of the node have finished bucket `index` of this step. */
+static bool node_has(const ls_exchange *x, int index) {
+    uint64_t wanted = x->finished + (uint64_t)index + 1;
+    for (int rank = 0; rank < x->comm->node_size; rank++)
+        if (atomic_load_explicit(&x->ready[rank].count, memory_order_acquire) < wanted)
+            return false;
+    return true;
+}
+
+static void add_int32(int32_t *to, const int32_t *from, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        to[i] += from[i];
+}
+
+static void add_float(float *to, const float *from, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        to[i] += from[i];
+}
+
+/* Sums of [first, end) over the ranks of the node, in node rank order. */
+static void sum_over_node(const ls_exchange *x, size_t first, size_t end, uint32_t *out) {
+    const uint32_t *all = ls_shared_data(x->memory);
+    memcpy(out, all + first, (end - first) * sizeof *out);
+    for (int rank = 1; rank < x->comm->node_size; rank++) {
+        const uint32_t *from = all + (size_t)rank * x->stride + first;
+        if (x->type == MPI_FLOAT)
+            add_float((float *)out, (const float *)from, end - first);
+        else
+            add_int32((int32_t *)out, (const int32_t *)from, end - first);
+    }
+}
+
+/* ---- a step --------------------------------------------------------------------------------- */
+
+/* Posts the collective operation of a bucket.  All ranks do so in bucket order. */
+static ls_status start_bucket(ls_exchange *x, ls_bucket *bucket) {
+    ls_comm *comm = x->comm;
+    if (x->mode == LS_EXCHANGE_FLAT && comm->size > 1) {
+        LS_MPI(MPI_Iallreduce(x->addends + bucket->first, x->sums + bucket->first,
+                              (int)(bucket->end - bucket->first), x->type, MPI_SUM, comm->buckets,
+                              &bucket->request));
+    } else if (x->mode == LS_EXCHANGE_NODE && several_nodes(x)) {
+        sum_over_node(x, bucket->my_first, bucket->my_end, x->partial + bucket->my_first);
+        LS_MPI(MPI_Iallreduce(x->partial + bucket->my_first, x->sums + bucket->my_first,
+                              (int)(bucket->my_end - bucket->my_first), x->type, MPI_SUM,
+                              comm->peers, &bucket->request));
+    }
+    return LS_OK;
+}
+
+/* Starts what is complete; without `wait` only what is complete by now. */
+static ls_status start_buckets(ls_exchange *x, bool wait) {
+    unsigned spins = 0;
+    while (x->started_count < x->final_count) {
+        if (x->mode == LS_EXCHANGE_NODE && !node_has(x, x->started_count)) {
+            if (!wait)
+                return LS_OK;
+            ls_wait_a_little(&spins);
+            continue;
+        }
+        LS_TRY(start_bucket(x, &x->buckets[x->started_count]));
+        x->started_count++;
+    }
+    return LS_OK;
+}
+
+void ls_exchange_begin(ls_exchange *x) {
+    x->final_count = 0;
+    x->started_count = 0;
+}
+
+void ls_exchange_final(ls_exchange *x, size_t offset) {
+    int before = x->final_count, flag;
+    while (x->final_count < x->bucket_count && x->buckets[x->final_count].first >= offset)
+        x->final_count++;
+    if (x->mode == LS_EXCHANGE_NODE && x->final_count != before)
+        atomic_store_explicit(&x->ready[x->comm->node_rank].count,
+                              x->finished + (uint64_t)x->final_count, memory_order_release);
+    if (start_buckets(x, false) != LS_OK)
+        return; /* finish meets the same failure again and reports it */
+    for (int i = 0; i < x->started_count; i++)
+        if (x->buckets[i].request != MPI_REQUEST_NULL)
+            MPI_Test(&x->buckets[i].request, &flag, MPI_STATUS_IGNORE);
+}
+
+/* The sums of one chunk, wherever they are. */
+static const void *chunk_sums(ls_exchange *x, size_t first, size_t end) {
+    if (x->comm->size == 1)
+        return x->addends + first;
+    if (x->mode == LS_EXCHANGE_FLAT || several_nodes(x))
+        return x->sums + first;
+    sum_over_node(x, first, end, x->sums);
+    return x->sums;
+}
+
+static void visit_share(ls_exchange *x, const ls_bucket *bucket, ls_exchange_visit *visit,
+                        void *context) {
+    for (size_t first = bucket->my_first; first < bucket->my_end; first += LS_CHUNK) {
+        size_t end = first + LS_CHUNK < bucket->my_end ? first + LS_CHUNK : bucket->my_end;
+        visit(context, first, end - first, chunk_sums(x, first, end));
+    }
+}
+
+ls_status ls_exchange_finish(ls_exchange *x, ls_exchange_visit *visit, void *context) {
+    LS_REQUIRE(x->final_count == x->bucket_count);
+    LS_TRY(start_buckets(x, true));
+    for (int i = 0; i < x->bucket_count; i++) {
+        LS_MPI(MPI_Wait(&x->buckets[i].request, MPI_STATUS_IGNORE));
+        if (visit)
+            visit_share(x, &x->buckets[i], visit, context);
+    }
+    x->finished += (uint64_t)x->bucket_count;
+    ls_comm_node_barrier(x->comm);
+    return LS_OK;
+}
+
+ls_status ls_exchange_discard(ls_exchange *x) {
+    return ls_exchange_finish(x, NULL, NULL);
+}

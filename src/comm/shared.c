@@ -1,0 +1,117 @@
+/* Memory that the ranks of a node share, and the barrier that lives in it. */
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/statvfs.h>
+
+#include "comm/comm.h"
+
+struct ls_shared {
+    MPI_Win window; /* MPI_WIN_NULL: private memory, as there is nobody to share it with */
+    void *data;
+};
+
+static size_t round_up(size_t bytes, size_t to) {
+    return (bytes + to - 1) / to * to;
+}
+
+/* A window that does not fit would end in SIGBUS at the first touch of the missing page. */
+static ls_status check_space(const ls_comm *comm, size_t bytes, const char *what) {
+    struct statvfs space;
+    if (comm->node_rank != 0 || statvfs("/dev/shm", &space) != 0)
+        return LS_OK;
+    size_t there = (size_t)space.f_bavail * space.f_frsize;
+    if (bytes <= there)
+        return LS_OK;
+    return ls_fail(LS_ERR_SYSTEM,
+                   "%s needs %zu MiB of shared memory on each node but /dev/shm has %zu MiB free; "
+                   "enlarge it, or run one rank a node with more compute.threads",
+                   what, bytes >> 20, there >> 20);
+}
+
+ls_status ls_shared_create(ls_comm *comm, size_t bytes, const char *what, ls_shared **shared) {
+    ls_shared *made = NULL;
+    LS_TRY(ls_comm_agree(comm, LS_NEW(made, 1)));
+    if (comm->node_size == 1) {
+        made->window = MPI_WIN_NULL;
+        made->data = ls_calloc(bytes, 1);
+    } else {
+        ls_status status = ls_comm_agree(comm, check_space(comm, bytes + LS_ALIGN, what));
+        if (status != LS_OK) {
+            ls_free(made);
+            return status;
+        }
+        MPI_Aint size = comm->node_rank == 0 ? (MPI_Aint)(bytes + LS_ALIGN) : 0;
+        int unit;
+        LS_MPI(MPI_Win_allocate_shared(size, 1, MPI_INFO_NULL, comm->node, &made->data,
+                                       &made->window));
+        LS_MPI(MPI_Win_shared_query(made->window, 0, &size, &unit, &made->data));
+        LS_MPI(MPI_Win_lock_all(MPI_MODE_NOCHECK, made->window));
+        made->data = (void *)round_up((size_t)made->data, LS_ALIGN); /* pages: the same offset */
+    }
+    ls_status status = ls_comm_agree(comm, made->data ? LS_OK : LS_ERR_SYSTEM);
+    if (status != LS_OK) {
+        ls_shared_free(made);
+        return status;
+    }
+    *shared = made;
+    return LS_OK;
+}
+
+void *ls_shared_data(const ls_shared *shared) {
+    return shared->data;
+}
+
+void ls_shared_free(ls_shared *shared) {
+    if (shared == NULL)
+        return;
+    if (shared->window == MPI_WIN_NULL) {
+        ls_free(shared->data);
+    } else {
+        MPI_Win_unlock_all(shared->window);
+        MPI_Win_free(&shared->window);
+    }
+    ls_free(shared);
+}
+
+/* ---- barrier -------------------------------------------------------------------------------- */
+
+/* Arrivals are counted; the last one opens the next generation.  The atomics' acquire and release
+ * order everything written before the barrier ahead of everything read after it. */
+struct ls_node_barrier {
+    _Alignas(LS_ALIGN) atomic_int arrived;
+    _Alignas(LS_ALIGN) atomic_uint generation;
+};
+
+ls_status ls_node_barrier_create(ls_comm *comm) {
+    LS_TRY(
+        ls_shared_create(comm, sizeof(ls_node_barrier), "the node barrier", &comm->barrier_memory));
+    comm->barrier = ls_shared_data(comm->barrier_memory);
+    if (comm->node_rank == 0) {
+        atomic_init(&comm->barrier->arrived, 0);
+        atomic_init(&comm->barrier->generation, 0);
+    }
+    MPI_Barrier(comm->node);
+    return LS_OK;
+}
+
+void ls_wait_a_little(unsigned *spins) {
+    enum { PAUSES = 64 };
+    if (++*spins > PAUSES)
+        sched_yield();
+}
+
+void ls_comm_node_barrier(ls_comm *comm) {
+    ls_node_barrier *barrier = comm->barrier;
+    if (comm->node_size == 1)
+        return;
+    unsigned generation = atomic_load_explicit(&barrier->generation, memory_order_acquire);
+    if (atomic_fetch_add_explicit(&barrier->arrived, 1, memory_order_acq_rel) + 1 ==
+        comm->node_size) {
+        atomic_store_explicit(&barrier->arrived, 0, memory_order_relaxed);
+        atomic_store_explicit(&barrier->generation, generation + 1, memory_order_release);
+        return;
+    }
+    for (unsigned spins = 0;
+         atomic_load_explicit(&barrier->generation, memory_order_acquire) == generation;)
+        ls_wait_a_little(&spins);
+}

@@ -1,0 +1,122 @@
+/* Agreement on errors, broadcasts, shared memory, boards and announcements, at any number of ranks.
+ */
+#include <string.h>
+
+#include "check.h"
+
+enum { SLICES = 11, WORDS = 5 };
+
+static void check_agreement(ls_comm *comm) {
+    int rank = ls_comm_rank(comm), last = ls_comm_size(comm) - 1;
+    CHECK(comm, ls_comm_agree(comm, LS_OK) == LS_OK);
+    ls_status mine = rank == last ? ls_fail(LS_ERR_INPUT, "rank %d says no", rank) : LS_OK;
+    CHECK(comm, ls_comm_agree(comm, mine) == LS_ERR_INPUT);
+    char expected[64];
+    snprintf(expected, sizeof expected, "rank %d says no", last);
+    CHECK(comm, strcmp(ls_message(), expected) == 0);
+    ls_message_set("");
+    CHECK(comm, ls_comm_same(comm, "the word", "same") == LS_OK);
+    if (last > 0) {
+        CHECK(comm, ls_comm_same(comm, "the word", rank ? "b" : "a") == LS_ERR_INPUT);
+        CHECK(comm, strcmp(ls_message(), "the word differs between ranks: 'a' on rank 0, 'b' on "
+                                         "rank 1") == 0);
+        ls_message_set("");
+    }
+}
+
+static void check_broadcast(ls_comm *comm) {
+    int rank = ls_comm_rank(comm), size = ls_comm_size(comm), all[64] = {0};
+    double value = rank == size - 1 ? 42.5 : 0;
+    CHECK(comm, ls_comm_broadcast(comm, &value, sizeof value, size - 1) == LS_OK);
+    CHECK(comm, value == 42.5);
+    int mine = rank * rank;
+    CHECK(comm, ls_comm_gather(comm, &mine, sizeof mine, all) == LS_OK);
+    for (int i = 0; i < size && rank == 0; i++)
+        CHECK(comm, all[i] == i * i);
+}
+
+static void check_shared(ls_comm *comm) {
+    ls_shared *shared;
+    int ranks = ls_comm_node_size(comm), rank = ls_comm_node_rank(comm);
+    CHECK(comm, ls_shared_create(comm, (size_t)ranks * sizeof(int), "the test", &shared) == LS_OK);
+    int *values = ls_shared_data(shared);
+    CHECK(comm, (size_t)values % LS_ALIGN == 0);
+    CHECK(comm, values[rank] == 0);
+    for (int round = 1; round <= 200; round++) { /* the barrier, many times */
+        values[rank] = round * (rank + 1);
+        ls_comm_node_barrier(comm);
+        for (int i = 0; i < ranks; i++)
+            CHECK(comm, values[i] == round * (i + 1));
+        ls_comm_node_barrier(comm);
+    }
+    ls_shared_free(shared);
+    ls_status status = ls_shared_create(comm, (size_t)1 << 50, "the giant", &shared);
+    CHECK(comm, status == LS_ERR_SYSTEM);
+    CHECK(comm, ranks == 1 || strstr(ls_message(), "the giant needs 1073741824 MiB") != NULL);
+    ls_message_set("");
+}
+
+static void check_slice_ranges(ls_comm *comm) {
+    for (int slices = 1; slices < 20; slices++)
+        for (int ranks = 1; ranks <= slices; ranks++) {
+            int next = 0;
+            for (int rank = 0; rank < ranks; rank++) {
+                int first, end;
+                ls_slice_range(slices, ranks, rank, &first, &end);
+                CHECK(comm, first == next && end > first);
+                CHECK(comm, end - first - slices / ranks <= 1);
+                next = end;
+            }
+            CHECK(comm, next == slices);
+        }
+}
+
+static void check_board(ls_comm *comm) {
+    ls_board *board;
+    int first, end;
+    ls_slice_range(SLICES, ls_comm_size(comm), ls_comm_rank(comm), &first, &end);
+    CHECK(comm, ls_board_create(comm, SLICES, WORDS, &board) == LS_OK);
+    for (uint32_t round = 0; round < 50; round++) {
+        for (int slice = first; slice < end; slice++)
+            for (uint32_t word = 0; word < WORDS; word++)
+                ls_board_row(board, slice)[word] =
+                    0x7fc00000u + round * 1000 + (uint32_t)slice * 10 + word;
+        CHECK(comm, ls_board_start(board) == LS_OK);
+        while (round % 2 == 0 && !ls_board_test(board))
+            ;
+        CHECK(comm, ls_board_wait(board) == LS_OK);
+        for (int slice = 0; slice < SLICES; slice++)
+            for (uint32_t word = 0; word < WORDS; word++)
+                CHECK(comm, ls_board_row(board, slice)[word] ==
+                                0x7fc00000u + round * 1000 + (uint32_t)slice * 10 + word);
+    }
+    ls_board_free(board);
+}
+
+static void check_announcement(ls_comm *comm) {
+    ls_announcement *announcement;
+    CHECK(comm, ls_announcement_create(comm, sizeof(double), &announcement) == LS_OK);
+    for (int round = 0; round < 50; round++) {
+        double value = round * 1.5;
+        if (ls_comm_rank(comm) == 0)
+            memcpy(ls_announcement_data(announcement), &value, sizeof value);
+        CHECK(comm, ls_announcement_start(announcement) == LS_OK);
+        CHECK(comm, ls_announcement_wait(announcement) == LS_OK);
+        CHECK(comm, memcmp(ls_announcement_data(announcement), &value, sizeof value) == 0);
+    }
+    ls_announcement_free(announcement);
+}
+
+int main(int argc, char **argv) {
+    ls_comm *comm;
+    if (ls_comm_init(&argc, &argv, &comm) != LS_OK)
+        return 1;
+    check_agreement(comm);
+    check_broadcast(comm);
+    check_shared(comm);
+    check_slice_ranges(comm);
+    check_board(comm);
+    check_announcement(comm);
+    ls_comm_finalize(comm);
+    return 0;
+}

@@ -1,0 +1,102 @@
+/* The exchange gives the same integer sums in every mode and at any number of ranks, for lengths
+ * around chunk and bucket boundaries, finished in pieces, after discarded steps too. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+
+typedef struct ls_visited {
+    ls_comm *comm;
+    int64_t step;
+    bool is_float;
+    size_t seen;
+} ls_visited;
+
+static int32_t addend(int rank, size_t i, int64_t step) {
+    uint32_t mixed = (uint32_t)i * 2654435761u + (uint32_t)rank * 40503u + (uint32_t)step * 97u;
+    return (int32_t)(mixed % 2000003u) - 1000001;
+}
+
+static void check_sums(void *context, size_t offset, size_t count, const void *sums) {
+    ls_visited *visited = context;
+    CHECK(visited->comm, offset % LS_CHUNK == 0 && count <= LS_CHUNK);
+    for (size_t i = 0; i < count; i++) {
+        int64_t expected = 0;
+        for (int rank = 0; rank < ls_comm_size(visited->comm); rank++)
+            expected += addend(rank, offset + i, visited->step);
+        if (visited->is_float)
+            CHECK(visited->comm, ((const float *)sums)[i] == (float)expected);
+        else
+            CHECK(visited->comm, ((const int32_t *)sums)[i] == (int32_t)expected);
+    }
+    visited->seen += count;
+}
+
+static void fill(ls_comm *comm, ls_exchange *x, bool is_float, size_t first, size_t end,
+                 int64_t step) {
+    for (size_t i = first; i < end; i++) {
+        int32_t value = addend(ls_comm_rank(comm), i, step);
+        if (is_float)
+            ((float *)ls_exchange_buffer(x))[i] = (float)value;
+        else
+            ((int32_t *)ls_exchange_buffer(x))[i] = value;
+    }
+}
+
+/* One step: filled from the end in pieces of `piece`, then finished or discarded. */
+static void step(ls_comm *comm, ls_exchange *x, bool is_float, size_t length, size_t piece,
+                 int64_t number, size_t *all_seen) {
+    ls_exchange_begin(x);
+    for (size_t end = length; end > 0;) {
+        size_t first = end > piece ? end - piece : 0;
+        fill(comm, x, is_float, first, end, number);
+        ls_exchange_final(x, first);
+        end = first;
+    }
+    if (number % 3 == 1) {
+        CHECK(comm, ls_exchange_discard(x) == LS_OK);
+        *all_seen = length;
+        return;
+    }
+    ls_visited visited = {.comm = comm, .step = number, .is_float = is_float};
+    CHECK(comm, ls_exchange_finish(x, check_sums, &visited) == LS_OK);
+    *all_seen = visited.seen;
+}
+
+/* Over the ranks of a node, every element is visited once. */
+static void check_coverage(ls_comm *comm, size_t seen, size_t length, bool discarded) {
+    size_t *all = calloc((size_t)ls_comm_size(comm), sizeof *all), sum = 0;
+    CHECK(comm, ls_comm_gather(comm, &seen, sizeof seen, all) == LS_OK);
+    for (int rank = 0; rank < ls_comm_size(comm); rank++)
+        sum += all[rank];
+    free(all);
+    if (ls_comm_rank(comm) == 0 && !discarded)
+        CHECK(comm, sum == length * (size_t)ls_comm_node_count(comm));
+}
+
+static void check_mode(ls_comm *comm, ls_exchange_mode mode, ls_exchange_type type, size_t length) {
+    ls_exchange *x;
+    bool is_float = type == LS_EXCHANGE_FLOAT32;
+    CHECK(comm, ls_exchange_create(comm, mode, type, length, &x) == LS_OK);
+    CHECK(comm, ls_exchange_mode_used(x) == mode || mode == LS_EXCHANGE_AUTO);
+    for (int64_t number = 0; number < 6; number++) {
+        size_t seen, piece = number % 2 ? 1000 : 77777;
+        step(comm, x, is_float, length, piece, number, &seen);
+        check_coverage(comm, seen, length, number % 3 == 1);
+    }
+    ls_exchange_free(x);
+}
+
+int main(int argc, char **argv) {
+    const size_t lengths[] = {1, 16, LS_CHUNK, LS_CHUNK + 16, 16 * LS_CHUNK + 1, 700001};
+    ls_comm *comm;
+    if (ls_comm_init(&argc, &argv, &comm) != LS_OK)
+        return 1;
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        check_mode(comm, LS_EXCHANGE_NODE, LS_EXCHANGE_INT32, lengths[i]);
+        check_mode(comm, LS_EXCHANGE_FLAT, LS_EXCHANGE_INT32, lengths[i]);
+        check_mode(comm, LS_EXCHANGE_AUTO, LS_EXCHANGE_FLOAT32, lengths[i]);
+    }
+    ls_comm_finalize(comm);
+    return 0;
+}
