@@ -1,0 +1,98 @@
+/* config: the configuration of a run, read from one YAML file and --set options.
+ *
+ * One table of keys (name, type, default, range, unit, help) makes the reading, the validation, the
+ * help page, the reference file and the resolved text that is stored with the results.
+ * Not collective: rank 0 reads the text and broadcasts it, every rank parses the same bytes. */
+#ifndef LOCKSTEP_CONFIG_H
+#define LOCKSTEP_CONFIG_H
+
+#include "lockstep/base.h"
+#include "lockstep/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum ls_ramp_choice { LS_CONFIG_RAMP_EXPONENTIAL, LS_CONFIG_RAMP_LINEAR } ls_ramp_choice;
+typedef enum ls_compute_type { LS_COMPUTE_FLOAT32 } ls_compute_type;
+typedef enum ls_exchange_choice {
+    LS_CONFIG_EXCHANGE_AUTO,
+    LS_CONFIG_EXCHANGE_NODE,
+    LS_CONFIG_EXCHANGE_FLAT
+} ls_exchange_choice;
+typedef enum ls_sum_choice { LS_CONFIG_SUM_FIXED, LS_CONFIG_SUM_FLOAT32 } ls_sum_choice;
+
+typedef struct ls_data_config {
+    char *file; /* HDF5; relative to the working directory */
+    char *train_inputs, *train_targets, *test_inputs, *test_targets; /* paths inside the file */
+    bool normalize; /* subtract the training set's mean, divide by its deviation, per channel */
+    bool shuffle;
+} ls_data_config;
+
+typedef struct ls_batch_config {
+    int64_t size;   /* samples of one optimizer step, over all ranks */
+    int64_t slices; /* fixed parts of it; 1..size */
+} ls_batch_config;
+
+typedef struct ls_find_lr_config {
+    double start, end;
+    int64_t steps; /* 0: those of one epoch */
+    ls_ramp_choice ramp;
+    double beta;
+    double stop_factor;
+    bool accuracy;              /* record the accuracy of each batch (Smith's own variant) */
+    int64_t validation_every;   /* steps; 0: never */
+    int64_t validation_samples; /* the first so many of the test set; 0: all */
+} ls_find_lr_config;
+
+typedef struct ls_train_config {
+    int64_t epochs;
+    double lr; /* NaN: auto, from the range test */
+    double momentum;
+    bool nesterov;
+    double weight_decay;
+    bool decay_all; /* also biases and batch-norm scales and shifts */
+} ls_train_config;
+
+typedef struct ls_compute_config {
+    ls_compute_type type;
+    char *isa;       /* "auto", "sse41", "avx2", "avx512", "avx512_bf16", "amx" */
+    int64_t threads; /* per rank */
+} ls_compute_config;
+
+typedef struct ls_config {
+    int64_t seed;
+    ls_data_config data;
+    ls_batch_config batch;
+    ls_model_spec model;
+    ls_find_lr_config find_lr;
+    ls_train_config train;
+    ls_compute_config compute;
+    ls_exchange_choice exchange;
+    ls_sum_choice exchange_sum;
+} ls_config;
+
+/* Reads `text` (the contents of `file`, which is used in messages only) and then `sets`,
+ * "key=value" each, in order.  LS_ERR_INPUT, with file, line, column, key, what was expected and
+ * the nearest known choice, for anything that is not understood.  Also checks what involves
+ * several keys. */
+ls_status ls_config_parse(const char *file, const char *text, const char *const *sets,
+                          size_t set_count, ls_config **config);
+void ls_config_free(ls_config *config);
+
+/* Reads a whole file into new memory (ls_free).  LS_ERR_INPUT when it cannot be read. */
+ls_status ls_config_load(const char *file, char **text);
+
+/* The resolved configuration as YAML that ls_config_parse reads back to the same values: every key,
+ * defaults included. */
+void ls_config_write(const ls_config *config, ls_text *text);
+
+/* The reference page: every key and layer with its default, range, unit and help, as commented YAML
+ * (configs/reference.yaml), or as a page for people (`lockstep help config`). */
+void ls_config_reference(ls_text *text);
+void ls_config_help(ls_text *text);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,137 @@
+/* The table of configuration keys.  A new key is one row here and one field in lockstep/config.h;
+ * its name is the field's path. */
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+
+#include "config/keys.h"
+
+#define KEY(field)                                                                                 \
+    .name = #field, .type = LS_KEY_TYPE_OF(((ls_config *)0)->field),                               \
+    .offset = offsetof(ls_config, field)
+
+#define SEED_MAX 9007199254740992.0 /* 2^53: exact as a double, for whoever reads it as one */
+
+const ls_key ls_config_keys[] = {
+    {KEY(seed), .initial = "1", .min = 0, .max = SEED_MAX,
+     .help = "Every random number follows from it: initial weights, sample order, dropout."},
+
+    {KEY(data.file), .example = "data.h5",
+     .help = "HDF5 file with the data, relative to the working directory."},
+    {KEY(data.train_inputs), .initial = "train/inputs",
+     .help = "Dataset in the file: training inputs (N, channels, [depth,] [height,] width)."},
+    {KEY(data.train_targets), .initial = "train/targets",
+     .help = "Dataset in the file: training targets, integer classes (N) or floats (N, outputs)."},
+    {KEY(data.test_inputs), .initial = "test/inputs",
+     .help = "Dataset in the file: test inputs, shaped as the training inputs."},
+    {KEY(data.test_targets), .initial = "test/targets",
+     .help = "Dataset in the file: test targets."},
+    {KEY(data.normalize), .initial = "true",
+     .help = "Subtract the training set's mean and divide by its deviation, per channel."},
+    {KEY(data.shuffle), .initial = "true",
+     .help = "Shuffle the training set anew every epoch, as a function of seed and epoch."},
+
+    {KEY(batch.size), .initial = "128", .min = 1, .max = INT_MAX, .unit = "samples",
+     .help = "Global batch: samples of one optimizer step, over all ranks."},
+    {KEY(batch.slices), .initial = "4", .min = 1, .max = INT_MAX,
+     .help = "Fixed parts of the global batch, the unit of computation; also the most ranks."},
+
+    {KEY(find_lr.start), .initial = "1e-8", .min = 0, .max = INFINITY, .open = LS_ABOVE_MIN,
+     .help = "Learning rate of the first step."},
+    {KEY(find_lr.end), .initial = "10", .min = 0, .max = INFINITY, .open = LS_ABOVE_MIN,
+     .help = "Learning rate of the last step, larger than find_lr.start."},
+    {KEY(find_lr.steps), .initial = "0", .min = 0, .max = INT_MAX, .unit = "steps",
+     .help = "Length of the ramp; 0: the steps of one epoch."},
+    {KEY(find_lr.ramp), .initial = "exponential", .words = LS_WORDS("exponential", "linear"),
+     .help = "How the learning rate grows from start to end."},
+    {KEY(find_lr.beta), .initial = "0.98", .min = 0, .max = 1, .open = LS_BELOW_MAX,
+     .help = "Weight of the past in the smoothed loss; 0: no smoothing."},
+    {KEY(find_lr.stop_factor), .initial = "4", .min = 1, .max = INFINITY, .open = LS_ABOVE_MIN,
+     .help = "Stop once the smoothed loss exceeds this many times its smallest value."},
+    {KEY(find_lr.accuracy), .initial = "false",
+     .help = "Record the accuracy of each batch too (Smith's own range test); classes only."},
+    {KEY(find_lr.validation_every), .initial = "0", .min = 0, .max = INT_MAX, .unit = "steps",
+     .help = "Record the loss on the test set every so many steps; 0: never."},
+    {KEY(find_lr.validation_samples), .initial = "1000", .min = 0, .max = INT_MAX,
+     .unit = "samples", .help = "The first so many of the test set for it; 0: all."},
+
+    {KEY(train.epochs), .initial = "10", .min = 1, .max = INT_MAX, .unit = "epochs",
+     .help = "Passes over the training set."},
+    {KEY(train.lr), .initial = "auto", .min = 0, .max = INFINITY, .open = LS_ABOVE_MIN,
+     .words = LS_WORDS("auto"),
+     .help = "Learning rate; auto: what the range test recommends, which runs first."},
+    {KEY(train.momentum), .initial = "0.9", .min = 0, .max = 1, .open = LS_BELOW_MAX,
+     .help = "mu in v = mu v + g + lambda w, w = w - lr v; the range test uses it too."},
+    {KEY(train.nesterov), .initial = "false",
+     .help = "Nesterov's momentum: w = w - lr (g + lambda w + mu v) with the new v."},
+    {KEY(train.weight_decay), .initial = "0", .min = 0, .max = INFINITY,
+     .help = "lambda in the same equation."},
+    {KEY(train.decay_all), .initial = "false",
+     .help = "Weight decay also for biases and batch-norm scales and shifts."},
+
+    {KEY(compute.type), .initial = "float32", .words = LS_WORDS("float32"),
+     .help = "Type of activations and gradients within a rank."},
+    {KEY(compute.isa), .initial = "auto",
+     .words = LS_WORDS("auto", "sse41", "avx2", "avx512", "avx512_bf16", "amx"),
+     .help = "Highest instruction set to use; pin one where the nodes of a cluster differ."},
+    {KEY(compute.threads), .initial = "1", .min = 1, .max = 1024,
+     .help = "Threads per rank; one rank per core and one thread is usually fastest."},
+
+    {KEY(exchange), .initial = "auto", .words = LS_WORDS("auto", "node", "flat"),
+     .help = "How gradients are summed. node: in the node's shared memory, then between nodes; "
+             "flat: one allreduce over all ranks; auto: node where it fits."},
+    {KEY(exchange_sum), .initial = "fixed", .words = LS_WORDS("fixed", "float32"),
+     .help = "What is summed. fixed: integers, the same bits on any number of ranks; float32: for "
+             "comparison, not the same bits."},
+
+    {KEY(model.loss), .initial = "cross_entropy",
+     .words = LS_WORDS("cross_entropy", "mean_squared_error"),
+     .help = "Loss: cross_entropy for classes, mean_squared_error for regression."},
+    {KEY(model.label_smoothing), .initial = "0", .min = 0, .max = 1, .open = LS_BELOW_MAX,
+     .help = "a in target = (1 - a) onehot + a / classes."},
+    {KEY(model.init), .initial = "he", .words = LS_WORDS("he", "glorot"),
+     .help = "Initial weights. he: normal, variance 2 / fan_in; glorot: uniform in "
+             "+-sqrt(6 / (fan_in + fan_out))."},
+    {KEY(model.layers),
+     .help = "The layers, first to last; the last one gives one value per class or target."},
+};
+
+const size_t ls_config_key_count = sizeof ls_config_keys / sizeof *ls_config_keys;
+
+const ls_section ls_config_sections[] = {
+    {"data", "Where the samples are"},
+    {"batch", "The samples of one optimizer step"},
+    {"find_lr", "The learning rate range test"},
+    {"train", "Training, and the optimizer of the range test"},
+    {"compute", "How a rank computes"},
+    {"model", "The network"},
+};
+
+const size_t ls_config_section_count = sizeof ls_config_sections / sizeof *ls_config_sections;
+
+const ls_key *ls_key_find(const ls_key *keys, size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    return NULL;
+}
+
+static const char *last_part(const char *name) {
+    const char *dot = strrchr(name, '.');
+    return dot ? dot + 1 : name;
+}
+
+const char *ls_key_nearest(const ls_key *keys, size_t count, const char *name) {
+    /* A known key in the wrong section is nearer than anything by spelling. */
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(last_part(keys[i].name), last_part(name)) == 0)
+            return keys[i].name;
+    const char **names = ls_calloc(count, sizeof *names);
+    if (names == NULL)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        names[i] = keys[i].name;
+    const char *nearest = ls_nearest(name, names, count);
+    ls_free(names);
+    return nearest;
+}

@@ -1,0 +1,172 @@
+/* The table of layer kinds and their keys.  A new key of a layer is one row here and one field in
+ * lockstep/model.h. */
+#include <limits.h>
+#include <string.h>
+
+#include "config/keys.h"
+
+#define KEY(part, field)                                                                           \
+    .name = #field, .type = LS_KEY_TYPE_OF(((ls_layer_spec *)0)->part.field),                      \
+    .offset = offsetof(ls_layer_spec, part.field)
+#define REPEAT_KEY(field)                                                                          \
+    .name = #field, .type = LS_KEY_TYPE_OF(((ls_repeat *)0)->field),                               \
+    .offset = offsetof(ls_repeat, field)
+
+/* Every layer's first key. */
+#define NAME_KEY                                                                                   \
+    {                                                                                              \
+        .name = "name", .type = LS_KEY_TEXT, .offset = offsetof(ls_layer_spec, name),              \
+        .initial = "", .help = "Name of its arrays; without one: the kind and a number, as conv2." \
+    }
+
+static const ls_key name_keys[] = {NAME_KEY};
+
+static const ls_key dense_keys[] = {
+    NAME_KEY,
+    {KEY(dense, units), .example = "10", .min = 1, .max = INT_MAX, .help = "Outputs."},
+    {KEY(dense, bias), .initial = "true", .help = "Add a bias to every output."},
+};
+
+static const ls_key conv_keys[] = {
+    NAME_KEY,
+    {KEY(conv, filters), .example = "32", .min = 1, .max = INT_MAX, .help = "Output channels."},
+    {KEY(conv, kernel), .example = "3", .min = 1, .max = INT_MAX, .help = "Size of the window."},
+    {KEY(conv, stride), .initial = "1", .min = 1, .max = INT_MAX, .help = "Step of the window."},
+    {KEY(conv, padding), .initial = "0", .min = 0, .max = INT_MAX,
+     .help = "Zeros added on each side."},
+    {KEY(conv, dilation), .initial = "1", .min = 1, .max = INT_MAX,
+     .help = "Distance of the kernel's elements."},
+    {KEY(conv, groups), .initial = "1", .min = 1, .max = INT_MAX,
+     .help = "Groups of channels that do not mix; divides the channels of input and output."},
+    {KEY(conv, bias), .initial = "true", .help = "Add a bias to every output channel."},
+};
+
+static const ls_key pool_keys[] = {
+    NAME_KEY,
+    {KEY(pool, size), .example = "2", .min = 1, .max = INT_MAX, .help = "Size of the window."},
+    {KEY(pool, stride), .initial = "size", .min = 1, .max = INT_MAX, .words = LS_WORDS("size"),
+     .help = "Step of the window; size: as large as the window."},
+    {KEY(pool, padding), .initial = "0", .min = 0, .max = INT_MAX,
+     .help = "Elements added on each side; an average leaves them out."},
+};
+
+static const ls_key batch_norm_keys[] = {
+    NAME_KEY,
+    {KEY(batch_norm, epsilon), .initial = "1e-5", .min = 0, .max = 1, .open = LS_ABOVE_MIN,
+     .help = "Added to the variance."},
+    {KEY(batch_norm, momentum), .initial = "0.1", .min = 0, .max = 1, .open = LS_ABOVE_MIN,
+     .help = "Share of the new statistics in the running ones."},
+    {KEY(batch_norm, zero_scale), .initial = "false",
+     .help = "Scale starts at 0 instead of 1: for the last one in a residual block."},
+};
+
+static const ls_key leaky_relu_keys[] = {
+    NAME_KEY,
+    {KEY(activation, slope), .initial = "0.01", .min = 0, .max = 1,
+     .help = "Slope for negative inputs."},
+};
+
+static const ls_key dropout_keys[] = {
+    NAME_KEY,
+    {KEY(dropout, rate), .example = "0.5", .min = 0, .max = 1, .open = LS_BELOW_MAX,
+     .help = "Share of the elements set to 0 in training."},
+};
+
+static const ls_key residual_keys[] = {
+    NAME_KEY,
+    {KEY(residual, body), .example = "[conv: {filters: 32, kernel: 3, padding: 1}, relu]",
+     .help = "Layers of the block."},
+    {KEY(residual, projection), .initial = "[]",
+     .help = "Layers of the shortcut; none: the input as it is."},
+};
+
+static const ls_key repeat_keys[] = {
+    {REPEAT_KEY(times), .example = "3", .min = 1, .max = 1000, .help = "How many times."},
+    {REPEAT_KEY(layers), .example = "[dense: {units: 100}, relu]", .help = "Without own names."},
+};
+
+#define KEYS(array) .keys = array, .key_count = sizeof(array) / sizeof *(array)
+
+const ls_layer_word ls_layer_words[] = {
+    {.name = "dense", .kind = LS_LAYER_DENSE, KEYS(dense_keys), .help = "Fully connected layer."},
+    {.name = "conv",
+     .kind = LS_LAYER_CONV,
+     KEYS(conv_keys),
+     .help = "Convolution in 1, 2 or 3 dimensions, as many as the input has."},
+    {.name = "max_pool",
+     .kind = LS_LAYER_MAX_POOL,
+     KEYS(pool_keys),
+     .help = "Largest element of each window."},
+    {.name = "avg_pool",
+     .kind = LS_LAYER_AVG_POOL,
+     KEYS(pool_keys),
+     .help = "Mean of each window."},
+    {.name = "global_avg_pool",
+     .kind = LS_LAYER_GLOBAL_AVG_POOL,
+     KEYS(name_keys),
+     .help = "Mean of each channel; gives a flat sample."},
+    {.name = "batch_norm",
+     .kind = LS_LAYER_BATCH_NORM,
+     KEYS(batch_norm_keys),
+     .help = "Batch norm over a slice, per channel, with scale and shift."},
+    {.name = "relu",
+     .kind = LS_LAYER_ACTIVATION,
+     .function = LS_RELU,
+     KEYS(name_keys),
+     .help = "max(x, 0)."},
+    {.name = "leaky_relu",
+     .kind = LS_LAYER_ACTIVATION,
+     .function = LS_LEAKY_RELU,
+     KEYS(leaky_relu_keys),
+     .help = "x for positive x, slope x for negative."},
+    {.name = "tanh",
+     .kind = LS_LAYER_ACTIVATION,
+     .function = LS_TANH,
+     KEYS(name_keys),
+     .help = "Hyperbolic tangent."},
+    {.name = "sigmoid",
+     .kind = LS_LAYER_ACTIVATION,
+     .function = LS_SIGMOID,
+     KEYS(name_keys),
+     .help = "1 / (1 + exp(-x))."},
+    {.name = "gelu",
+     .kind = LS_LAYER_ACTIVATION,
+     .function = LS_GELU,
+     KEYS(name_keys),
+     .help = "x times the normal distribution function of x, exact."},
+    {.name = "dropout",
+     .kind = LS_LAYER_DROPOUT,
+     KEYS(dropout_keys),
+     .help = "Sets random elements to 0 in training and scales the others up."},
+    {.name = "flatten",
+     .kind = LS_LAYER_FLATTEN,
+     KEYS(name_keys),
+     .help = "Makes a sample flat: (channels, height, width) becomes one row."},
+    {.name = "residual",
+     .kind = LS_LAYER_RESIDUAL,
+     KEYS(residual_keys),
+     .help = "out = body(in) + projection(in)."},
+    {.name = "repeat",
+     .repeat = true,
+     KEYS(repeat_keys),
+     .help = "Not a layer: the same list of layers several times, each with its own weights."},
+};
+
+const size_t ls_layer_word_count = sizeof ls_layer_words / sizeof *ls_layer_words;
+
+const ls_layer_word *ls_layer_word_find(const char *name) {
+    for (size_t i = 0; i < ls_layer_word_count; i++)
+        if (strcmp(ls_layer_words[i].name, name) == 0)
+            return &ls_layer_words[i];
+    return NULL;
+}
+
+const ls_layer_word *ls_layer_word_of(const ls_layer_spec *layer) {
+    for (size_t i = 0; i < ls_layer_word_count; i++) {
+        const ls_layer_word *word = &ls_layer_words[i];
+        if (!word->repeat && word->kind == layer->kind &&
+            (layer->kind != LS_LAYER_ACTIVATION || word->function == layer->activation.function))
+            return word;
+    }
+    return NULL;
+}

@@ -1,0 +1,189 @@
+/* libfyaml behind the few things that reading a configuration needs.  Its diagnostics come through
+ * a callback as text, the first line of which says place and problem. */
+#include <stdio.h>
+#include <string.h>
+
+#include "config/yaml.h"
+
+enum { DIAGNOSIS_SIZE = 256 };
+
+struct ls_yaml {
+    struct fy_diag *diag;
+    struct fy_parser *parser;
+    struct fy_document *document;
+    char diagnosis[DIAGNOSIS_SIZE]; /* the first line of the first error, "" if none */
+};
+
+/* Called with each piece of each diagnosis; warnings come too. */
+static void keep_diagnosis(struct fy_diag *diag, void *user, const char *text, size_t length) {
+    ls_yaml *yaml = user;
+    const char *end = memchr(text, '\n', length);
+    (void)diag;
+    if (yaml->diagnosis[0] == '\0' && memmem(text, length, ": error: ", strlen(": error: ")))
+        snprintf(yaml->diagnosis, DIAGNOSIS_SIZE, "%.*s",
+                 (int)(end ? end - text : (ptrdiff_t)length), text);
+}
+
+/* libfyaml calls a text in memory "<memory-...>", so its line is "<...>:4:1: error: problem". */
+static ls_status fail_diagnosis(const ls_yaml *yaml, const char *file) {
+    ls_place place = {.file = file};
+    const char *problem = strstr(yaml->diagnosis, "error: ");
+    const char *position = strstr(yaml->diagnosis, ">:");
+    if (position == NULL || sscanf(position, ">:%d:%d:", &place.line, &place.column) != 2)
+        place.line = 0;
+    problem = problem ? problem + strlen("error: ") : yaml->diagnosis;
+    return ls_fail_at(&place, "not valid YAML: %s", *problem ? problem : "it cannot be parsed");
+}
+
+/* Bytes of the character of UTF-8 that starts here, 0 if none does. */
+static size_t character_length(const unsigned char *text) {
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (*text < 0x80)
+        return *text >= 0x20 || strchr("\t\n\r", *text) ? 1 : 0;
+    size_t length = *text < 0xc0 ? 0 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 : *text < 0xf8 ? 4 : 0;
+    uint32_t code = *text & 0x7fU >> length;
+    for (size_t i = 1; i < length; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (text[i] & 0x3f);
+    }
+    bool surrogate = code >= 0xd800 && code < 0xe000;
+    return code < smallest[length] || surrogate || code > 0x10ffff ? 0 : length;
+}
+
+ls_status ls_check_characters(const ls_place *start, const char *text) {
+    ls_place place = *start;
+    while (*text) {
+        size_t length = character_length((const unsigned char *)text);
+        if (length == 0)
+            return ls_fail_at(&place, "byte 0x%02x is no text in UTF-8", (unsigned char)*text);
+        place.column = *text == '\n' ? 1 : place.column + 1;
+        place.line += *text == '\n';
+        text += length;
+    }
+    return LS_OK;
+}
+
+static ls_status load(ls_yaml *yaml, const char *file, const char *text) {
+    const struct fy_diag_cfg diag = {
+        .output_fn = keep_diagnosis, .user = yaml, .level = FYET_ERROR, .module_mask = ~0U};
+    struct fy_parse_cfg parse = {.search_path = "",
+                                 .flags = FYPCF_RESOLVE_DOCUMENT | FYPCF_DEFAULT_VERSION_1_2};
+    parse.diag = yaml->diag = fy_diag_create(&diag);
+    yaml->parser = parse.diag ? fy_parser_create(&parse) : NULL;
+    if (yaml->parser == NULL || fy_parser_set_string(yaml->parser, text, strlen(text)) != 0)
+        return ls_fail(LS_ERR_SYSTEM, "%s: the YAML parser cannot be started", file);
+    yaml->document = fy_parse_load_document(yaml->parser);
+    struct fy_document *second = yaml->document ? fy_parse_load_document(yaml->parser) : NULL;
+    if (second) {
+        const ls_place start = {.file = file};
+        ls_place place = ls_node_place(fy_document_root(second), &start);
+        fy_parse_document_destroy(yaml->parser, second);
+        return ls_fail_at(&place, "a second YAML document starts here; only one can be used");
+    }
+    if (fy_parser_get_stream_error(yaml->parser) || yaml->diagnosis[0])
+        return fail_diagnosis(yaml, file);
+    return LS_OK;
+}
+
+ls_status ls_yaml_open(const char *file, const char *text, ls_yaml **yaml) {
+    const ls_place start = {.file = file, .line = 1, .column = 1};
+    ls_yaml *opened;
+    LS_TRY(ls_check_characters(&start, text));
+    LS_TRY(LS_NEW(opened, 1));
+    ls_status status = load(opened, file, text);
+    if (status != LS_OK)
+        ls_yaml_close(opened);
+    else
+        *yaml = opened;
+    return status;
+}
+
+void ls_yaml_close(ls_yaml *yaml) {
+    if (yaml == NULL)
+        return;
+    if (yaml->document)
+        fy_parse_document_destroy(yaml->parser, yaml->document);
+    if (yaml->parser)
+        fy_parser_destroy(yaml->parser);
+    if (yaml->diag)
+        fy_diag_destroy(yaml->diag);
+    ls_free(yaml);
+}
+
+struct fy_node *ls_yaml_root(const ls_yaml *yaml) {
+    return yaml->document ? fy_document_root(yaml->document) : NULL;
+}
+
+bool ls_node_is_null(struct fy_node *node) {
+    if (node == NULL || fy_node_is_null(node))
+        return true;
+    if (!fy_node_is_scalar(node) || fy_node_get_style(node) != FYNS_PLAIN)
+        return false;
+    size_t length;
+    const char *text = fy_node_get_scalar(node, &length);
+    return length == 0 || (length == 1 && *text == '~') ||
+           (length == 4 && memcmp(text, "null", 4) == 0);
+}
+
+ls_place ls_node_place(struct fy_node *node, const ls_place *otherwise) {
+    ls_place place = *otherwise;
+    void *first = NULL;
+    while (node && !fy_node_is_scalar(node)) {
+        if (fy_node_is_sequence(node))
+            node = fy_node_sequence_get_by_index(node, 0);
+        else
+            node = fy_node_pair_key(fy_node_mapping_iterate(node, &first));
+        first = NULL;
+    }
+    struct fy_token *token = node ? fy_node_get_scalar_token(node) : NULL;
+    const struct fy_mark *mark = token ? fy_token_start_mark(token) : NULL;
+    if (mark) {
+        place.line = mark->line + 1;
+        place.column = mark->column + 1;
+    }
+    return place;
+}
+
+/* "[3, 3]", or "[...]" for a list that holds anything but plain scalars. */
+static void list_text(struct fy_node *list, ls_text *text) {
+    struct fy_node *item;
+    void *iterator = NULL;
+    const char *before = "[";
+    while ((item = fy_node_sequence_iterate(list, &iterator))) {
+        size_t length = 0;
+        const char *scalar = fy_node_is_scalar(item) ? fy_node_get_scalar(item, &length) : NULL;
+        if (scalar == NULL || fy_node_get_style(item) != FYNS_PLAIN) {
+            text->length = 0;
+            ls_text_add(text, "[...]");
+            return;
+        }
+        ls_text_add(text, "%s%.*s", before, (int)length, scalar);
+        before = ", ";
+    }
+    ls_text_add(text, "%s]", *before == '[' ? "[" : "");
+}
+
+ls_status ls_node_value(struct fy_node *node, ls_value *value) {
+    ls_text text = {0};
+    ls_value_kind kind = LS_VALUE_NOTHING;
+    if (!ls_node_is_null(node) && fy_node_is_scalar(node)) {
+        size_t length;
+        const char *scalar = fy_node_get_scalar(node, &length);
+        kind = fy_node_get_style(node) == FYNS_PLAIN ? LS_VALUE_PLAIN : LS_VALUE_QUOTED;
+        ls_text_add(&text, "%.*s", (int)length, scalar);
+    } else if (!ls_node_is_null(node) && fy_node_is_sequence(node)) {
+        kind = LS_VALUE_LIST;
+        list_text(node, &text);
+    } else if (!ls_node_is_null(node)) {
+        kind = LS_VALUE_MAPPING;
+        ls_text_add(&text, "{...}");
+    }
+    ls_text_add(&text, "%s", "");
+    if (text.failed) {
+        ls_text_free(&text);
+        return LS_ERR_SYSTEM;
+    }
+    *value = (ls_value){kind, text.data};
+    return LS_OK;
+}

@@ -1,0 +1,343 @@
+/* config: defaults, every type of value, --set, and what a run's file says when it is read back. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "test_config.h"
+
+#define MINIMAL                                                                                    \
+    "data: {file: a.h5}\n"                                                                         \
+    "model: {layers: [flatten, dense: {units: 10}]}\n"
+
+/* The values that the documentation promises, written out by hand. */
+Test(config, defaults) {
+    ls_config *c = parse_with(MINIMAL, NULL);
+    cr_expect_eq(c->seed, 1);
+    cr_expect_str_eq(c->data.file, "a.h5");
+    cr_expect_str_eq(c->data.train_inputs, "train/inputs");
+    cr_expect_str_eq(c->data.train_targets, "train/targets");
+    cr_expect_str_eq(c->data.test_inputs, "test/inputs");
+    cr_expect_str_eq(c->data.test_targets, "test/targets");
+    cr_expect(c->data.normalize && c->data.shuffle);
+    cr_expect_eq(c->batch.size, 128);
+    cr_expect_eq(c->batch.slices, 4);
+    cr_expect_eq(c->find_lr.start, 1e-8);
+    cr_expect_eq(c->find_lr.end, 10);
+    cr_expect_eq(c->find_lr.steps, 0);
+    cr_expect_eq(c->find_lr.ramp, LS_CONFIG_RAMP_EXPONENTIAL);
+    cr_expect_eq(c->find_lr.beta, 0.98);
+    cr_expect_eq(c->find_lr.stop_factor, 4);
+    cr_expect_not(c->find_lr.accuracy);
+    cr_expect_eq(c->find_lr.validation_every, 0);
+    cr_expect_eq(c->find_lr.validation_samples, 1000);
+    cr_expect_eq(c->train.epochs, 10);
+    cr_expect(isnan(c->train.lr));
+    cr_expect_eq(c->train.momentum, 0.9);
+    cr_expect_not(c->train.nesterov);
+    cr_expect_eq(c->train.weight_decay, 0);
+    cr_expect_not(c->train.decay_all);
+    cr_expect_eq(c->compute.type, LS_COMPUTE_FLOAT32);
+    cr_expect_str_eq(c->compute.isa, "auto");
+    cr_expect_eq(c->compute.threads, 1);
+    cr_expect_eq(c->exchange, LS_CONFIG_EXCHANGE_AUTO);
+    cr_expect_eq(c->exchange_sum, LS_CONFIG_SUM_FIXED);
+    cr_expect_eq(c->model.loss, LS_LOSS_CROSS_ENTROPY);
+    cr_expect_eq(c->model.label_smoothing, 0);
+    cr_expect_eq(c->model.init, LS_INIT_HE);
+    cr_expect_eq(c->model.layers.count, 2);
+    ls_config_free(c);
+}
+
+Test(config, every_type) {
+    ls_config *c = parse_with("seed: 9007199254740992\n"
+                              "data:\n"
+                              "  file: 'with space.h5'\n"
+                              "  test_inputs: 12\n"
+                              "  normalize: false\n"
+                              "batch: {size: +256, slices: 007}\n"
+                              "find_lr:\n"
+                              "  start: 1E-3\n"
+                              "  end: .5\n"
+                              "  ramp: \"linear\"\n"
+                              "train: {lr: 5, momentum: 0, nesterov: true, weight_decay: 5.e-4}\n"
+                              "train.epochs: 3\n"
+                              "compute:\n"
+                              "  isa: avx2\n"
+                              "exchange: flat\n"
+                              "exchange_sum: float32\n"
+                              "find_lr.beta: 0\n"
+                              "model:\n"
+                              "  loss: mean_squared_error\n"
+                              "  init: glorot\n"
+                              "  layers: [relu]\n",
+                              NULL);
+    cr_expect_eq(c->seed, INT64_C(9007199254740992));
+    cr_expect_str_eq(c->data.file, "with space.h5");
+    cr_expect_str_eq(c->data.test_inputs, "12");
+    cr_expect_not(c->data.normalize);
+    cr_expect_eq(c->batch.size, 256);
+    cr_expect_eq(c->batch.slices, 7);
+    cr_expect_eq(c->find_lr.start, 1e-3);
+    cr_expect_eq(c->find_lr.end, 0.5);
+    cr_expect_eq(c->find_lr.beta, 0);
+    cr_expect_eq(c->find_lr.ramp, LS_CONFIG_RAMP_LINEAR);
+    cr_expect_eq(c->train.lr, 5);
+    cr_expect_eq(c->train.momentum, 0);
+    cr_expect(c->train.nesterov);
+    cr_expect_eq(c->train.weight_decay, 5e-4);
+    cr_expect_eq(c->train.epochs, 3);
+    cr_expect_str_eq(c->compute.isa, "avx2");
+    cr_expect_eq(c->exchange, LS_CONFIG_EXCHANGE_FLAT);
+    cr_expect_eq(c->exchange_sum, LS_CONFIG_SUM_FLOAT32);
+    cr_expect_eq(c->model.loss, LS_LOSS_MEAN_SQUARED_ERROR);
+    cr_expect_eq(c->model.init, LS_INIT_GLOROT);
+    ls_config_free(c);
+}
+
+/* What editors on other systems leave in a file; and sections whose keys are all commented out. */
+Test(config, harmless_forms) {
+    ls_config *c = parse_with(
+        "\xef\xbb\xbf---\r\nseed: 7\r\nfind_lr:\r\n  # end: 3\r\n" MINIMAL "...\r\n", NULL);
+    cr_expect_eq(c->seed, 7);
+    cr_expect_eq(c->find_lr.end, 10);
+    ls_config_free(c);
+}
+
+/* ---- --set ---------------------------------------------------------------------------------- */
+
+Test(config, set_replaces_and_the_last_one_counts) {
+    ls_config *c = parse_with("batch: {size: 64}\n" MINIMAL,
+                              SETS("batch.size=32", "batch.slices=2", "batch.size=16",
+                                   "train.lr=0.1", "train.lr=auto", "data.file=b=c d.h5",
+                                   "model.init=glorot", "model.label_smoothing=0.1"));
+    cr_expect_eq(c->batch.size, 16);
+    cr_expect_eq(c->batch.slices, 2);
+    cr_expect(isnan(c->train.lr));
+    cr_expect_str_eq(c->data.file, "b=c d.h5");
+    cr_expect_eq(c->model.init, LS_INIT_GLOROT);
+    cr_expect_eq(c->model.label_smoothing, 0.1);
+    ls_config_free(c);
+    c = parse_with("model: {layers: [relu]}\n", SETS("data.file=a.h5"));
+    cr_expect_str_eq(c->data.file, "a.h5");
+    ls_config_free(c);
+}
+
+Test(config, set_refused) {
+    static const refusal cases[] = {
+        {"batch.sise=3",
+         "--set batch.sise=3: unknown key 'batch.sise'; did you mean 'batch.size'?"},
+        {"size=3", "--set size=3: unknown key 'size'; did you mean 'batch.size'?"},
+        {"batch.size", "--set batch.size: expected key=value"},
+        {"batch.size=", "--set batch.size=: batch.size: expected an integer from 1 to 2147483647, "
+                        "got nothing"},
+        {"batch.size=many", "--set batch.size=many: batch.size: expected an integer from 1 to "
+                            "2147483647, got 'many'"},
+        {"batch=3", "--set batch=3: 'batch' is not one key but a group of keys: batch.size, "
+                    "batch.slices"},
+        {"model.layers=[relu]", "--set model.layers=[relu]: the layers are set in the file only"},
+        {"model.layers.0.slope=1",
+         "--set model.layers.0.slope=1: the layers are set in the file only"},
+        {"batch.size=2", "--set batch.size=2: batch.slices (4) must not be larger than batch.size "
+                         "(2)"},
+        {"find_lr.start=20", "--set find_lr.start=20: find_lr.end (10) must be larger than "
+                             "find_lr.start (20)"},
+        {"data.file=\xff", "--set data.file=\xff: byte 0xff is no text in UTF-8"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect_message(MINIMAL, SETS(cases[i].text), cases[i].message);
+    expect_message(MINIMAL, SETS("model.loss=mean_squared_error", "find_lr.accuracy=true"),
+                   "--set find_lr.accuracy=true: find_lr.accuracy needs classes: model.loss "
+                   "cross_entropy, not mean_squared_error");
+    expect_message(MINIMAL, SETS("model.loss=mean_squared_error", "model.label_smoothing=0.1"),
+                   "--set model.label_smoothing=0.1: model.label_smoothing needs classes: "
+                   "model.loss cross_entropy, not mean_squared_error");
+}
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
+/* Written, read and written again: the same text and the same values. */
+static void expect_round_trip(const ls_config *config) {
+    ls_text first = {0}, second = {0};
+    ls_config_write(config, &first);
+    cr_assert_not(first.failed);
+    ls_config *again = parse_with(first.data, NULL);
+    ls_config_write(again, &second);
+    cr_expect_str_eq(first.data, second.data);
+    cr_expect_str_eq(config->data.file, again->data.file);
+    cr_expect_eq(config->find_lr.start, again->find_lr.start);
+    cr_expect_eq(config->train.weight_decay, again->train.weight_decay);
+    cr_expect_eq(config->model.layers.count, again->model.layers.count);
+    ls_config_free(again);
+    ls_text_free(&first);
+    ls_text_free(&second);
+}
+
+Test(config, round_trip) {
+    static const char *const files[] = {"plain.h5", "/abs/ol-ute_1.h5",
+                                        "a b",      "true",
+                                        "null",     "12",
+                                        "-x",       "#x",
+                                        "a: b",     "{x}",
+                                        "\"q\\",    "tab\t",
+                                        "\xc3\xbc", "~"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char set[64];
+        snprintf(set, sizeof set, "data.file=%s", files[i]);
+        ls_config *c = parse_with(MINIMAL, SETS(set, "train.weight_decay=0.1234567890123456789",
+                                                "find_lr.start=4.9406564584124654e-324"));
+        cr_expect_str_eq(c->data.file, files[i]);
+        expect_round_trip(c);
+        ls_config_free(c);
+    }
+}
+
+Test(config, numbers_are_written_short) {
+    ls_config *c = parse_with(MINIMAL, SETS("train.lr=0.30000000000000004", "find_lr.end=100"));
+    ls_text text = {0};
+    ls_config_write(c, &text);
+    cr_expect_not_null(strstr(text.data, "  start: 1e-08\n"));
+    cr_expect_not_null(strstr(text.data, "  end: 100\n"));
+    cr_expect_not_null(strstr(text.data, "  momentum: 0.9\n"));
+    cr_expect_not_null(strstr(text.data, "  lr: 0.30000000000000004\n"));
+    ls_text_free(&text);
+    ls_config_free(c);
+}
+
+/* ---- the reference and the files in configs/ ------------------------------------------------ */
+
+static char *load(const char *file) {
+    char *text = NULL;
+    cr_assert_eq(ls_config_load(file, &text), LS_OK, "%s", ls_message());
+    return text;
+}
+
+Test(config, reference_file_is_up_to_date) {
+    ls_text reference = {0};
+    ls_config_reference(&reference);
+    char *committed = load("configs/reference.yaml");
+    cr_expect_str_eq(committed, reference.data,
+                     "configs/reference.yaml is not what ls_config_reference writes");
+    ls_free(committed);
+    ls_text_free(&reference);
+}
+
+Test(config, reference_holds_the_defaults) {
+    ls_text reference = {0}, written = {0}, defaults = {0};
+    ls_config_reference(&reference);
+    ls_config *c = parse_with(reference.data, NULL);
+    ls_config *d = parse_with("data: {file: data.h5}\nmodel: {layers: [flatten, dense: {units: "
+                              "128}, relu, dense: {units: 10}]}\n",
+                              NULL);
+    ls_config_write(c, &written);
+    ls_config_write(d, &defaults);
+    cr_expect_str_eq(written.data, defaults.data);
+    ls_config_free(c);
+    ls_config_free(d);
+    ls_text_free(&reference);
+    ls_text_free(&written);
+    ls_text_free(&defaults);
+}
+
+/* Every layer that the reference shows in a comment, "# - conv: {...}", is one that is understood.
+ */
+Test(config, reference_layers_parse) {
+    ls_text reference = {0}, text = {0};
+    ls_config_reference(&reference);
+    ls_text_add(&text, "data: {file: a}\nmodel:\n  layers:\n");
+    int shown = 0;
+    for (const char *line = reference.data; (line = strstr(line, "\n# - ")); shown++) {
+        line += strlen("\n# ");
+        ls_text_add(&text, "    %.*s\n", (int)strcspn(line, "\n"), line);
+    }
+    cr_expect_eq(shown, 15);
+    ls_config *c = parse_with(text.data, NULL);
+    cr_expect_eq(c->model.layers.count, 14 + 3 * 2);
+    expect_round_trip(c);
+    ls_config_free(c);
+    ls_text_free(&reference);
+    ls_text_free(&text);
+}
+
+Test(config, help_names_every_key) {
+    ls_text help = {0}, written = {0};
+    ls_config *c = parse_with(MINIMAL, NULL);
+    ls_config_help(&help);
+    static const char *const names[] = {"seed",
+                                        "data.file",
+                                        "batch.size",
+                                        "batch.slices",
+                                        "find_lr.start",
+                                        "find_lr.end",
+                                        "find_lr.steps",
+                                        "find_lr.ramp",
+                                        "find_lr.beta",
+                                        "find_lr.stop_factor",
+                                        "train.epochs",
+                                        "train.lr",
+                                        "train.momentum",
+                                        "train.weight_decay",
+                                        "compute.type",
+                                        "compute.isa",
+                                        "compute.threads",
+                                        "exchange",
+                                        "model.layers"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char line[64];
+        snprintf(line, sizeof line, "\n  %s\n", names[i]);
+        cr_expect_not_null(strstr(help.data, line), "%s", names[i]);
+    }
+    cr_expect_not_null(strstr(help.data, "      an integer from 1 to 1024; default 1\n"));
+    ls_config_free(c);
+    ls_text_free(&help);
+    ls_text_free(&written);
+}
+
+Test(config, configs_parse) {
+    static const struct {
+        const char *file;
+        size_t layers;
+    } cases[] = {
+        {"configs/reference.yaml", 4},
+        {"configs/fashion-mnist.yaml", 10},
+        {"configs/mlp.yaml", 10},
+        {"configs/resnet20.yaml", 3 + 9 * 2 + 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *text = load(cases[i].file);
+        ls_config *c = NULL;
+        cr_assert_eq(ls_config_parse(cases[i].file, text, NULL, 0, &c), LS_OK, "%s", ls_message());
+        cr_expect_eq(c->model.layers.count, cases[i].layers, "%s", cases[i].file);
+        expect_round_trip(c);
+        ls_config_free(c);
+        ls_free(text);
+    }
+}
+
+/* ---- loading -------------------------------------------------------------------------------- */
+
+Test(config, load_refuses_what_is_no_text) {
+    char folder[] = "/tmp/lockstep-config-XXXXXX", file[64], message[160];
+    char *text = NULL;
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(file, sizeof file, "%s/x.yaml", folder);
+    cr_expect_eq(ls_config_load(file, &text), LS_ERR_INPUT);
+    snprintf(message, sizeof message, "%s: cannot be opened: No such file or directory", file);
+    cr_expect_str_eq(ls_message(), message);
+
+    FILE *stream = fopen(file, "wb");
+    fwrite("seed: 1\n\0data", 1, 13, stream);
+    fclose(stream);
+    ls_message_set("");
+    cr_expect_eq(ls_config_load(file, &text), LS_ERR_INPUT);
+    snprintf(message, sizeof message, "%s: not a text file, so no configuration", file);
+    cr_expect_str_eq(ls_message(), message);
+
+    ls_message_set("");
+    cr_expect_eq(ls_config_load(folder, &text), LS_ERR_INPUT);
+    snprintf(message, sizeof message, "%s: cannot be read: Is a directory", folder);
+    cr_expect_str_eq(ls_message(), message);
+    cr_expect_null(text);
+    unlink(file);
+    rmdir(folder);
+}
