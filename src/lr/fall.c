@@ -1,0 +1,186 @@
+/* The level of a curve (running median), its noise, and how far it falls: see fall.h. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lr/fall.h"
+
+enum {
+    LEAST_POINTS = 10,
+    WIDEST = 250, /* of h: beyond, more points only cost time */
+    CLEAR = 5     /* standard errors: in noise, the smallest of 20 levels lies 2 below their mean */
+};
+
+static int64_t half_width(int64_t count) {
+    int64_t h = count / 40;
+    return h < 1 ? 1 : h > WIDEST ? WIDEST : h;
+}
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Median of sorted values. */
+static double middle(int64_t count, const double *sorted) {
+    return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
+}
+
+/* Median; sorts `values`. */
+static double median(int64_t count, double *values) {
+    qsort(values, (size_t)count, sizeof *values, compare);
+    return middle(count, values);
+}
+
+/* The first place in a sorted array whose value is not below `value`. */
+static int64_t place(int64_t count, const double *sorted, double value) {
+    int64_t low = 0, high = count;
+    while (low < high) {
+        int64_t at = (low + high) / 2;
+        if (sorted[at] < value)
+            low = at + 1;
+        else
+            high = at;
+    }
+    return low;
+}
+
+/* level[i] = median of values[i - h .. i + h], cut at the ends.  `window`: room for 2h + 1. */
+static void running_median(int64_t count, int64_t h, const double *values, double *window,
+                           double *level) {
+    int64_t held = 0;
+    for (int64_t i = -h; i < count; i++) {
+        if (i + h < count) {
+            int64_t at = place(held, window, values[i + h]);
+            memmove(window + at + 1, window + at, (size_t)(held - at) * sizeof *window);
+            window[at] = values[i + h];
+            held++;
+        }
+        if (i - h - 1 >= 0) {
+            int64_t at = place(held, window, values[i - h - 1]);
+            held--;
+            memmove(window + at, window + at + 1, (size_t)(held - at) * sizeof *window);
+        }
+        if (i >= 0)
+            level[i] = middle(held, window);
+    }
+}
+
+/* The noise of one of the first `count` values: the median of those given, or, of independent
+ * values on a smooth curve, from d = v[i-1] - 2 v[i] + v[i+1], whose deviation is sqrt(6) times
+ * theirs; 0.6745 is the median of |N(0, 1)|.  Medians, because the noise grows where the test
+ * diverges. */
+static double typical_noise(int64_t count, const double *values, const double *noise,
+                            double *room) {
+    int64_t known = 0;
+    for (int64_t i = 0; noise && i < count; i++)
+        if (isfinite(noise[i]))
+            room[known++] = noise[i];
+    if (known > count / 2)
+        return median(known, room);
+    if (count < 3)
+        return 0;
+    for (int64_t i = 1; i + 1 < count; i++)
+        room[i - 1] = fabs(values[i - 1] - 2 * values[i] + values[i + 1]);
+    return median(count - 2, room) / (0.6745 * sqrt(6));
+}
+
+/* Median of the first `count` values. */
+static double start_level(int64_t count, const double *values, double *room) {
+    memcpy(room, values, (size_t)count * sizeof *room);
+    return median(count, room);
+}
+
+/* Where the level is smallest before it rises by a quarter of `depth`, once it has fallen by half
+ * of it. What comes after is another regime: a network that has broken down may well give a smaller
+ * loss than it started with. */
+static int64_t first_bottom(const ls_fall *fall, double depth) {
+    int64_t bottom = 0;
+    for (int64_t i = 1; i < fall->count; i++) {
+        double rise = fall->level[i] - fall->level[bottom];
+        if (rise < 0)
+            bottom = i;
+        else if (fall->start - fall->level[bottom] > depth / 2 &&
+                 rise > fmax(depth / 4, (CLEAR + 1) * fall->error))
+            break;
+    }
+    return bottom;
+}
+
+/* Start, bottom, depth and error, once the level is known. */
+static void measure(ls_fall *fall, const double *values, const double *noise, double *room) {
+    int64_t count = fall->count, h = half_width(count);
+    for (int64_t i = 1; i < count; i++)
+        if (fall->level[i] < fall->level[fall->bottom])
+            fall->bottom = i;
+    int64_t before = fall->bottom + 1 < LEAST_POINTS ? count : fall->bottom + 1;
+    double single = typical_noise(before, values, noise, room);
+    /* a median of many values is 1.25 times as uncertain as their mean */
+    fall->error = 1.25 * single / sqrt((double)(2 * h + 1));
+    int64_t few = count < 3 ? count : 3;
+    fall->start = start_level(count / 10 < few ? few : count / 10, values, room);
+    fall->start = fmin(fall->start, fall->level[0]); /* the loss may rise at once */
+    /* or, on a linear ramp, fall within its first points; a median of 3 has 0.67 times their noise
+     */
+    double first = start_level(few, values, room);
+    if (first - fall->start > CLEAR * 0.67 * single)
+        fall->start = first;
+    fall->bottom = first_bottom(fall, fall->start - fall->level[fall->bottom]);
+    fall->depth = fall->start - fall->level[fall->bottom];
+}
+
+ls_status ls_fall_create(const char *what, int64_t count, const double *lr, const double *values,
+                         const double *noise, ls_fall *fall) {
+    ls_fall new = {.what = what, .lr = lr};
+    while (new.count < count && isfinite(values[new.count]) && isfinite(lr[new.count]))
+        new.count++;
+    int64_t h = half_width(new.count);
+    double *room;
+    LS_TRY(LS_NEW(room, (size_t)(new.count + 2 * h + 2)));
+    if (LS_NEW(new.level, (size_t) new.count) != LS_OK) {
+        ls_free(room);
+        return LS_ERR_SYSTEM;
+    }
+    running_median(new.count, h, values, room, new.level);
+    if (new.count > 0)
+        measure(&new, values, noise, room);
+    ls_free(room);
+    *fall = new;
+    return LS_OK;
+}
+
+void ls_fall_free(ls_fall *fall) {
+    ls_free(fall->level);
+    *fall = (ls_fall){0};
+}
+
+bool ls_fall_supports(const ls_fall *fall, char reason[LS_REASON_TEXT]) {
+    if (fall->count == 0)
+        snprintf(reason, LS_REASON_TEXT, "no finite %s", fall->what);
+    else if (fall->count < LEAST_POINTS)
+        snprintf(reason, LS_REASON_TEXT,
+                 "only %lld point%s, at least %d are needed: start at a smaller learning rate",
+                 (long long)fall->count, fall->count == 1 ? "" : "s", LEAST_POINTS);
+    else if (!(fall->depth > 0))
+        snprintf(reason, LS_REASON_TEXT, "the %s never gets better than where it starts",
+                 fall->what);
+    else if (!(fall->depth > CLEAR * fall->error))
+        snprintf(reason, LS_REASON_TEXT,
+                 "the %s gets better by %.2g only, within its noise (5 standard errors: %.2g)",
+                 fall->what, fall->depth, CLEAR * fall->error);
+    else
+        return true;
+    return false;
+}
+
+double ls_fall_above_bottom(const ls_fall *fall, double share) {
+    return fall->level[fall->bottom] + fmax(share * fall->depth, 3 * fall->error);
+}
+
+int64_t ls_fall_first(const ls_fall *fall, int64_t from, int64_t to, bool above, double value) {
+    int64_t i = from;
+    while (i < to && (fall->level[i] > value) != above)
+        i++;
+    return i;
+}

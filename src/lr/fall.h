@@ -1,0 +1,37 @@
+/* fall: where a curve falls, how far and how surely: what Smith's bounds and our recommendation are
+ * read off. */
+#ifndef LOCKSTEP_LR_FALL_H
+#define LOCKSTEP_LR_FALL_H
+
+#include "lockstep/lr.h"
+
+/* The level of a curve is the running median of its raw values over 2h + 1 points, h a fortieth of
+ * the curve: it looks both ways, so that it does not lag as the smoothed loss does (by 50 points at
+ * beta 0.98), and neither a spike nor the height of the diverging tail shifts it. */
+typedef struct ls_fall {
+    const char *what;    /* "loss" or "accuracy", for messages */
+    int64_t count;       /* leading points that are finite */
+    const double *lr;    /* of the curve, not owned */
+    double *level;       /* owned */
+    double error;        /* standard error of the level */
+    int64_t bottom;      /* where the level is smallest before it first clearly rises again */
+    double start, depth; /* level at the start, and how far below it the bottom is */
+} ls_fall;
+
+/* `values` fall when things improve.  `noise` is the standard error of each value, NULL or NaN
+ * where not known: it is then estimated from the second differences. */
+ls_status ls_fall_create(const char *what, int64_t count, const double *lr, const double *values,
+                         const double *noise, ls_fall *fall);
+void ls_fall_free(ls_fall *fall);
+
+/* False, with the reason, when the curve supports no suggestion. */
+bool ls_fall_supports(const ls_fall *fall, char reason[LS_REASON_TEXT]);
+
+/* The bottom's level and `share` of the depth, or three standard errors if that is more. */
+double ls_fall_above_bottom(const ls_fall *fall, double share);
+
+/* The first point in [from, to) whose level is at or below `value` (above it: `above`); `to` if
+ * none is. */
+int64_t ls_fall_first(const ls_fall *fall, int64_t from, int64_t to, bool above, double value);
+
+#endif

@@ -1,0 +1,234 @@
+/* Smith's bounds and our recommendation: where they lie on curves whose shape is known, and what
+ * they refuse. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include "lockstep/lr.h"
+
+enum { MOST = 10000 };
+
+typedef struct sample {
+    int64_t count;
+    double lr[MOST], loss[MOST], smoothed[MOST], noise[MOST], accuracy[MOST];
+    bool with_noise, with_accuracy;
+    ls_suggestion out[LS_SUGGEST_COUNT];
+} sample;
+
+static double gauss(int64_t i, int seed) {
+    uint32_t key[2] = {(uint32_t)seed, 11}, counter[4] = {(uint32_t)i, 0, 0, 0}, word[4];
+    ls_philox(key, counter, word);
+    return sqrt(-2 * log(1 - ls_unit_float(word[0]))) * cos(6.283185307 * ls_unit_float(word[1]));
+}
+
+static sample *new_sample(int64_t n, double start, double end) {
+    sample *s = ls_calloc(1, sizeof *s);
+    cr_assert_not_null(s);
+    s->count = n;
+    for (int64_t i = 0; i < n; i++)
+        s->lr[i] = ls_ramp_lr(LS_RAMP_EXPONENTIAL, start, end, n, i);
+    return s;
+}
+
+/* Falls from 2.5 to 0.5 around lr 1e-3, half of it there, and explodes from `edge` on. */
+static void shape(sample *s, double edge, double scatter, int seed) {
+    for (int64_t i = 0; i < s->count; i++) {
+        double x = log10(s->lr[i]);
+        double loss = 2.5 - 2 / (1 + exp(-4 * (x + 3)));
+        if (s->lr[i] > edge)
+            loss += 30 * log10(s->lr[i] / edge);
+        s->loss[i] = loss + scatter * gauss(i, seed);
+        s->noise[i] = scatter;
+    }
+}
+
+static const ls_suggestion *suggest(sample *s) {
+    ls_smooth(0.98, s->count, s->loss, s->smoothed);
+    ls_suggest(&(ls_curve){.count = s->count,
+                           .lr = s->lr,
+                           .loss = s->loss,
+                           .smoothed = s->smoothed,
+                           .noise = s->with_noise ? s->noise : NULL,
+                           .accuracy = s->with_accuracy ? s->accuracy : NULL},
+               s->out);
+    return &s->out[LS_SUGGEST_RECOMMENDED];
+}
+
+static void expect_between(const ls_suggestion *got, double low, double high) {
+    cr_expect(got->found, "%s: %s", got->name, got->reason);
+    cr_expect(got->value >= low && got->value <= high, "%s %g, not in %g .. %g", got->name,
+              got->value, low, high);
+}
+
+static void expect_refusal(sample *s, const char *part) {
+    const int which[] = {LS_SUGGEST_RECOMMENDED, LS_SUGGEST_BASE_LR, LS_SUGGEST_MAX_LR};
+    suggest(s);
+    for (int i = 0; i < 3; i++) {
+        const ls_suggestion *got = &s->out[which[i]];
+        cr_expect_not(got->found, "%s %g", got->name, got->value);
+        cr_expect(strstr(got->reason, part) != NULL, "%s: '%s' lacks '%s'", got->name, got->reason,
+                  part);
+        cr_expect_eq(got->index, -1);
+    }
+    ls_free(s);
+}
+
+/* ---- where it lies -------------------------------------------------------------------------- */
+
+/* 90 % of the fall is done at 10^(-3 + ln 9 / 4) = 3.5e-3, the loss rises by a tenth at 0.5 x
+ * 10^(0.2/30): left^0.6 right^0.4 = 0.026. */
+Test(lr_recommend, within_the_valley_whatever_the_number_of_points) {
+    const int64_t counts[] = {100, 469, 2000, 10000};
+    for (int k = 0; k < 4; k++)
+        for (int seed = 1; seed <= 5; seed++)
+            for (int known = 0; known < 2; known++) {
+                sample *s = new_sample(counts[k], 1e-8, 10);
+                shape(s, 0.5, 0.1, seed);
+                s->with_noise = known;
+                expect_between(suggest(s), 0.012, 0.06);
+                ls_free(s);
+            }
+}
+
+Test(lr_recommend, coarse_curves_stay_left_of_the_edge) {
+    for (int seed = 1; seed <= 10; seed++) {
+        sample *s = new_sample(20, 1e-5, 10);
+        shape(s, 0.3, 0.05, seed);
+        expect_between(suggest(s), 0.001, 0.3 / 5);
+        ls_free(s);
+    }
+}
+
+/* 2.4 points a decade: the valley goes from lr[11] = 0.0043 to lr[15] = 0.21; inside it
+ * would be 0.02, but 3 points before its end is lr[12]. */
+Test(lr_recommend, keeps_3_points_from_the_edge) {
+    sample *s = new_sample(20, 1e-7, 10);
+    shape(s, 0.3, 0, 1);
+    cr_expect_float_eq(suggest(s)->value, s->lr[12], 1e-12);
+    ls_free(s);
+}
+
+Test(lr_recommend, exact_values_without_noise) {
+    sample *s = new_sample(451, 1e-8, 10); /* 50 points a decade */
+    shape(s, 0.5, 0, 1);
+    suggest(s);
+    /* bottom: 0.5 and the remains of the fall at the edge, 2 / (1 + exp(4 (3 + log10(0.5)))) */
+    double bottom = 0.5 + 2 - 2 / (1 + exp(-4 * (3 + log10(0.5)))), depth = 2.5 - bottom;
+    double left = pow(10, -3 - log(2 / (2.5 - bottom - 0.1 * depth) - 1) / 4);
+    double want = pow(left, 0.6) * pow(0.5, 0.4);
+    cr_expect_float_eq(log10(s->out[LS_SUGGEST_RECOMMENDED].value), log10(want), 0.02);
+    /* base: a tenth of the fall, at 10^(-3 - ln 9 / 4); max: 5 % left, at 10^(-3 + ln 19 / 4) */
+    cr_expect_float_eq(log10(s->out[LS_SUGGEST_BASE_LR].value), -3 - log(9) / 4, 0.03);
+    cr_expect_float_eq(log10(s->out[LS_SUGGEST_MAX_LR].value), -3 + log(19) / 4, 0.03);
+    ls_free(s);
+}
+
+Test(lr_recommend, scale_shift_and_a_spike_change_nothing) {
+    sample *plain = new_sample(469, 1e-8, 10), *other = new_sample(469, 1e-8, 10);
+    shape(plain, 0.5, 0.1, 1);
+    shape(other, 0.5, 0.1, 1);
+    for (int64_t i = 0; i < other->count; i++)
+        other->loss[i] = 100 * other->loss[i] - 1000; /* all negative */
+    double want = suggest(plain)->value;
+    cr_expect_float_eq(suggest(other)->value, want, 1e-9 * want);
+    plain->loss[200] = 1e9;
+    cr_expect_float_eq(log10(suggest(plain)->value), log10(want), 0.02);
+    ls_free(plain);
+    ls_free(other);
+}
+
+Test(lr_recommend, a_broken_network_is_no_valley) {
+    sample *s = new_sample(300, 1e-6, 10);
+    for (int64_t i = 0; i < s->count; i++) /* 4.6 to 3, a hump, then dead at 2.3 from 0.3 on */
+        s->loss[i] = (s->lr[i] < 0.1   ? 4.6 - 1.6 / (1 + exp(-4 * (log10(s->lr[i]) + 4)))
+                      : s->lr[i] < 0.3 ? 6
+                                       : 2.3) +
+                     0.02 * gauss(i, 1);
+    expect_between(suggest(s), 1e-4, 0.02);
+    ls_free(s);
+}
+
+Test(lr_recommend, a_curve_that_never_rises_says_so) {
+    sample *s = new_sample(469, 1e-8, 1e-2);
+    shape(s, 1, 0.05, 1);
+    expect_between(suggest(s), 1e-4, 1e-2 / 6);
+    cr_expect(strstr(s->out[LS_SUGGEST_RECOMMENDED].reason, "find_lr.end") != NULL, "%s",
+              s->out[LS_SUGGEST_RECOMMENDED].reason);
+    ls_free(s);
+}
+
+Test(lr_recommend, linear_ramp) {
+    sample *s = new_sample(469, 1e-4, 1);
+    for (int64_t i = 0; i < s->count; i++) {
+        s->lr[i] = ls_ramp_lr(LS_RAMP_LINEAR, 1e-4, 1, s->count, i);
+        s->loss[i] = 0.5 + 2 * exp(-(double)i / 3) + (s->lr[i] > 0.3 ? 20 * (s->lr[i] - 0.3) : 0) +
+                     0.03 * gauss(i, 1);
+    }
+    expect_between(suggest(s), 0.01, 0.06);
+    ls_free(s);
+}
+
+Test(lr_recommend, bounds_come_from_the_accuracy_when_there_is_one) {
+    sample *s = new_sample(469, 1e-8, 10);
+    shape(s, 0.5, 0.05, 1);
+    s->with_accuracy = true;
+    for (int64_t i = 0; i < s->count; i++)
+        s->accuracy[i] = 0.1 + 0.8 / (1 + exp(-4 * (log10(s->lr[i]) + 2))) + 0.01 * gauss(i, 2);
+    suggest(s);
+    expect_between(&s->out[LS_SUGGEST_BASE_LR], pow(10, -2.8), pow(10, -2.2));
+    expect_between(&s->out[LS_SUGGEST_MAX_LR], pow(10, -1.6), pow(10, -0.9));
+    ls_free(s);
+}
+
+/* ---- what it refuses ------------------------------------------------------------------------ */
+
+Test(lr_recommend, refuses_few_points) {
+    for (int64_t n = 1; n < 10; n++) {
+        sample *s = new_sample(n, 1e-5, 10);
+        shape(s, 0.5, 0, 1);
+        expect_refusal(s, "at least 10 are needed");
+    }
+}
+
+Test(lr_recommend, refuses_an_empty_curve) {
+    expect_refusal(new_sample(0, 1, 1), "no finite loss");
+}
+
+Test(lr_recommend, refuses_nan) {
+    sample *s = new_sample(100, 1e-8, 10);
+    for (int i = 0; i < 100; i++)
+        s->loss[i] = NAN;
+    expect_refusal(s, "no finite loss");
+    s = new_sample(100, 1e-8, 10);
+    shape(s, 0.5, 0, 1);
+    s->loss[5] = INFINITY;
+    expect_refusal(s, "only 5 points");
+}
+
+Test(lr_recommend, refuses_a_constant_and_a_rise) {
+    sample *s = new_sample(200, 1e-8, 10);
+    for (int i = 0; i < 200; i++)
+        s->loss[i] = 2.3;
+    expect_refusal(s, "never gets better");
+    s = new_sample(200, 1e-8, 10);
+    for (int i = 0; i < 200; i++)
+        s->loss[i] = 2.3 + 0.1 * i;
+    expect_refusal(s, "never gets better");
+}
+
+Test(lr_recommend, refuses_noise) {
+    const int64_t counts[] = {20, 100, 469, 10000};
+    for (int k = 0; k < 4; k++)
+        for (int seed = 1; seed <= 20; seed++) {
+            sample *s = new_sample(counts[k], 1e-8, 10);
+            for (int64_t i = 0; i < s->count; i++) {
+                s->loss[i] = 2.3 + 0.1 * gauss(i, seed);
+                s->noise[i] = 0.1;
+            }
+            s->with_noise = true;
+            suggest(s);
+            cr_expect_not(s->out[LS_SUGGEST_RECOMMENDED].found, "%lld points, seed %d: %g",
+                          (long long)counts[k], seed, s->out[LS_SUGGEST_RECOMMENDED].value);
+            ls_free(s);
+        }
+}
