@@ -1,0 +1,160 @@
+/* io's private helpers around HDF5: error text, opening, text and number values, the list of what a
+ * file holds, and output files that appear whole or not at all.  Not collective unless marked. */
+#ifndef LOCKSTEP_IO_H5_H
+#define LOCKSTEP_IO_H5_H
+
+#include <hdf5.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "lockstep/io.h"
+
+#define LS_FORMAT_RUN "lockstep run"
+#define LS_FORMAT_DATASET "lockstep dataset"
+#define LS_FORMAT_VERSION 1
+
+/* ---- errors (error.c) ----------------------------------------------------------------------- */
+
+/* Keeps HDF5 from printing its error stack.  Every function that opens or creates a file calls it
+ * first. */
+void ls_h5_quiet(void);
+/* ls_fail with ": " and HDF5's most specific reason behind the message.  Call it right after the
+ * failed call: every other call into HDF5 forgets the reason. */
+ls_status ls_h5_fail(ls_status status, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* ---- opening (open.c) ----------------------------------------------------------------------- */
+
+/* LS_ERR_INPUT unless `path` is a readable file that begins like HDF5. */
+ls_status ls_h5_check(const char *path);
+/* File access properties: no file locks (they fail on many parallel file systems, and nothing here
+ * writes to a file that others have open), closing closes all that is in the file. */
+hid_t ls_h5_access(void);
+/* Opens to read; Collective when `access` says so.  Run ls_h5_check before. */
+ls_status ls_h5_open_with(const char *path, hid_t access, hid_t *file);
+/* Checks and opens to read, by this process alone. */
+ls_status ls_h5_open(const char *path, hid_t *file);
+/* Closes anything; a negative id is nothing. */
+void ls_h5_release(hid_t id);
+
+/* ---- types (types.c) ------------------------------------------------------------------------ */
+
+/* The memory type of an element type. */
+hid_t ls_h5_native(ls_type type);
+/* Whether `type` is a number that an ls_type can hold. */
+bool ls_h5_number(hid_t type, ls_type *number);
+/* "string", "compound", ... */
+const char *ls_h5_class(hid_t type);
+
+/* ---- arrays of numbers (numbers.c) ---------------------------------------------------------- */
+
+/* An open dataset of numbers.  `path` and `name` are for messages, borrowed. */
+typedef struct ls_h5_numbers {
+    const char *path, *name;
+    hid_t dataset, memory; /* `memory` is a predefined type: not to be closed */
+    ls_type type;
+    size_t size; /* bytes of an element in memory */
+    int ndims;   /* 0: a single value */
+    hsize_t shape[H5S_MAX_RANK];
+} ls_h5_numbers;
+
+/* LS_ERR_INPUT names the nearest dataset where there is none of that name. */
+ls_status ls_h5_numbers_open(hid_t file, const char *path, const char *name,
+                             ls_h5_numbers *numbers);
+/* Reads entries [first, first + count) of the first dimension; with ndims 0, the value.  No
+ * transfer is larger than `limit` bytes. */
+ls_status ls_h5_numbers_read(const ls_h5_numbers *numbers, hsize_t first, hsize_t count,
+                             size_t limit, void *out);
+void ls_h5_numbers_close(ls_h5_numbers *numbers);
+
+/* HDF5 before 1.12.3 fails where one MPI-IO transfer has 2 GiB or more. */
+#define LS_H5_TRANSFER ((size_t)512 << 20)
+/* For tests. */
+void ls_array_set_transfer(ls_array *array, size_t bytes);
+
+/* ---- text values (text.c) ------------------------------------------------------------------- */
+
+/* Elements of attribute or dataset `id`, which has strings.  Free each and the array with ls_free.
+ */
+ls_status ls_h5_strings(hid_t id, char ***strings, size_t *count);
+void ls_h5_strings_free(char **strings, size_t count);
+/* The value of attribute or dataset `id` for people: strings, or numbers with 9 digits, with ", "
+ * between them; "(1000 values)" where there are many.  NULL with a message when it cannot be read.
+ */
+char *ls_h5_value(hid_t id);
+/* Attribute `name` of `object` like that; NULL without a message if there is none. */
+char *ls_h5_attribute(hid_t object, const char *name);
+
+/* ---- what a file holds (tree.c) ------------------------------------------------------------- */
+
+typedef enum ls_h5_kind { LS_H5_GROUP, LS_H5_DATASET, LS_H5_OTHER } ls_h5_kind;
+
+typedef struct ls_h5_item {
+    char *path; /* "train/inputs"; "" is the root */
+    ls_h5_kind kind;
+} ls_h5_item;
+
+typedef struct ls_h5_tree {
+    size_t count, capacity;
+    ls_h5_item *items;
+} ls_h5_tree;
+
+/* Everything in the file that is stored in it (links elsewhere are LS_H5_OTHER), the root too, in
+ * the byte order of the paths. */
+ls_status ls_h5_tree_read(hid_t file, const char *path, ls_h5_tree *tree);
+void ls_h5_tree_free(ls_h5_tree *tree);
+/* Calls visit with each attribute's name and value, in the order of the names. */
+typedef ls_status ls_h5_visit_attribute(void *context, const char *name, const char *value);
+ls_status ls_h5_attributes(hid_t object, const char *path, ls_h5_visit_attribute *visit,
+                           void *context);
+/* Fails with "no dataset ..." and the nearest name, or all of them. */
+ls_status ls_h5_no_dataset(hid_t file, const char *path, const char *name);
+
+/* ---- output files (output.c) ---------------------------------------------------------------- */
+
+/* A file under a temporary name in its final folder.  Start with {.file = H5I_INVALID_HID}. */
+typedef struct ls_h5_output {
+    char *path, *temporary;
+    hid_t file;
+    bool failed;         /* a write did: the file can only be removed */
+    struct rlimit limit; /* on the size of files, put back then */
+} ls_h5_output;
+
+#define LS_H5_NO_OUTPUT ((ls_h5_output){.file = H5I_INVALID_HID})
+
+/* Creates the temporary file with format, version and provenance of the build.  LS_ERR_INPUT for a
+ * folder that cannot be written. */
+ls_status ls_h5_output_open(const char *path, const char *format, time_t created,
+                            ls_h5_output *output);
+/* Ends HDF5's work on the file, which stays under its temporary name. */
+ls_status ls_h5_output_close(ls_h5_output *output);
+/* Closes, brings the file to the disk and gives it its name. */
+ls_status ls_h5_output_publish(ls_h5_output *output);
+/* Frees; removes the temporary file unless published. */
+void ls_h5_output_free(ls_h5_output *output);
+/* "cannot write 'PATH': REASON".  Call it right after the failed call, before anything is closed.
+ */
+ls_status ls_h5_output_fail(ls_h5_output *output);
+/* Brings a dataset's values to the file and closes it. */
+ls_status ls_h5_output_end(ls_h5_output *output, hid_t dataset);
+
+/* Opens group `path` of the file ("" is the root), making what is missing. */
+ls_status ls_h5_output_group(ls_h5_output *output, const char *path, hid_t *group);
+/* Attribute "NAME" of the root or "GROUP/NAME" of a group, replacing an older one.  A text named
+ * "configuration", and one too long for an attribute, becomes a dataset of that path. */
+ls_status ls_h5_output_text(ls_h5_output *output, const char *path, const char *value);
+ls_status ls_h5_output_number(ls_h5_output *output, const char *path, double value);
+/* Text and integer attributes of an open object. */
+ls_status ls_h5_output_label(ls_h5_output *output, hid_t object, const char *name,
+                             const char *value);
+ls_status ls_h5_output_integer(ls_h5_output *output, hid_t object, const char *name, int64_t value);
+/* Dataset `name` with `count` strings, UTF-8 of variable length. */
+ls_status ls_h5_output_strings(ls_h5_output *output, const char *name, const char *const *strings,
+                               size_t count);
+
+/* ---- digest (digest.c) ---------------------------------------------------------------------- */
+
+/* Of the values in an open file; FORMAT.md says which. */
+ls_status ls_h5_digest(hid_t file, const char *path, char text[LS_DIGEST_TEXT]);
+
+#endif
