@@ -1,0 +1,128 @@
+/* data: samples.  One split (train or test) of a dataset in memory that the ranks of a node share,
+ * the order in which an epoch visits it, normalisation, and the conversion of other formats. */
+#ifndef LOCKSTEP_DATA_H
+#define LOCKSTEP_DATA_H
+
+#include "lockstep/base.h"
+#include "lockstep/comm.h"
+#include "lockstep/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- order ---------------------------------------------------------------------------------- */
+
+/* The sample at place `place` (0..count-1) of epoch `epoch`: a permutation that is a pure function
+ * of (seed, epoch), computed without a table: a Feistel network of Philox rounds over the next
+ * power of two, walked until it falls inside (Black and Rogaway 2002).  count 0 gives 0. */
+uint64_t ls_order(uint64_t seed, uint32_t epoch, uint64_t count, uint64_t place);
+
+/* Samples of slice `slice` in a batch of `samples` samples: places [*first, *first + *count) of the
+ * batch, balanced over the slices.  Pure. */
+void ls_slice_samples(int64_t samples, int slices, int slice, int64_t *first, int64_t *count);
+
+/* ---- a split in memory ---------------------------------------------------------------------- */
+
+typedef struct ls_data ls_data;
+
+/* Collective.  Reads inputs (N, C, [D,] [H,] [W]) and targets ((N) integers: classes; (N) or (N,
+ * outputs) floats: regression) from HDF5 file `file`: each rank its shard, all shards of a node in
+ * one shared copy: inputs in the file's own type, targets as int32 or float32.  LS_ERR_INPUT:
+ * missing, truncated, shapes that do not fit, no samples, a class below 0 or, when classes > 0, not
+ * below `classes`, values that are not finite as float32, floats as targets when classes > 0. */
+ls_status ls_data_open(ls_comm *comm, const char *file, const char *inputs, const char *targets,
+                       int64_t classes, ls_data **data);
+/* Collective. */
+void ls_data_close(ls_data *data);
+
+/* Not collective. */
+int64_t ls_data_count(const ls_data *data);
+/* Of one sample; inputs (N) count as one channel. */
+const ls_shape *ls_data_shape(const ls_data *data);
+bool ls_data_is_classes(const ls_data *data);
+/* Classes (largest + 1, or as given), or targets a sample. */
+int64_t ls_data_outputs(const ls_data *data);
+
+/* ---- normalisation -------------------------------------------------------------------------- */
+
+/* Per channel: x <- (x - mean) / deviation. */
+typedef struct ls_normalization {
+    int64_t channels;
+    float *mean, *deviation; /* deviation of a constant channel: 1 */
+} ls_normalization;
+
+/* Collective.  Over all samples of the split; sums over fixed chunks of samples, so the same bits
+ * at any rank count. */
+ls_status ls_normalization_measure(ls_comm *comm, const ls_data *data, ls_normalization *norm);
+/* Mean 0, deviation 1.  Both arrays are one block: free with ls_normalization_free. */
+ls_status ls_normalization_identity(int64_t channels, ls_normalization *norm);
+void ls_normalization_free(ls_normalization *norm);
+
+/* ---- batches -------------------------------------------------------------------------------- */
+
+/* Not collective.  Write the samples given by `ids`: inputs as normalised floats (count, C, ...),
+ * classes (count), regression targets (count, outputs). */
+void ls_data_inputs(const ls_data *data, const ls_normalization *norm, const uint64_t *ids,
+                    int64_t count, float *out);
+void ls_data_classes(const ls_data *data, const uint64_t *ids, int64_t count, int32_t *out);
+void ls_data_targets(const ls_data *data, const uint64_t *ids, int64_t count, float *out);
+
+/* ---- conversion ----------------------------------------------------------------------------- */
+
+/* Where a split comes from: files, joined in order.  IDX (plain or .gz) and NPY: inputs and targets
+ * in files of their own; CIFAR binary batches and CSV: targets inside the input files.
+ *
+ * Shapes: IDX images (N, H, W) and volumes (N, D, H, W) get a channel axis; NPY arrays are taken as
+ * (N, channels, [D,] [H,] [W]); a CSV row is (columns).  Integer targets (N) or (N, 1) are classes.
+ */
+typedef struct ls_convert_split {
+    const char *const *inputs;
+    size_t input_count;
+    const char *const *targets;
+    size_t target_count; /* 0 where they are inside the input files */
+} ls_convert_split;
+
+typedef struct ls_convert_job {
+    ls_convert_split train, test; /* test.input_count 0: none */
+    const char
+        *format; /* "auto" or NULL (by content), "idx", "cifar10", "cifar100", "csv", "npy" */
+    const char *target_column; /* CSV: name or number from 0; NULL: the last */
+    bool regression;           /* CSV: the target is a float even where all are whole numbers */
+    const char *const *class_names;
+    size_t class_name_count;
+    const char *class_name_file; /* instead: one name a line; NULL: none */
+    const ls_shape *shape;       /* of a sample, instead of the file's own; NULL: as above */
+    const char *output;
+} ls_convert_job;
+
+/* Not collective.  Writes the dataset file, or nothing.  Adds to `summary` a line on each array. */
+ls_status ls_convert(const ls_convert_job *job, ls_text *summary);
+
+typedef enum ls_file_role {
+    LS_FILE_TRAIN_INPUTS,
+    LS_FILE_TRAIN_TARGETS,
+    LS_FILE_TEST_INPUTS,
+    LS_FILE_TEST_TARGETS,
+    LS_FILE_CLASS_NAMES,
+    LS_FILE_ROLES
+} ls_file_role;
+
+#define LS_FOLDER_FILES 5 /* of one role: the batches of CIFAR-10 */
+
+/* The files of a well-known dataset in a folder. */
+typedef struct ls_folder {
+    const char *format;
+    char *path[LS_FILE_ROLES][LS_FOLDER_FILES];
+    size_t count[LS_FILE_ROLES];
+} ls_folder;
+
+/* Not collective.  Finds the files of MNIST and its like, CIFAR-10 or CIFAR-100 by their names.
+ * LS_ERR_INPUT: no such folder, none of these datasets, or a file of one is missing. */
+ls_status ls_folder_find(const char *folder, ls_folder *files);
+void ls_folder_free(ls_folder *files);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

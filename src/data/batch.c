@@ -1,0 +1,61 @@
+/* Batches: picks samples out of a split and normalises them. */
+#include "data/split.h"
+
+#include <string.h>
+
+/* One sample of a type, computed in `real`: float where it holds the type's values, else double. */
+#define DEFINE_FILL(type, real)                                                                    \
+    static void fill_##type(const ls_data *data, const ls_normalization *norm, uint64_t id,        \
+                            float *restrict out) {                                                 \
+        const int64_t channels = data->channels, spatial = data->spatial;                          \
+        const type *x = (const type *)data->inputs + id * (uint64_t)(channels * spatial);          \
+        if (spatial == 1) {                                                                        \
+            for (int64_t c = 0; c < channels; c++)                                                 \
+                out[c] = (float)(((real)x[c] - (real)norm->mean[c]) / (real)norm->deviation[c]);   \
+            return;                                                                                \
+        }                                                                                          \
+        for (int64_t c = 0; c < channels; c++, x += spatial, out += spatial) {                     \
+            const real mean = norm->mean[c], deviation = norm->deviation[c];                       \
+            for (int64_t i = 0; i < spatial; i++)                                                  \
+                out[i] = (float)(((real)x[i] - mean) / deviation);                                 \
+        }                                                                                          \
+    }
+
+DEFINE_FILL(uint8_t, float)
+DEFINE_FILL(int8_t, float)
+DEFINE_FILL(uint16_t, float)
+DEFINE_FILL(int16_t, float)
+DEFINE_FILL(uint32_t, double)
+DEFINE_FILL(int32_t, double)
+DEFINE_FILL(uint64_t, double)
+DEFINE_FILL(int64_t, double)
+DEFINE_FILL(float, float)
+DEFINE_FILL(double, double)
+
+void ls_data_inputs(const ls_data *data, const ls_normalization *norm, const uint64_t *ids,
+                    int64_t count, float *out) {
+    typedef void filler(const ls_data *, const ls_normalization *, uint64_t, float *restrict);
+    static filler *const fillers[] = {
+        [LS_TYPE_U8] = fill_uint8_t,   [LS_TYPE_I8] = fill_int8_t,    [LS_TYPE_U16] = fill_uint16_t,
+        [LS_TYPE_I16] = fill_int16_t,  [LS_TYPE_U32] = fill_uint32_t, [LS_TYPE_I32] = fill_int32_t,
+        [LS_TYPE_U64] = fill_uint64_t, [LS_TYPE_I64] = fill_int64_t,  [LS_TYPE_F32] = fill_float,
+        [LS_TYPE_F64] = fill_double};
+    filler *const fill = fillers[data->type];
+    LS_ASSERT(norm->channels == data->channels);
+    for (int64_t i = 0; i < count; i++)
+        fill(data, norm, ids[i], out + i * data->channels * data->spatial);
+}
+
+void ls_data_classes(const ls_data *data, const uint64_t *ids, int64_t count, int32_t *out) {
+    LS_ASSERT(data->is_classes);
+    for (int64_t i = 0; i < count; i++)
+        out[i] = data->classes[ids[i]];
+}
+
+void ls_data_targets(const ls_data *data, const uint64_t *ids, int64_t count, float *out) {
+    LS_ASSERT(!data->is_classes);
+    const int64_t width = data->outputs;
+    for (int64_t i = 0; i < count; i++)
+        memcpy(out + i * width, data->targets + ids[i] * (uint64_t)width,
+               (size_t)width * sizeof *out);
+}

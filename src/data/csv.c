@@ -1,0 +1,311 @@
+/* CSV files as a table: header, target column, kind of the targets, numbers. */
+#include "data/csv.h"
+#include "data/values.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One file while it is read. */
+typedef struct csv_file {
+    const char *path;
+    ls_csv_rows rows;
+    ls_csv_row header;     /* empty: none */
+    long first_line;       /* where the number of fields was learnt */
+    size_t fields, target; /* fields a row; place of the target */
+} csv_file;
+
+static bool is_number(const char *field) {
+    char *end;
+    strtod(field, &end);
+    return end != field && *end == '\0';
+}
+
+/* ---- labels --------------------------------------------------------------------------------- */
+
+void ls_labels_free(ls_labels *labels) {
+    for (size_t i = 0; i < labels->count; i++)
+        ls_free(labels->names[i]);
+    ls_free(labels->names);
+    ls_free(labels->sorted);
+    *labels = (ls_labels){0};
+}
+
+/* The place of a label in order of appearance. */
+static ls_status find_or_add(ls_labels *labels, const char *name, double *place) {
+    size_t low = 0, high = labels->count;
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        const int order = strcmp(labels->names[labels->sorted[middle]], name);
+        if (order == 0) {
+            *place = (double)labels->sorted[middle];
+            return LS_OK;
+        }
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    const size_t count = labels->count;
+    LS_TRY(ls_grow(&labels->names, count, &labels->capacity, sizeof(char *)));
+    LS_TRY(ls_grow(&labels->sorted, count, &labels->sorted_capacity, sizeof(size_t)));
+    if (!(labels->names[count] = ls_strdup(name)))
+        return LS_ERR_SYSTEM;
+    memmove(labels->sorted + low + 1, labels->sorted + low, (count - low) * sizeof(size_t));
+    labels->sorted[low] = count;
+    labels->count++;
+    *place = (double)count;
+    return LS_OK;
+}
+
+/* Puts the collected names in order, and the rows' places with them. */
+static ls_status sort_labels(ls_labels *labels, ls_csv_table *table) {
+    char **names;
+    size_t *place;
+    LS_TRY(LS_NEW(names, labels->count));
+    ls_status status = LS_NEW(place, labels->count);
+    if (status != LS_OK) {
+        ls_free(names);
+        return status;
+    }
+    for (size_t i = 0; i < labels->count; i++) {
+        names[i] = labels->names[labels->sorted[i]];
+        place[labels->sorted[i]] = i;
+    }
+    for (size_t row = 0; row < table->rows; row++)
+        table->targets[row] = (double)place[(size_t)table->targets[row]];
+    ls_free(place);
+    ls_free(labels->names);
+    labels->names = names;
+    labels->given = true;
+    return LS_OK;
+}
+
+/* ---- layout of a file ----------------------------------------------------------------------- */
+
+/* Whether a first row holds names: no input in it is a number, or its target is none while the next
+ * row's is. */
+static bool is_header(const ls_csv_row *first, const ls_csv_row *second, size_t target) {
+    bool numbers = false;
+    for (size_t c = 0; c < first->count; c++)
+        numbers |= c != target && is_number(ls_csv_field(first, c));
+    return !numbers || (target < second->count && !is_number(ls_csv_field(first, target)) &&
+                        is_number(ls_csv_field(second, target)));
+}
+
+static ls_status find_target(csv_file *file, const ls_csv_row *first, const char *wanted,
+                             bool *named) {
+    *named = false;
+    file->target = file->fields - 1;
+    if (!wanted)
+        return LS_OK;
+    char *end;
+    const unsigned long long number = strtoull(wanted, &end, 10);
+    if (*wanted >= '0' && *wanted <= '9' && *end == '\0') {
+        if (number >= file->fields)
+            return ls_fail(LS_ERR_INPUT,
+                           "%s: no column %s for the target; expected 0 to %zu, or a name",
+                           file->path, wanted, file->fields - 1);
+        file->target = (size_t)number;
+        return LS_OK;
+    }
+    *named = true;
+    for (size_t c = 0; c < first->count; c++)
+        if (strcmp(ls_csv_field(first, c), wanted) == 0) {
+            file->target = c;
+            return LS_OK;
+        }
+    const char **names;
+    LS_TRY(LS_NEW(names, first->count));
+    for (size_t c = 0; c < first->count; c++)
+        names[c] = ls_csv_field(first, c);
+    const char *nearest = ls_nearest(wanted, names, first->count);
+    ls_free(names);
+    return ls_fail(LS_ERR_INPUT,
+                   "%s:%ld: no column '%s' for the target%s%s%s; expected a name of the "
+                   "header line, or a number from 0",
+                   file->path, first->line, wanted, nearest ? " (nearest: '" : "",
+                   nearest ? nearest : "", nearest ? "')" : "");
+}
+
+/* Learns the layout from the first two rows, and keeps the header. */
+static ls_status find_layout(csv_file *file, ls_csv_row *first, const ls_csv_row *second,
+                             const char *target_column) {
+    bool named;
+    file->fields = first->count;
+    file->first_line = first->line;
+    if (file->fields < 2)
+        return ls_fail(LS_ERR_INPUT,
+                       "%s:%ld: one column; expected inputs and a target, separated by commas, "
+                       "semicolons or tabs",
+                       file->path, first->line);
+    LS_TRY(find_target(file, first, target_column, &named));
+    if (named || is_header(first, second, file->target)) {
+        file->header = *first;
+        *first = (ls_csv_row){0};
+    }
+    return LS_OK;
+}
+
+/* ---- rows ----------------------------------------------------------------------------------- */
+
+static ls_status field_error(const csv_file *file, const ls_csv_row *row, size_t column,
+                             const char *problem) {
+    const char *name = column < file->header.count ? ls_csv_field(&file->header, column) : "";
+    return ls_fail(LS_ERR_INPUT, "%s:%ld:%zu: '%s'%s%s%s %s", file->path, row->line, column + 1,
+                   ls_csv_field(row, column), *name ? " in column '" : "", name, *name ? "'" : "",
+                   problem);
+}
+
+static ls_status parse_number(const csv_file *file, const ls_csv_row *row, size_t column,
+                              double *number) {
+    const char *field = ls_csv_field(row, column);
+    if (!is_number(field))
+        return field_error(file, row, column, "is not a number");
+    *number = strtod(field, NULL);
+    if (!isfinite((float)*number))
+        return field_error(file, row, column, "is not a finite float32 number");
+    return LS_OK;
+}
+
+static ls_status parse_label(const csv_file *file, const ls_csv_row *row, ls_labels *labels,
+                             double *place) {
+    const char *field = ls_csv_field(row, file->target);
+    if (*field == '\0')
+        return field_error(file, row, file->target, "is not a label");
+    if (!labels->given)
+        return find_or_add(labels, field, place);
+    for (size_t i = 0; i < labels->count; i++)
+        if (strcmp(labels->names[i], field) == 0) {
+            *place = (double)i;
+            return LS_OK;
+        }
+    const char *nearest = ls_nearest(field, (const char *const *)labels->names, labels->count);
+    char *problem =
+        ls_format("is not one of the %zu class names given, or of the training labels%s%s",
+                  labels->count, nearest ? "; the nearest is " : "", nearest ? nearest : "");
+    ls_status status = problem ? field_error(file, row, file->target, problem) : LS_ERR_SYSTEM;
+    ls_free(problem);
+    return status;
+}
+
+static ls_status parse_target(const csv_file *file, const ls_csv_row *row, ls_labels *labels,
+                              ls_csv_table *table) {
+    double *target = &table->targets[table->rows];
+    if (table->kind == LS_CSV_ANY && table->rows == 0 &&
+        !is_number(ls_csv_field(row, file->target)))
+        table->kind = LS_CSV_LABELS;
+    if (table->kind == LS_CSV_LABELS)
+        return parse_label(file, row, labels, target);
+    LS_TRY(parse_number(file, row, file->target, target));
+    const bool whole = floor(*target) == *target;
+    table->whole &= whole;
+    if (table->kind == LS_CSV_CLASSES && !(whole && *target >= 0 && *target <= LS_MAX_CLASS))
+        return field_error(file, row, file->target,
+                           "is not a class number, while the training targets are");
+    if (whole && *target < 0 && !table->negative) {
+        table->negative = ls_format("%s:%ld:%zu", file->path, row->line, file->target + 1);
+        return table->negative ? LS_OK : LS_ERR_SYSTEM;
+    }
+    return LS_OK;
+}
+
+static ls_status add_row(const csv_file *file, const ls_csv_row *row, ls_labels *labels,
+                         ls_csv_table *table) {
+    if (row->count != file->fields)
+        return ls_fail(LS_ERR_INPUT, "%s:%ld: %zu fields; expected %zu, as in line %ld", file->path,
+                       row->line, row->count, file->fields, file->first_line);
+    const size_t columns = table->columns;
+    LS_TRY(ls_grow(&table->inputs, table->rows, &table->input_capacity, columns * sizeof(float)));
+    LS_TRY(ls_grow(&table->targets, table->rows, &table->target_capacity, sizeof(double)));
+    float *out = table->inputs + table->rows * columns;
+    for (size_t c = 0; c < row->count; c++) {
+        double number = 0;
+        if (c == file->target)
+            continue;
+        LS_TRY(parse_number(file, row, c, &number));
+        *out++ = (float)number;
+    }
+    LS_TRY(parse_target(file, row, labels, table));
+    table->rows++;
+    return LS_OK;
+}
+
+static ls_status read_rows(csv_file *file, ls_csv_row *row, ls_csv_row *next,
+                           const char *target_column, ls_labels *labels, ls_csv_table *table) {
+    bool more, after = false;
+    LS_TRY(ls_csv_rows_next(&file->rows, row, &more));
+    if (more)
+        LS_TRY(ls_csv_rows_next(&file->rows, next, &after));
+    if (!more)
+        return ls_fail(LS_ERR_INPUT, "%s: no rows", file->path);
+    LS_TRY(find_layout(file, row, next, target_column));
+    if (table->rows > 0 && table->columns != file->fields - 1)
+        return ls_fail(LS_ERR_INPUT, "%s:%ld: %zu fields; expected %zu, as in the file before it",
+                       file->path, file->first_line, file->fields, table->columns + 1);
+    table->columns = file->fields - 1;
+    if (file->header.count == 0)
+        LS_TRY(add_row(file, row, labels, table));
+    for (more = after; more;) {
+        LS_TRY(add_row(file, next, labels, table));
+        LS_TRY(ls_csv_rows_next(&file->rows, next, &more));
+    }
+    return LS_OK;
+}
+
+static ls_status read_file(const char *path, const char *target_column, ls_labels *labels,
+                           ls_csv_table *table) {
+    csv_file file = {.path = path};
+    ls_csv_row row = {0}, next = {0};
+    LS_TRY(ls_csv_rows_open(path, &file.rows));
+    ls_status status = read_rows(&file, &row, &next, target_column, labels, table);
+    ls_csv_row_free(&next);
+    ls_csv_row_free(&row);
+    ls_csv_row_free(&file.header);
+    ls_csv_rows_close(&file.rows);
+    return status;
+}
+
+static ls_status decide_kind(const char *path, ls_csv_table *table) {
+    if (table->rows == 0)
+        return ls_fail(LS_ERR_INPUT, "%s: a header and no rows", path);
+    if (table->kind != LS_CSV_ANY)
+        return LS_OK;
+    table->kind = table->whole ? LS_CSV_CLASSES : LS_CSV_NUMBERS;
+    if (table->whole && table->negative)
+        return ls_fail(
+            LS_ERR_INPUT,
+            "%s: a target below 0, while all are whole numbers; expected classes from 0, or "
+            "--regression to keep them as numbers",
+            table->negative);
+    for (size_t row = 0; row < table->rows; row++)
+        if (table->whole && table->targets[row] > LS_MAX_CLASS)
+            return ls_fail(LS_ERR_INPUT,
+                           "%s: row %zu has class %.0f; expected at most %d, or "
+                           "--regression to keep numbers",
+                           path, row + 1, table->targets[row], LS_MAX_CLASS);
+    return LS_OK;
+}
+
+ls_status ls_csv_read(const char *const *paths, size_t count, const char *target_column,
+                      ls_csv_kind kind, ls_labels *labels, ls_csv_table *table) {
+    ls_csv_table read = {.kind = kind, .whole = true};
+    ls_status status = LS_OK;
+    for (size_t i = 0; i < count; i++)
+        LS_TRY_GOTO(failed, read_file(paths[i], target_column, labels, &read));
+    LS_TRY_GOTO(failed, decide_kind(paths[0], &read));
+    if (read.kind == LS_CSV_LABELS && !labels->given)
+        LS_TRY_GOTO(failed, sort_labels(labels, &read));
+    *table = read;
+    return LS_OK;
+failed:
+    ls_csv_table_free(&read);
+    return status;
+}
+
+void ls_csv_table_free(ls_csv_table *table) {
+    ls_free(table->inputs);
+    ls_free(table->targets);
+    ls_free(table->negative);
+    *table = (ls_csv_table){0};
+}

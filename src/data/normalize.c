@@ -1,0 +1,63 @@
+/* Normalisation: mean and deviation of each channel over a split, the same bits at any rank count.
+ */
+#include "data/moments.h"
+#include "data/split.h"
+
+enum { CHUNK = 1024 }; /* samples; fixed: its boundaries decide the order of the sums */
+
+/* The chunks are dealt out to the ranks of the node in turn; `all` holds (chunks, channels). */
+static ls_status measure_chunks(ls_comm *comm, const ls_data *data, int64_t chunks,
+                                ls_moments *all) {
+    const int64_t ranks = ls_comm_node_size(comm);
+    const size_t bytes = ls_type_size(data->type) * (size_t)(data->channels * data->spatial);
+    for (int64_t chunk = ls_comm_node_rank(comm); chunk < chunks; chunk += ranks) {
+        const int64_t first = chunk * CHUNK, left = data->count - first;
+        LS_TRY(ls_moments_measure(data->type, (const char *)data->inputs + (size_t)first * bytes,
+                                  left < CHUNK ? left : CHUNK, data->channels, data->spatial,
+                                  all + chunk * data->channels));
+    }
+    return LS_OK;
+}
+
+ls_status ls_normalization_measure(ls_comm *comm, const ls_data *data, ls_normalization *norm) {
+    const int64_t chunks = (data->count + CHUNK - 1) / CHUNK, channels = data->channels;
+    ls_shared *shared = NULL;
+    ls_status status;
+    LS_TRY(ls_shared_create(comm, sizeof(ls_moments) * (size_t)(chunks * channels),
+                            "the moments of the inputs", &shared));
+    ls_moments *all = ls_shared_data(shared);
+    ls_normalization measured = {0};
+    status = measure_chunks(comm, data, chunks, all);
+    if (status == LS_OK)
+        status = ls_normalization_identity(channels, &measured);
+    LS_TRY_GOTO(done, ls_comm_agree(comm, status));
+    ls_comm_node_barrier(comm);
+    for (int64_t c = 0; c < channels; c++) {
+        ls_moments total = all[c];
+        for (int64_t chunk = 1; chunk < chunks; chunk++)
+            ls_moments_merge(&total, &all[chunk * channels + c]);
+        measured.mean[c] = (float)total.mean;
+        measured.deviation[c] = ls_moments_deviation(&total);
+    }
+    ls_comm_node_barrier(comm); /* nobody reads the chunks any more */
+    *norm = measured;
+    measured = (ls_normalization){0};
+done:
+    ls_normalization_free(&measured);
+    ls_shared_free(shared);
+    return status;
+}
+
+ls_status ls_normalization_identity(int64_t channels, ls_normalization *norm) {
+    float *both; /* means, then deviations */
+    LS_TRY(LS_NEW(both, 2 * (size_t)channels));
+    *norm = (ls_normalization){channels, both, both + channels};
+    for (int64_t c = 0; c < channels; c++)
+        norm->deviation[c] = 1;
+    return LS_OK;
+}
+
+void ls_normalization_free(ls_normalization *norm) {
+    ls_free(norm->mean);
+    *norm = (ls_normalization){0};
+}

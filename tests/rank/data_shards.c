@@ -1,0 +1,247 @@
+/* A split read by any number of ranks: the same contents, the same bits of the normalisation, and
+ * every refusal on all ranks. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lockstep/data.h"
+#include "lockstep/io.h"
+#include "rank/check.h"
+
+enum { SAMPLES = 2500, CHANNELS = 2, SPATIAL = 15, ELEMENTS = CHANNELS * SPATIAL, OUTPUTS = 3 };
+
+static char path[256];
+
+static uint8_t byte_at(int64_t sample, int64_t element) {
+    const int64_t i = sample * ELEMENTS + element;
+    return (uint8_t)((uint32_t)i * 2654435761u >> (element < SPATIAL ? 24 : 27));
+}
+
+static float float_at(int64_t sample, int64_t element) {
+    return 1000 + (float)byte_at(sample, element) / 8;
+}
+
+static int class_at(int64_t sample) {
+    return (int)(sample * 7 % 11);
+}
+
+/* ---- a file with all that is tested --------------------------------------------------------- */
+
+static ls_status add_array(ls_dataset_writer *writer, const char *name, ls_type type, int ndims,
+                           const int64_t *shape, const void *values) {
+    ls_array_info info = {.type = type, .ndims = ndims};
+    memcpy(info.shape, shape, (size_t)ndims * sizeof *shape);
+    LS_TRY(ls_dataset_array(writer, name, &info));
+    return ls_dataset_append(writer, shape[0], values);
+}
+
+typedef struct contents {
+    uint8_t bytes[SAMPLES][ELEMENTS];
+    float floats[SAMPLES][ELEMENTS];
+    int64_t classes[SAMPLES];
+    double targets[SAMPLES][OUTPUTS];
+} contents;
+
+static ls_status add_arrays(ls_dataset_writer *writer, contents *all) {
+    const int64_t bytes[] = {SAMPLES, CHANNELS, 3, 5}, floats[] = {SAMPLES, CHANNELS, SPATIAL};
+    const int64_t flat[] = {SAMPLES, ELEMENTS}, targets[] = {SAMPLES, OUTPUTS};
+    for (int64_t n = 0; n < SAMPLES; n++) {
+        for (int64_t i = 0; i < ELEMENTS; i++) {
+            all->bytes[n][i] = byte_at(n, i);
+            all->floats[n][i] = float_at(n, i);
+        }
+        all->classes[n] = class_at(n);
+        for (int64_t i = 0; i < OUTPUTS; i++)
+            all->targets[n][i] = (double)(n * i) / 4;
+    }
+    LS_TRY(add_array(writer, "bytes", LS_TYPE_U8, 4, bytes, all->bytes));
+    LS_TRY(add_array(writer, "floats", LS_TYPE_F32, 3, floats, all->floats));
+    LS_TRY(add_array(writer, "flat", LS_TYPE_F32, 2, flat, all->floats));
+    LS_TRY(add_array(writer, "single", LS_TYPE_I64, 1, flat, all->classes));
+    LS_TRY(add_array(writer, "few", LS_TYPE_I64, 1, (int64_t[]){SAMPLES - 1}, all->classes));
+    LS_TRY(add_array(writer, "classes", LS_TYPE_I64, 1, flat, all->classes));
+    LS_TRY(add_array(writer, "hot", LS_TYPE_U8, 2, flat, all->bytes));
+    LS_TRY(add_array(writer, "targets", LS_TYPE_F64, 2, targets, all->targets));
+    LS_TRY(
+        add_array(writer, "cube", LS_TYPE_F64, 3, (int64_t[]){SAMPLES, OUTPUTS, 1}, all->targets));
+    all->classes[2400] = -3;
+    LS_TRY(add_array(writer, "negative", LS_TYPE_I64, 1, flat, all->classes));
+    all->classes[2400] = INT64_MAX;
+    LS_TRY(add_array(writer, "giant", LS_TYPE_I64, 1, flat, all->classes));
+    all->floats[2499][29] = NAN;
+    all->floats[700][3] = INFINITY;
+    LS_TRY(add_array(writer, "nan", LS_TYPE_F32, 3, floats, all->floats));
+    all->targets[1300][1] = 1e300;
+    return add_array(writer, "huge", LS_TYPE_F64, 2, targets, all->targets);
+}
+
+static ls_status write_file(void) {
+    ls_dataset_writer *writer = NULL;
+    contents *all = calloc(1, sizeof *all);
+    ls_status status = ls_dataset_create(path, &writer);
+    if (status == LS_OK)
+        status = add_arrays(writer, all);
+    if (status == LS_OK)
+        status = ls_dataset_finish(writer);
+    if (status != LS_OK)
+        fprintf(stderr, "%s\n", ls_message());
+    ls_dataset_writer_free(writer);
+    free(all);
+    return status;
+}
+
+/* ---- contents ------------------------------------------------------------------------------- */
+
+static ls_data *open_arrays(ls_comm *comm, const char *inputs, const char *targets,
+                            int64_t classes) {
+    ls_data *data;
+    ls_status status = ls_data_open(comm, path, inputs, targets, classes, &data);
+    if (status != LS_OK)
+        fprintf(stderr, "%s\n", ls_message());
+    CHECK(comm, status == LS_OK);
+    return data;
+}
+
+static void check_inputs(ls_comm *comm, const ls_data *data, bool bytes) {
+    float values[ELEMENTS];
+    ls_normalization identity;
+    CHECK(comm, ls_data_count(data) == SAMPLES);
+    CHECK(comm, ls_normalization_identity(ls_data_shape(data)->size[0], &identity) == LS_OK);
+    for (int64_t n = 0; n < SAMPLES; n++) {
+        const uint64_t id = (uint64_t)n;
+        ls_data_inputs(data, &identity, &id, 1, values);
+        for (int64_t i = 0; i < ELEMENTS; i++)
+            CHECK(comm, values[i] == (bytes ? (float)byte_at(n, i) : float_at(n, i)));
+    }
+    ls_normalization_free(&identity);
+}
+
+static void check_classes(ls_comm *comm, const ls_data *data, int64_t outputs) {
+    CHECK(comm, ls_data_is_classes(data) && ls_data_outputs(data) == outputs);
+    for (int64_t n = 0; n < SAMPLES; n++) {
+        const uint64_t id = (uint64_t)n;
+        int32_t value;
+        ls_data_classes(data, &id, 1, &value);
+        CHECK(comm, value == class_at(n));
+    }
+}
+
+static void check_targets(ls_comm *comm, const ls_data *data) {
+    CHECK(comm, !ls_data_is_classes(data) && ls_data_outputs(data) == OUTPUTS);
+    for (int64_t n = 0; n < SAMPLES; n++) {
+        const uint64_t id = (uint64_t)n;
+        float values[OUTPUTS];
+        ls_data_targets(data, &id, 1, values);
+        for (int64_t i = 0; i < OUTPUTS; i++)
+            CHECK(comm, values[i] == (float)(n * i) / 4);
+    }
+}
+
+/* Against sums in long double over all samples, rounded to float: the same on any number of ranks.
+ */
+static void check_normalization(ls_comm *comm, const ls_data *data, bool bytes, int64_t channels) {
+    const int64_t spatial = ELEMENTS / channels;
+    ls_normalization norm;
+    CHECK(comm, ls_normalization_measure(comm, data, &norm) == LS_OK);
+    CHECK(comm, norm.channels == channels);
+    for (int64_t c = 0; c < channels; c++) {
+        long double sum = 0, squares = 0;
+        const long double count = (long double)(SAMPLES * spatial);
+        for (int pass = 0; pass < 2; pass++)
+            for (int64_t n = 0; n < SAMPLES; n++)
+                for (int64_t i = c * spatial; i < (c + 1) * spatial; i++) {
+                    const long double x = bytes ? byte_at(n, i) : float_at(n, i);
+                    sum += pass == 0 ? x : 0;
+                    squares += pass == 1 ? (x - sum / count) * (x - sum / count) : 0;
+                }
+        CHECK(comm, norm.mean[c] == (float)(sum / count));
+        CHECK(comm, norm.deviation[c] == (float)sqrtl(squares / count));
+    }
+    ls_normalization_free(&norm);
+}
+
+static void check_contents(ls_comm *comm) {
+    const ls_shape image = {3, {CHANNELS, 3, 5}}, row = {2, {CHANNELS, SPATIAL}};
+    const ls_shape flat = {1, {ELEMENTS}}, single = {1, {1}};
+    ls_data *data = open_arrays(comm, "bytes", "classes", 0);
+    CHECK(comm, memcmp(ls_data_shape(data), &image, sizeof image) == 0);
+    check_inputs(comm, data, true);
+    check_classes(comm, data, 11);
+    check_normalization(comm, data, true, CHANNELS);
+    ls_data_close(data);
+
+    data = open_arrays(comm, "floats", "classes", 40);
+    CHECK(comm, memcmp(ls_data_shape(data), &row, sizeof row) == 0);
+    check_inputs(comm, data, false);
+    check_classes(comm, data, 40);
+    check_normalization(comm, data, false, CHANNELS);
+    ls_data_close(data);
+
+    data = open_arrays(comm, "flat", "targets", 0);
+    CHECK(comm, memcmp(ls_data_shape(data), &flat, sizeof flat) == 0);
+    check_inputs(comm, data, false);
+    check_targets(comm, data);
+    check_normalization(comm, data, false, ELEMENTS);
+    ls_data_close(data);
+
+    data = open_arrays(comm, "single", "classes", 0);
+    CHECK(comm, memcmp(ls_data_shape(data), &single, sizeof single) == 0);
+    ls_data_close(data);
+}
+
+/* ---- refusals ------------------------------------------------------------------------------- */
+
+static void check_refusal(ls_comm *comm, const char *file, const char *inputs, const char *targets,
+                          int64_t classes, const char *message) {
+    ls_data *data = NULL;
+    ls_message_set("");
+    ls_status status = ls_data_open(comm, file, inputs, targets, classes, &data);
+    if (status != LS_ERR_INPUT || !strstr(ls_message(), message))
+        fprintf(stderr, "status %d: '%s' is not in: %s\n", status, message, ls_message());
+    CHECK(comm, status == LS_ERR_INPUT);
+    CHECK(comm, strstr(ls_message(), message));
+    CHECK(comm, data == NULL);
+    CHECK(comm, ls_comm_same(comm, "the message", ls_message()) == LS_OK);
+}
+
+static void check_refusals(ls_comm *comm) {
+    check_refusal(comm, "/nowhere/a.h5", "bytes", "classes", 0, "/nowhere/a.h5");
+    check_refusal(comm, path, "bites", "classes", 0, "bites");
+    check_refusal(comm, path, "bytes", "clases", 0, "clases");
+    check_refusal(comm, path, "bytes", "few", 0, "few has 2499 targets");
+    check_refusal(comm, path, "bytes", "hot", 0, "hot: uint8 of shape (2500, 30)");
+    check_refusal(comm, path, "bytes", "cube", 0, "cube: float64 of shape (2500, 3, 1)");
+    check_refusal(comm, path, "bytes", "targets", 10, "class numbers are needed");
+    check_refusal(comm, path, "bytes", "classes", 10,
+                  "classes: sample 3 has class 10; expected a number from 0 to 9");
+    check_refusal(comm, path, "bytes", "negative", 0, "negative: sample 2400 has class -3");
+    check_refusal(comm, path, "bytes", "giant", 0,
+                  "giant: sample 2400 has class 9223372036854775807");
+    check_refusal(comm, path, "nan", "classes", 0,
+                  "nan: sample 700 holds inf (value 3 of the sample)");
+    check_refusal(comm, path, "bytes", "huge", 0, "huge: sample 1300 holds 1e+300");
+    ls_message_set("");
+}
+
+int main(int argc, char **argv) {
+    ls_comm *comm;
+    if (ls_comm_init(&argc, &argv, &comm) != LS_OK)
+        return 1;
+    const char *base = getenv("TMPDIR");
+    ls_status status = LS_OK;
+    if (ls_comm_rank(comm) == 0) {
+        snprintf(path, sizeof path, "%s/lockstep-%ld-shards.h5", base ? base : "/tmp",
+                 (long)getpid());
+        status = write_file();
+    }
+    CHECK(comm, ls_comm_agree(comm, status) == LS_OK);
+    CHECK(comm, ls_comm_broadcast(comm, path, sizeof path, 0) == LS_OK);
+    check_contents(comm);
+    check_refusals(comm);
+    ls_comm_barrier(comm);
+    if (ls_comm_rank(comm) == 0)
+        unlink(path);
+    ls_comm_finalize(comm);
+    return 0;
+}

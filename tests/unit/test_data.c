@@ -1,0 +1,262 @@
+/* data: order, slices, moments and batches against independent computations. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/moments.h"
+#include "data/split.h"
+
+/* ---- order ---------------------------------------------------------------------------------- */
+
+/* From an implementation in Python. */
+Test(data, order_golden_values) {
+    static const struct {
+        uint64_t seed, count;
+        uint32_t epoch;
+        int places;
+        uint64_t expected[10];
+    } golden[] = {
+        {0, 10, 0, 10, {5, 8, 2, 9, 0, 3, 7, 1, 6, 4}},
+        {1, 10, 0, 10, {9, 0, 1, 4, 3, 8, 6, 7, 2, 5}},
+        {1, 10, 1, 10, {0, 3, 5, 9, 8, 7, 2, 6, 4, 1}},
+        {42, 60000, 0, 6, {47398, 35330, 49512, 29984, 22247, 3776}},
+        {42, 60000, 7, 6, {18947, 55074, 58532, 17795, 41759, 10924}},
+        {0x123456789abcdef0, (uint64_t)1 << 40, 3, 3, {264595887694, 510529996798, 378461344189}},
+        {5, 5, 0, 5, {3, 2, 0, 1, 4}},
+    };
+    for (size_t g = 0; g < sizeof golden / sizeof golden[0]; g++)
+        for (int place = 0; place < golden[g].places; place++)
+            cr_assert_eq(
+                ls_order(golden[g].seed, golden[g].epoch, golden[g].count, (uint64_t)place),
+                golden[g].expected[place], "case %zu, place %d", g, place);
+}
+
+Test(data, order_is_a_permutation) {
+    const uint64_t counts[] = {1, 2, 3, 4, 5, 7, 8, 9, 10, 17, 1000, 1023, 1024, 1025, 60000};
+    for (size_t k = 0; k < sizeof counts / sizeof counts[0]; k++)
+        for (uint32_t epoch = 0; epoch < 3; epoch++) {
+            bool *seen = calloc(counts[k], sizeof *seen);
+            for (uint64_t place = 0; place < counts[k]; place++) {
+                const uint64_t sample = ls_order(99, epoch, counts[k], place);
+                cr_assert_lt(sample, counts[k]);
+                cr_assert_not(seen[sample], "%llu twice", (unsigned long long)sample);
+                seen[sample] = true;
+            }
+            free(seen);
+        }
+}
+
+Test(data, order_differs_by_seed_and_epoch) {
+    int same_seed = 0, same_epoch = 0;
+    for (uint64_t place = 0; place < 1000; place++) {
+        same_seed += ls_order(1, 0, 1000, place) == ls_order(2, 0, 1000, place);
+        same_epoch += ls_order(1, 0, 1000, place) == ls_order(1, 1, 1000, place);
+    }
+    cr_assert_lt(same_seed, 10); /* 1 is expected by chance */
+    cr_assert_lt(same_epoch, 10);
+}
+
+/* Chi-square of where a place goes, over many seeds; 5 sigma above what chance gives. */
+static void check_uniform(uint64_t count, uint64_t place) {
+    enum { SEEDS = 20000 };
+    int seen[64] = {0};
+    double chi = 0, expected = (double)SEEDS / (double)count;
+    for (uint64_t seed = 0; seed < SEEDS; seed++)
+        seen[ls_order(seed, 0, count, place)]++;
+    for (uint64_t sample = 0; sample < count; sample++)
+        chi += (seen[sample] - expected) * (seen[sample] - expected) / expected;
+    const double freedom = (double)count - 1;
+    cr_assert_lt(chi, freedom + 5 * sqrt(2 * freedom) + 5, "count %d, place %d: chi2 %g",
+                 (int)count, (int)place, chi);
+}
+
+Test(data, order_is_uniform) {
+    const uint64_t counts[] = {2, 3, 4, 5, 10, 16, 33, 50};
+    for (size_t k = 0; k < sizeof counts / sizeof counts[0]; k++) {
+        check_uniform(counts[k], 0);
+        check_uniform(counts[k], counts[k] - 1);
+    }
+}
+
+/* Correlation of place and sample, and of neighbours: about 1/sqrt(60000) = 0.004 by chance. */
+Test(data, order_is_uncorrelated) {
+    enum { COUNT = 60000 };
+    for (uint32_t epoch = 0; epoch < 3; epoch++) {
+        const double mean = (COUNT - 1) / 2.0, variance = ((double)COUNT * COUNT - 1) / 12;
+        double with_place = 0, with_next = 0, last = mean;
+        for (uint64_t place = 0; place < COUNT; place++) {
+            const double sample = (double)ls_order(7, epoch, COUNT, place) - mean;
+            with_place += sample * ((double)place - mean);
+            with_next += sample * (last - mean);
+            last = sample + mean;
+        }
+        cr_assert_lt(fabs(with_place / variance / COUNT), 0.02);
+        cr_assert_lt(fabs(with_next / variance / COUNT), 0.02);
+    }
+}
+
+Test(data, slices_cover_the_batch_in_balance) {
+    const int64_t samples[] = {0, 1, 3, 64, 100, 127, 60000};
+    for (size_t k = 0; k < sizeof samples / sizeof samples[0]; k++)
+        for (int slices = 1; slices <= 130; slices++) {
+            int64_t next = 0, first, count;
+            for (int slice = 0; slice < slices; slice++, next += count) {
+                ls_slice_samples(samples[k], slices, slice, &first, &count);
+                cr_assert_eq(first, next);
+                cr_assert(count == samples[k] / slices || count == samples[k] / slices + 1);
+            }
+            cr_assert_eq(next, samples[k]);
+        }
+}
+
+/* ---- values of every type ------------------------------------------------------------------- */
+
+enum { SAMPLES = 37, CHANNELS = 3, VALUES = SAMPLES * CHANNELS * 19 };
+
+/* A number that each type holds exactly. */
+static int number(int i) {
+    return (int)((unsigned)i * 2654435761u >> 25); /* 0 to 127 */
+}
+
+static void fill_values(ls_type type, void *values, int count) {
+    for (int i = 0; i < count; i++)
+        switch (type) {
+        case LS_TYPE_U8:
+            ((uint8_t *)values)[i] = (uint8_t)number(i);
+            break;
+        case LS_TYPE_I8:
+            ((int8_t *)values)[i] = (int8_t)number(i);
+            break;
+        case LS_TYPE_U16:
+            ((uint16_t *)values)[i] = (uint16_t)number(i);
+            break;
+        case LS_TYPE_I16:
+            ((int16_t *)values)[i] = (int16_t)number(i);
+            break;
+        case LS_TYPE_U32:
+            ((uint32_t *)values)[i] = (uint32_t)number(i);
+            break;
+        case LS_TYPE_I32:
+            ((int32_t *)values)[i] = number(i);
+            break;
+        case LS_TYPE_U64:
+            ((uint64_t *)values)[i] = (uint64_t)number(i);
+            break;
+        case LS_TYPE_I64:
+            ((int64_t *)values)[i] = number(i);
+            break;
+        case LS_TYPE_F32:
+            ((float *)values)[i] = (float)number(i);
+            break;
+        case LS_TYPE_F64:
+            ((double *)values)[i] = number(i);
+            break;
+        }
+}
+
+Test(data, moments_of_every_type) {
+    static double values[VALUES];
+    const int64_t spatials[] = {1, 7, 19};
+    for (ls_type type = LS_TYPE_U8; type <= LS_TYPE_F64; type++)
+        for (size_t k = 0; k < 3; k++) {
+            const int64_t spatial = spatials[k];
+            ls_moments moments[CHANNELS];
+            fill_values(type, values, VALUES);
+            cr_assert_eq(ls_moments_measure(type, values, SAMPLES, CHANNELS, spatial, moments),
+                         LS_OK);
+            for (int64_t c = 0; c < CHANNELS; c++) {
+                long double sum = 0, squares = 0;
+                const long double count = (long double)(SAMPLES * spatial);
+                for (int64_t n = 0; n < SAMPLES; n++)
+                    for (int64_t i = 0; i < spatial; i++) {
+                        const long double x = number((int)((n * CHANNELS + c) * spatial + i));
+                        sum += x;
+                        squares += x * x;
+                    }
+                const long double wanted = squares - sum * sum / count;
+                cr_assert_eq(moments[c].count, (double)count);
+                cr_assert_float_eq(moments[c].mean, (double)(sum / count), 1e-12);
+                cr_assert_float_eq(moments[c].squares / (double)wanted, 1, 1e-12);
+            }
+        }
+}
+
+/* A large mean with a small spread, in parts: what a one-pass variance loses. */
+Test(data, moments_are_sound_and_merge) {
+    enum { COUNT = 10007, PART = 1024 };
+    static double values[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        values[i] = 1e9 + (number(i) - 64) * 1e-3;
+    ls_moments whole, total, part;
+    cr_assert_eq(ls_moments_measure(LS_TYPE_F64, values, COUNT, 1, 1, &whole), LS_OK);
+    cr_assert_eq(ls_moments_measure(LS_TYPE_F64, values, PART, 1, 1, &total), LS_OK);
+    for (int first = PART; first < COUNT; first += PART) {
+        const int count = COUNT - first < PART ? COUNT - first : PART;
+        cr_assert_eq(ls_moments_measure(LS_TYPE_F64, values + first, count, 1, 1, &part), LS_OK);
+        ls_moments_merge(&total, &part);
+    }
+    long double sum = 0, squares = 0;
+    for (int i = 0; i < COUNT; i++)
+        sum += (long double)values[i] - 1e9L;
+    const long double mean = sum / COUNT;
+    for (int i = 0; i < COUNT; i++)
+        squares += (values[i] - 1e9L - mean) * (values[i] - 1e9L - mean);
+    const float expected = (float)sqrtl(squares / COUNT);
+    cr_assert_float_eq(ls_moments_deviation(&whole) / expected, 1, 1e-6);
+    cr_assert_float_eq(ls_moments_deviation(&total) / expected, 1, 1e-6);
+    cr_assert_eq(total.count, COUNT);
+}
+
+Test(data, constant_channels_have_deviation_one) {
+    static float values[5000];
+    ls_moments moments;
+    const float constants[] = {0, 0.1f, -123456.789f, 1e-30f};
+    for (size_t k = 0; k < 4; k++) {
+        for (int i = 0; i < 5000; i++)
+            values[i] = constants[k];
+        cr_assert_eq(ls_moments_measure(LS_TYPE_F32, values, 5000, 1, 1, &moments), LS_OK);
+        cr_assert_eq(ls_moments_deviation(&moments), 1);
+    }
+}
+
+/* ---- batches -------------------------------------------------------------------------------- */
+
+Test(data, batches_of_every_type) {
+    static double values[VALUES];
+    static float out[3 * CHANNELS * 19];
+    const uint64_t ids[] = {36, 0, 17};
+    float mean[] = {1.5f, 64, -3}, deviation[] = {0.7f, 33, 1};
+    const ls_normalization norm = {CHANNELS, mean, deviation};
+    for (ls_type type = LS_TYPE_U8; type <= LS_TYPE_F64; type++)
+        for (int64_t spatial = 1; spatial <= 19; spatial += 6) {
+            const ls_data data = {.type = type,
+                                  .count = SAMPLES,
+                                  .channels = CHANNELS,
+                                  .spatial = spatial,
+                                  .inputs = values};
+            fill_values(type, values, VALUES);
+            ls_data_inputs(&data, &norm, ids, 3, out);
+            for (int64_t i = 0; i < 3 * CHANNELS * spatial; i++) {
+                const int64_t c = i / spatial % CHANNELS, n = i / spatial / CHANNELS;
+                const int x =
+                    number((int)(((int64_t)ids[n] * CHANNELS + c) * spatial + i % spatial));
+                cr_assert_float_eq(out[i], ((double)x - mean[c]) / deviation[c],
+                                   1e-6 * (1 + fabs((double)out[i])));
+            }
+        }
+}
+
+Test(data, batches_of_targets) {
+    const int32_t classes[] = {3, 1, 4, 1, 5};
+    const float targets[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+    const uint64_t ids[] = {4, 0, 2};
+    int32_t some[3];
+    float numbers[6];
+    const ls_data classified = {.count = 5, .is_classes = true, .classes = classes};
+    ls_data_classes(&classified, ids, 3, some);
+    cr_assert_arr_eq(some, ((int32_t[]){5, 3, 4}), sizeof some);
+    const ls_data regression = {.count = 5, .outputs = 2, .targets = targets};
+    ls_data_targets(&regression, ids, 3, numbers);
+    cr_assert_arr_eq(numbers, ((float[]){8, 9, 0, 1, 4, 5}), sizeof numbers);
+}
