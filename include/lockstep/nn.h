@@ -1,0 +1,150 @@
+/* nn: a network's parameters, its forward and its backward pass on one process.
+ *
+ * Knows neither MPI nor HDF5.  Works layer by layer: each layer for all slices that this rank owns,
+ * so that its weights stay in cache and its gradient is final early.  A slice is computed alone,
+ * with the same shapes and the same thread count everywhere; its result does not depend on which
+ * other slices are computed beside it.
+ *
+ * All arrays are row-major float32.  N: samples of a slice, C: channels.
+ * Nothing in this header is collective. */
+#ifndef LOCKSTEP_NN_H
+#define LOCKSTEP_NN_H
+
+#include "lockstep/base.h"
+#include "lockstep/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ls_net ls_net;
+typedef struct ls_plan ls_plan;
+
+/* ---- the process-wide compute library ------------------------------------------------------- */
+
+/* Threads per rank and the highest instruction set ("auto", "sse41", "avx2", "avx512",
+ * "avx512_bf16", "amx").  Call once, before the first network.  LS_ERR_INPUT when this machine
+ * has less than what is pinned. */
+ls_status ls_compute_init(int threads, const char *isa);
+/* The instruction set in force, and the library with its version, for the run file and for the
+ * comparison between ranks.  Static strings. */
+const char *ls_compute_isa(void);
+const char *ls_compute_library(void);
+
+/* ---- networks ------------------------------------------------------------------------------- */
+
+typedef enum ls_param_role {
+    LS_PARAM_WEIGHT, /* dense: (out, in); conv: (out, in / groups, [kd,] [kh,] kw), as in PyTorch */
+    LS_PARAM_BIAS,   /* (out) */
+    LS_PARAM_SCALE,  /* batch-norm gamma, (C) */
+    LS_PARAM_SHIFT,  /* batch-norm beta, (C) */
+    LS_PARAM_MEAN,   /* batch-norm running statistics, (C): not trained, see ls_plan_statistics */
+    LS_PARAM_VARIANCE
+} ls_param_role;
+
+/* A named array inside the network's one flat array of parameters. */
+typedef struct ls_param {
+    const char *name; /* "conv1/weight"; inside a residual block "block1/body/conv1/weight" */
+    ls_param_role role;
+    int ndims;
+    int64_t shape[LS_MAX_DIMS];
+    size_t count;      /* elements */
+    size_t offset;     /* of the first element in the flat array; a multiple of 16 */
+    double momentum;   /* of LS_PARAM_MEAN and _VARIANCE: running = (1-m) running + m batch */
+    size_t statistics; /* of these: index of the first element in ls_plan_statistics */
+} ls_param;
+
+/* Builds the network for samples of shape `input` and `outputs` classes or regression targets.
+ * Shape errors are LS_ERR_INPUT and name the layer, its line and both shapes, and the last layer
+ * must give `outputs` values a sample.  The spec is not kept. */
+ls_status ls_net_create(const ls_model_spec *spec, const ls_shape *input, int64_t outputs,
+                        ls_net **net);
+void ls_net_free(ls_net *net);
+
+/* Parameters in layer order: first all that are trained, then the running statistics. */
+size_t ls_net_param_count(const ls_net *net);
+const ls_param *ls_net_param(const ls_net *net, size_t index);
+/* Length of the flat array in floats, paddings included, and of its trained part, which comes
+ * first.  Both are multiples of 16; paddings stay 0. */
+size_t ls_net_flat_size(const ls_net *net);
+size_t ls_net_trained_size(const ls_net *net);
+/* Floats that ls_plan_statistics gives for one slice. */
+size_t ls_net_statistics_size(const ls_net *net);
+
+/* Fills `flat` with starting values: a pure function of (seed, parameter, element). */
+void ls_net_init_params(const ls_net *net, uint64_t seed, float *flat);
+/* The flat array that the network computes with.  Not owned, may be shared among processes;
+ * nobody may change it during a forward or backward pass.  Aligned to LS_ALIGN. */
+void ls_net_bind(ls_net *net, const float *flat);
+/* Tells that the bound values changed: what was derived from them is made anew when needed. */
+void ls_net_params_changed(ls_net *net);
+
+/* One line a layer: name, output shape, parameters; and the totals. */
+void ls_net_describe(const ls_net *net, ls_text *text);
+
+/* ---- plans: a network prepared for given slices --------------------------------------------- */
+
+typedef enum ls_mode {
+    LS_MODE_TRAIN,   /* batch norm by the slice's own statistics, dropout on, backward possible */
+    LS_MODE_EVALUATE /* running statistics, no dropout */
+} ls_mode;
+
+/* Prepares `slots` slices of `samples[i]` samples (all >= 1): kernels, memory, packed weights.  A
+ * step then allocates nothing and creates no kernel.  Slots are numbered as given; a rank's slot i
+ * is its i-th slice.  Several plans may live, one is in use at a time; they share memory, so what
+ * a pass left behind is lost when another plan starts one. */
+ls_status ls_plan_create(ls_net *net, ls_mode mode, int slots, const int64_t *samples,
+                         ls_plan **plan);
+void ls_plan_free(ls_plan *plan);
+int ls_plan_slots(const ls_plan *plan);
+int64_t ls_plan_samples(const ls_plan *plan, int slot);
+
+/* What the caller fills before a forward pass. */
+float *ls_plan_input(ls_plan *plan, int slot);         /* (N, C, [D,] [H,] [W]) */
+int32_t *ls_plan_classes(ls_plan *plan, int slot);     /* (N), cross-entropy */
+float *ls_plan_targets(ls_plan *plan, int slot);       /* (N, outputs), mean squared error */
+uint64_t *ls_plan_sample_ids(ls_plan *plan, int slot); /* (N), index in the dataset, for dropout */
+
+/* One forward pass over all slots, layer by layer, up to the loss.  Dropout's masks are a pure
+ * function of (seed, epoch, sample id, layer, element). */
+ls_status ls_plan_forward(ls_plan *plan, uint64_t seed, uint32_t epoch);
+
+/* What a slice's forward pass gave. */
+typedef struct ls_slice_result {
+    double loss; /* sum over the samples: cross-entropy in nats; squared error, mean over outputs */
+    int64_t correct; /* samples whose largest output is the target class; 0 for regression */
+} ls_slice_result;
+
+ls_slice_result ls_plan_result(const ls_plan *plan, int slot);
+/* (N, outputs): the last layer's output, before softmax.  Valid until the next pass. */
+const float *ls_plan_output(const ls_plan *plan, int slot);
+/* Mean and (unbiased) variance of every batch norm over this slice, in the order that
+ * ls_param.statistics says: ls_net_statistics_size floats.  After a pass in LS_MODE_TRAIN. */
+void ls_plan_statistics(const ls_plan *plan, int slot, float *out);
+
+/* Takes gradients while they are in cache.  `offset` counts in the flat array. */
+typedef struct ls_grad_sink {
+    void *context;
+    /* `count` consecutive elements of the gradient of the slice in `slot`: of the slice's summed
+     * loss times `loss_scale`.  Each element of each slot comes once a pass. */
+    void (*block)(void *context, int slot, size_t param, size_t offset, size_t count,
+                  const float *gradient);
+    /* Elements [offset, offset + count) have come for all slots.  Comes in falling offset order by
+     * layer, so that what is known to be final grows from the end of the flat array. */
+    void (*final)(void *context, size_t offset, size_t count);
+} ls_grad_sink;
+
+/* One backward pass after a forward pass of the same plan, last layer first, all slots of a
+ * layer. */
+ls_status ls_plan_backward(ls_plan *plan, float loss_scale, const ls_grad_sink *sink);
+
+/* Multiplications and additions (2 a pair) of one sample's forward pass in dense and conv
+ * layers. */
+double ls_net_forward_flops(const ls_net *net);
+/* Bytes that plans hold: activations, gradients, packed weights, scratch. */
+size_t ls_net_memory(const ls_net *net);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,120 @@
+/* nn/dnnl: the engine, its stream, and its layouts, of which equal ones are kept once. */
+#include "nn/dnnl/engine.h"
+
+ls_status ls_dnnl(dnnl_status_t status, const char *what) {
+    static const char *const reasons[] = {"", "out of memory", "invalid arguments",
+                                          "unimplemented"};
+    if (status == dnnl_success)
+        return LS_OK;
+    if ((size_t)status < sizeof reasons / sizeof *reasons)
+        return ls_fail(LS_ERR_SYSTEM, "oneDNN: %s failed: %s", what, reasons[status]);
+    return ls_fail(LS_ERR_SYSTEM, "oneDNN: %s failed with status %d", what, (int)status);
+}
+
+ls_status ls_dnnl_engine_create(ls_dnnl_engine **engine) {
+    ls_dnnl_engine *made;
+    ls_status status = LS_NEW(made, 1);
+    if (status != LS_OK)
+        return status;
+    LS_TRY_GOTO(fail, ls_dnnl(dnnl_engine_create(&made->engine, dnnl_cpu, 0), "engine"));
+    LS_TRY_GOTO(fail,
+                ls_dnnl(dnnl_stream_create(&made->stream, made->engine, dnnl_stream_default_flags),
+                        "stream"));
+    LS_TRY_GOTO(fail, ls_dnnl(dnnl_primitive_attr_create(&made->attributes), "attributes"));
+    LS_TRY_GOTO(fail, ls_dnnl(dnnl_primitive_attr_set_scratchpad_mode(made->attributes,
+                                                                      dnnl_scratchpad_mode_user),
+                              "scratchpad mode"));
+    *engine = made;
+    return LS_OK;
+fail:
+    ls_dnnl_engine_free(made);
+    return status;
+}
+
+void ls_dnnl_engine_free(ls_dnnl_engine *engine) {
+    if (!engine)
+        return;
+    for (ls_layout *layout = engine->layouts; layout;) {
+        ls_layout *next = layout->next;
+        ls_md_free(layout->md);
+        ls_free(layout);
+        layout = next;
+    }
+    if (engine->attributes)
+        dnnl_primitive_attr_destroy(engine->attributes);
+    if (engine->stream)
+        dnnl_stream_destroy(engine->stream);
+    if (engine->engine)
+        dnnl_engine_destroy(engine->engine);
+    ls_free(engine);
+}
+
+static dnnl_format_tag_t plain_tag(int ndims) {
+    static const dnnl_format_tag_t tags[] = {
+        dnnl_format_tag_undef, dnnl_a, dnnl_ab, dnnl_abc, dnnl_abcd, dnnl_abcde, dnnl_abcdef};
+    return tags[ndims];
+}
+
+static bool is_plain(ls_md md, const ls_dims *dims) {
+    ls_md plain;
+    if (ls_md_create(&plain, dims, plain_tag(dims->n)) != dnnl_success)
+        return false;
+    bool equal = dnnl_memory_desc_equal(md, plain);
+    ls_md_free(plain);
+    return equal;
+}
+
+ls_status ls_layout_intern(ls_dnnl_engine *engine, ls_md md, const ls_layout **layout) {
+    ls_dims dims = ls_md_dims(md);
+    *layout = NULL;
+    if (dims.n == 0)
+        return LS_OK;
+    for (const ls_layout *known = engine->layouts; known; known = known->next)
+        if (dnnl_memory_desc_equal(known->md, md)) {
+            *layout = known;
+            return LS_OK;
+        }
+    ls_layout *made;
+    LS_TRY(LS_NEW(made, 1));
+    ls_status status = ls_dnnl(ls_md_clone(&made->md, md), "memory descriptor");
+    if (status != LS_OK) {
+        ls_free(made);
+        return status;
+    }
+    made->dims = dims;
+    made->bytes = dnnl_memory_desc_get_size(md);
+    made->plain = is_plain(md, &dims);
+    made->next = engine->layouts;
+    engine->layouts = made;
+    *layout = made;
+    return LS_OK;
+}
+
+static ls_status layout_of_tag(ls_dnnl_engine *engine, const ls_dims *dims, dnnl_format_tag_t tag,
+                               const ls_layout **layout) {
+    ls_md md;
+    LS_TRY(ls_dnnl(ls_md_create(&md, dims, tag), "memory descriptor"));
+    ls_status status = ls_layout_intern(engine, md, layout);
+    ls_md_free(md);
+    return status;
+}
+
+ls_status ls_layout_blocked(ls_dnnl_engine *engine, const ls_dims *dims, int block,
+                            const ls_layout **layout) {
+    bool deep = dims->n == 5;
+    dnnl_format_tag_t tag =
+        block == 16 ? (deep ? dnnl_aBcde16b : dnnl_aBcd16b) : (deep ? dnnl_aBcde8b : dnnl_aBcd8b);
+    return layout_of_tag(engine, dims, tag, layout);
+}
+
+ls_status ls_layout_plain(ls_dnnl_engine *engine, const ls_dims *dims, const ls_layout **layout) {
+    return layout_of_tag(engine, dims, plain_tag(dims->n), layout);
+}
+
+size_t ls_layout_bytes(const ls_layout *layout) {
+    return layout->bytes;
+}
+
+bool ls_layout_is_plain(const ls_layout *layout) {
+    return layout->plain;
+}

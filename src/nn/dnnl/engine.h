@@ -1,0 +1,27 @@
+/* nn/dnnl: what its files share: the engine with its layouts, and oneDNN's errors. */
+#ifndef LOCKSTEP_NN_DNNL_ENGINE_H
+#define LOCKSTEP_NN_DNNL_ENGINE_H
+
+#include "nn/dnnl/compat.h"
+
+struct ls_layout {
+    ls_md md;
+    ls_dims dims;
+    size_t bytes;
+    bool plain;
+    ls_layout *next;
+};
+
+struct ls_dnnl_engine {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    dnnl_primitive_attr_t attributes; /* scratchpad by the caller */
+    ls_layout *layouts;
+};
+
+/* LS_TRY(ls_dnnl(status, "what was tried")). */
+ls_status ls_dnnl(dnnl_status_t status, const char *what);
+/* The engine's one layout that equals `md`, which the caller keeps; NULL if `md` is empty. */
+ls_status ls_layout_intern(ls_dnnl_engine *engine, ls_md md, const ls_layout **layout);
+
+#endif

@@ -1,0 +1,335 @@
+/* nn/dnnl: making kernels and running them. */
+#include <string.h>
+
+#include "nn/dnnl/engine.h"
+
+struct ls_kernel {
+    dnnl_primitive_desc_t pd;
+    dnnl_primitive_t primitive;
+    const ls_layout *layout[LS_ARGS];
+};
+
+struct ls_call {
+    const ls_dnnl_engine *engine;
+    dnnl_primitive_t primitive; /* of the kernel */
+    int count;
+    dnnl_exec_arg_t args[LS_ARGS];
+};
+
+/* How oneDNN names an argument, and how it tells the layout. */
+static const struct {
+    int arg;
+    dnnl_query_t query;
+    int index;
+} ARGUMENTS[LS_ARGS] = {
+    [LS_ARG_SRC] = {DNNL_ARG_SRC, dnnl_query_src_md, 0},
+    [LS_ARG_DST] = {DNNL_ARG_DST, dnnl_query_dst_md, 0},
+    [LS_ARG_WEIGHTS] = {DNNL_ARG_WEIGHTS, dnnl_query_weights_md, 0},
+    [LS_ARG_BIAS] = {DNNL_ARG_BIAS, dnnl_query_weights_md, 1},
+    [LS_ARG_MEAN] = {DNNL_ARG_MEAN, dnnl_query_undef, 0},
+    [LS_ARG_VARIANCE] = {DNNL_ARG_VARIANCE, dnnl_query_undef, 0},
+    [LS_ARG_SCALE] = {DNNL_ARG_SCALE, dnnl_query_undef, 0},
+    [LS_ARG_SHIFT] = {DNNL_ARG_SHIFT, dnnl_query_undef, 0},
+    [LS_ARG_WORKSPACE] = {DNNL_ARG_WORKSPACE, dnnl_query_workspace_md, 0},
+    [LS_ARG_SCRATCH] = {DNNL_ARG_SCRATCHPAD, dnnl_query_scratchpad_md, 0},
+    [LS_ARG_DIFF_SRC] = {DNNL_ARG_DIFF_SRC, dnnl_query_diff_src_md, 0},
+    [LS_ARG_DIFF_DST] = {DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md, 0},
+    [LS_ARG_DIFF_WEIGHTS] = {DNNL_ARG_DIFF_WEIGHTS, dnnl_query_diff_weights_md, 0},
+    [LS_ARG_DIFF_BIAS] = {DNNL_ARG_DIFF_BIAS, dnnl_query_diff_weights_md, 1},
+    [LS_ARG_DIFF_SCALE] = {DNNL_ARG_DIFF_SCALE, dnnl_query_undef, 0},
+    [LS_ARG_DIFF_SHIFT] = {DNNL_ARG_DIFF_SHIFT, dnnl_query_undef, 0},
+};
+
+/* ---- kernels -------------------------------------------------------------------------------- */
+
+/* Makes the kernel of a primitive descriptor, which it takes, whatever the outcome. */
+static ls_status finish(ls_dnnl_engine *engine, dnnl_primitive_desc_t pd, ls_kernel **kernel) {
+    ls_kernel *made;
+    ls_status status = LS_NEW(made, 1);
+    if (status != LS_OK) {
+        dnnl_primitive_desc_destroy(pd);
+        return status;
+    }
+    made->pd = pd;
+    LS_TRY_GOTO(fail, ls_dnnl(dnnl_primitive_create(&made->primitive, pd), "primitive"));
+    for (int i = 0; i < LS_ARGS; i++) {
+        if (ARGUMENTS[i].query == dnnl_query_undef)
+            continue;
+        ls_md md = dnnl_primitive_desc_query_md(pd, ARGUMENTS[i].query, ARGUMENTS[i].index);
+        LS_TRY_GOTO(fail, ls_layout_intern(engine, md, &made->layout[i]));
+    }
+    *kernel = made;
+    return LS_OK;
+fail:
+    ls_kernel_free(made);
+    return status;
+}
+
+void ls_kernel_free(ls_kernel *kernel) {
+    if (!kernel)
+        return;
+    if (kernel->primitive)
+        dnnl_primitive_destroy(kernel->primitive);
+    dnnl_primitive_desc_destroy(kernel->pd);
+    ls_free(kernel);
+}
+
+const ls_layout *ls_kernel_layout(const ls_kernel *kernel, ls_arg arg) {
+    return kernel->layout[arg];
+}
+
+size_t ls_kernel_bytes(const ls_kernel *kernel, ls_arg arg) {
+    return kernel->layout[arg] ? kernel->layout[arg]->bytes : 0;
+}
+
+bool ls_kernel_is_reference(const ls_kernel *kernel) {
+    const char *name = NULL;
+    dnnl_primitive_desc_query(kernel->pd, dnnl_query_impl_info_str, 0, &name);
+    return name && strncmp(name, "ref", 3) == 0;
+}
+
+static ls_pd_context context_of(const ls_dnnl_engine *engine, const ls_kernel *forward) {
+    return (ls_pd_context){engine->engine, engine->attributes, forward ? forward->pd : NULL};
+}
+
+enum { CONV_ARRAYS = 4 }; /* src, weights, dst, bias */
+
+/* Descriptors of any layout, where sizes are given. */
+static ls_status any_layouts(const ls_dims *const dims[CONV_ARRAYS], ls_md md[CONV_ARRAYS]) {
+    for (int i = 0; i < CONV_ARRAYS; i++)
+        if (dims[i])
+            LS_TRY(ls_dnnl(ls_md_create(&md[i], dims[i], dnnl_format_tag_any), "descriptor"));
+    return LS_OK;
+}
+
+static void free_layouts(ls_md md[CONV_ARRAYS]) {
+    for (int i = 0; i < CONV_ARRAYS; i++)
+        if (md[i])
+            ls_md_free(md[i]);
+}
+
+ls_status ls_conv_forward(ls_dnnl_engine *engine, const ls_window *window,
+                          const ls_conv_arrays *arrays, ls_kernel **kernel) {
+    const ls_dims bias = {1, {arrays->dst.size[1]}};
+    const ls_dims *const dims[CONV_ARRAYS] = {arrays->layout ? NULL : &arrays->src,
+                                              &arrays->weights, &arrays->dst,
+                                              arrays->bias ? &bias : NULL};
+    ls_md md[CONV_ARRAYS] = {NULL};
+    ls_pd_context context = context_of(engine, NULL);
+    dnnl_primitive_desc_t pd;
+    ls_status status;
+    LS_TRY_GOTO(done, any_layouts(dims, md));
+    LS_TRY_GOTO(done, ls_dnnl(ls_pd_conv_forward(&pd, &context, window,
+                                                 arrays->layout ? arrays->layout->md : md[0], md[1],
+                                                 md[3], md[2]),
+                              "convolution"));
+    status = finish(engine, pd, kernel);
+done:
+    free_layouts(md);
+    return status;
+}
+
+/* A descriptor of any layout with the sizes of `layout`. */
+static ls_status any_like(const ls_layout *layout, ls_md *md) {
+    return ls_dnnl(ls_md_create(md, &layout->dims, dnnl_format_tag_any), "descriptor");
+}
+
+ls_status ls_conv_backward_data(ls_dnnl_engine *engine, const ls_window *window,
+                                const ls_kernel *forward, ls_kernel **kernel) {
+    ls_md weights;
+    LS_TRY(any_like(forward->layout[LS_ARG_WEIGHTS], &weights));
+    ls_pd_context context = context_of(engine, forward);
+    dnnl_primitive_desc_t pd;
+    ls_status status =
+        ls_dnnl(ls_pd_conv_backward_data(&pd, &context, window, forward->layout[LS_ARG_SRC]->md,
+                                         weights, forward->layout[LS_ARG_DST]->md),
+                "convolution, gradient of the data");
+    ls_md_free(weights);
+    return status == LS_OK ? finish(engine, pd, kernel) : status;
+}
+
+ls_status ls_conv_backward_weights(ls_dnnl_engine *engine, const ls_window *window,
+                                   const ls_kernel *forward, ls_kernel **kernel) {
+    const ls_layout *bias = forward->layout[LS_ARG_BIAS];
+    ls_md weights;
+    LS_TRY(any_like(forward->layout[LS_ARG_WEIGHTS], &weights));
+    ls_pd_context context = context_of(engine, forward);
+    dnnl_primitive_desc_t pd;
+    ls_status status = ls_dnnl(
+        ls_pd_conv_backward_weights(&pd, &context, window, forward->layout[LS_ARG_SRC]->md, weights,
+                                    bias ? bias->md : NULL, forward->layout[LS_ARG_DST]->md),
+        "convolution, gradient of the weights");
+    ls_md_free(weights);
+    return status == LS_OK ? finish(engine, pd, kernel) : status;
+}
+
+static dnnl_alg_kind_t pooling_algorithm(ls_pooling pooling) {
+    return pooling == LS_POOL_MAX ? dnnl_pooling_max : dnnl_pooling_avg_exclude_padding;
+}
+
+ls_status ls_pool_forward(ls_dnnl_engine *engine, ls_pooling pooling, const ls_window *window,
+                          const ls_layout *src, const ls_dims *dst, bool train,
+                          ls_kernel **kernel) {
+    ls_md any;
+    LS_TRY(ls_dnnl(ls_md_create(&any, dst, dnnl_format_tag_any), "descriptor"));
+    ls_pd_context context = context_of(engine, NULL);
+    dnnl_primitive_desc_t pd;
+    ls_status status = ls_dnnl(
+        ls_pd_pool_forward(&pd, &context, train ? dnnl_forward_training : dnnl_forward_inference,
+                           pooling_algorithm(pooling), window, src->md, any),
+        "pooling");
+    ls_md_free(any);
+    return status == LS_OK ? finish(engine, pd, kernel) : status;
+}
+
+ls_status ls_pool_backward(ls_dnnl_engine *engine, ls_pooling pooling, const ls_window *window,
+                           const ls_kernel *forward, ls_kernel **kernel) {
+    ls_pd_context context = context_of(engine, forward);
+    dnnl_primitive_desc_t pd;
+    LS_TRY(ls_dnnl(ls_pd_pool_backward(&pd, &context, pooling_algorithm(pooling), window,
+                                       forward->layout[LS_ARG_SRC]->md,
+                                       forward->layout[LS_ARG_DST]->md),
+                   "pooling, gradient"));
+    return finish(engine, pd, kernel);
+}
+
+/* The arrays of one number a channel. */
+static ls_status set_channel_layouts(ls_dnnl_engine *engine, ls_kernel *kernel,
+                                     const ls_layout *data) {
+    static const ls_arg args[] = {LS_ARG_MEAN,  LS_ARG_VARIANCE,   LS_ARG_SCALE,
+                                  LS_ARG_SHIFT, LS_ARG_DIFF_SCALE, LS_ARG_DIFF_SHIFT};
+    const ls_dims channels = {1, {data->dims.size[1]}};
+    const ls_layout *layout;
+    LS_TRY(ls_layout_plain(engine, &channels, &layout));
+    for (size_t i = 0; i < sizeof args / sizeof *args; i++)
+        kernel->layout[args[i]] = layout;
+    return LS_OK;
+}
+
+static ls_status finish_norm(ls_dnnl_engine *engine, dnnl_primitive_desc_t pd,
+                             const ls_layout *data, ls_kernel **kernel) {
+    ls_kernel *made;
+    LS_TRY(finish(engine, pd, &made));
+    ls_status status = set_channel_layouts(engine, made, data);
+    if (status != LS_OK)
+        ls_kernel_free(made);
+    else
+        *kernel = made;
+    return status;
+}
+
+static unsigned norm_flags(bool relu) {
+    return dnnl_use_scale | dnnl_use_shift | (relu ? dnnl_fuse_norm_relu : 0u);
+}
+
+ls_status ls_norm_forward(ls_dnnl_engine *engine, const ls_layout *data, float epsilon, bool train,
+                          bool relu, ls_kernel **kernel) {
+    ls_pd_context context = context_of(engine, NULL);
+    dnnl_prop_kind_t prop = train ? dnnl_forward_training : dnnl_forward_inference;
+    unsigned flags = norm_flags(relu) | (train ? 0u : dnnl_use_global_stats);
+    dnnl_primitive_desc_t pd;
+    LS_TRY(ls_dnnl(ls_pd_norm_forward(&pd, &context, prop, data->md, epsilon, flags),
+                   "batch normalization"));
+    return finish_norm(engine, pd, data, kernel);
+}
+
+ls_status ls_norm_backward(ls_dnnl_engine *engine, float epsilon, bool relu,
+                           const ls_kernel *forward, ls_kernel **kernel) {
+    ls_pd_context context = context_of(engine, forward);
+    const ls_layout *data = forward->layout[LS_ARG_SRC];
+    dnnl_primitive_desc_t pd;
+    LS_TRY(ls_dnnl(ls_pd_norm_backward(&pd, &context, data->md, epsilon, norm_flags(relu)),
+                   "batch normalization, gradient"));
+    LS_TRY(finish_norm(engine, pd, data, kernel));
+    if (!ls_norm_backward_takes_shift())
+        (*kernel)->layout[LS_ARG_SHIFT] = NULL;
+    return LS_OK;
+}
+
+ls_status ls_function_forward(ls_dnnl_engine *engine, ls_function function, const ls_layout *data,
+                              ls_kernel **kernel) {
+    static const dnnl_alg_kind_t algorithms[] = {[LS_FUNCTION_TANH] = dnnl_eltwise_tanh,
+                                                 [LS_FUNCTION_SIGMOID] = dnnl_eltwise_logistic,
+                                                 [LS_FUNCTION_GELU] = dnnl_eltwise_gelu_erf};
+    ls_pd_context context = context_of(engine, NULL);
+    dnnl_primitive_desc_t pd;
+    LS_TRY(ls_dnnl(ls_pd_eltwise_forward(&pd, &context, algorithms[function], data->md),
+                   "activation"));
+    return finish(engine, pd, kernel);
+}
+
+ls_status ls_function_backward(ls_dnnl_engine *engine, ls_function function,
+                               const ls_kernel *forward, ls_kernel **kernel) {
+    static const dnnl_alg_kind_t algorithms[] = {
+        [LS_FUNCTION_TANH] = dnnl_eltwise_tanh_use_dst_for_bwd,
+        [LS_FUNCTION_SIGMOID] = dnnl_eltwise_logistic_use_dst_for_bwd,
+        [LS_FUNCTION_GELU] = dnnl_eltwise_gelu_erf};
+    ls_pd_context context = context_of(engine, forward);
+    const ls_layout *data = forward->layout[LS_ARG_SRC];
+    ls_kernel *made;
+    dnnl_primitive_desc_t pd;
+    LS_TRY(ls_dnnl(ls_pd_eltwise_backward(&pd, &context, algorithms[function], data->md),
+                   "activation, gradient"));
+    LS_TRY(finish(engine, pd, &made));
+    made->layout[LS_ARG_SRC] = made->layout[LS_ARG_DST] = data;
+    *kernel = made;
+    return LS_OK;
+}
+
+ls_status ls_reorder(ls_dnnl_engine *engine, const ls_layout *from, const ls_layout *to,
+                     ls_kernel **kernel) {
+    dnnl_primitive_desc_t pd;
+    LS_TRY(ls_dnnl(dnnl_reorder_primitive_desc_create(&pd, from->md, engine->engine, to->md,
+                                                      engine->engine, engine->attributes),
+                   "reorder"));
+    return finish(engine, pd, kernel);
+}
+
+/* ---- calls ---------------------------------------------------------------------------------- */
+
+ls_status ls_call_create(ls_dnnl_engine *engine, const ls_kernel *kernel,
+                         const ls_binding *bindings, size_t count, ls_call **call) {
+    ls_call *made;
+    LS_TRY(LS_NEW(made, 1));
+    made->engine = engine;
+    made->primitive = kernel->primitive;
+    for (size_t i = 0; i < count; i++) {
+        const ls_layout *layout = kernel->layout[bindings[i].arg];
+        if (!layout)
+            continue;
+        dnnl_exec_arg_t *arg = &made->args[made->count];
+        ls_status status = ls_dnnl(
+            dnnl_memory_create(&arg->memory, layout->md, engine->engine, (void *)bindings[i].data),
+            "memory object");
+        if (status != LS_OK) {
+            ls_call_free(made);
+            return status;
+        }
+        arg->arg = ARGUMENTS[bindings[i].arg].arg;
+        made->count++;
+    }
+    *call = made;
+    return LS_OK;
+}
+
+ls_status ls_call_run(const ls_call *call) {
+    LS_TRY(ls_dnnl(
+        dnnl_primitive_execute(call->primitive, call->engine->stream, call->count, call->args),
+        "computation"));
+    return ls_dnnl(dnnl_stream_wait(call->engine->stream), "computation");
+}
+
+void ls_call_free(ls_call *call) {
+    if (!call)
+        return;
+    for (int i = 0; i < call->count; i++)
+        dnnl_memory_destroy(call->args[i].memory);
+    ls_free(call);
+}
+
+ls_status ls_matrix_product(char op_a, char op_b, int64_t m, int64_t n, int64_t k, const float *a,
+                            int64_t lda, const float *b, int64_t ldb, float beta, float *c,
+                            int64_t ldc) {
+    return ls_dnnl(dnnl_sgemm(op_a, op_b, m, n, k, 1.0f, a, lda, b, ldb, beta, c, ldc),
+                   "matrix product");
+}

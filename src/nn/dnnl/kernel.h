@@ -1,0 +1,133 @@
+/* nn/dnnl: compute kernels and memory layouts, without a word of oneDNN.  A kernel is made once for
+ * given shapes; a call is a kernel with the addresses it works on; running a call allocates
+ * nothing.
+ *
+ * Spatial arrays have 2 or 3 spatial dimensions here: one dimension is taken as a height of 1. */
+#ifndef LOCKSTEP_NN_DNNL_KERNEL_H
+#define LOCKSTEP_NN_DNNL_KERNEL_H
+
+#include "lockstep/base.h"
+
+#define LS_MAX_LAYOUT_DIMS 12 /* as many as oneDNN reads; used are at most 6 */
+
+typedef struct ls_dims {
+    int n;
+    int64_t size[LS_MAX_LAYOUT_DIMS];
+} ls_dims;
+
+/* The window of a convolution or pooling; dilation 1 is a dense kernel. */
+typedef struct ls_window {
+    int ndims; /* 2 or 3 */
+    int64_t kernel[LS_MAX_LAYOUT_DIMS], stride[LS_MAX_LAYOUT_DIMS], padding[LS_MAX_LAYOUT_DIMS],
+        dilation[LS_MAX_LAYOUT_DIMS];
+} ls_window;
+
+typedef struct ls_dnnl_engine ls_dnnl_engine;
+typedef struct ls_layout ls_layout; /* of one float32 array, or of a workspace */
+typedef struct ls_kernel ls_kernel;
+typedef struct ls_call ls_call;
+
+/* The owner of everything below; free it last. */
+ls_status ls_dnnl_engine_create(ls_dnnl_engine **engine);
+void ls_dnnl_engine_free(ls_dnnl_engine *engine);
+
+/* ---- layouts: owned by the engine; equal layouts are one pointer ---------------------------- */
+
+ls_status ls_layout_plain(ls_dnnl_engine *engine, const ls_dims *dims, const ls_layout **layout);
+/* Channels in blocks of 16 or 8, padded with zeros; 2 or 3 spatial dimensions. */
+ls_status ls_layout_blocked(ls_dnnl_engine *engine, const ls_dims *dims, int block,
+                            const ls_layout **layout);
+size_t ls_layout_bytes(const ls_layout *layout);
+bool ls_layout_is_plain(const ls_layout *layout); /* row-major without gaps */
+
+/* ---- kernels -------------------------------------------------------------------------------- */
+
+typedef enum ls_arg {
+    LS_ARG_SRC,
+    LS_ARG_DST,
+    LS_ARG_WEIGHTS,
+    LS_ARG_BIAS,
+    LS_ARG_MEAN,
+    LS_ARG_VARIANCE,
+    LS_ARG_SCALE,
+    LS_ARG_SHIFT,
+    LS_ARG_WORKSPACE,
+    LS_ARG_SCRATCH,
+    LS_ARG_DIFF_SRC,
+    LS_ARG_DIFF_DST,
+    LS_ARG_DIFF_WEIGHTS,
+    LS_ARG_DIFF_BIAS,
+    LS_ARG_DIFF_SCALE,
+    LS_ARG_DIFF_SHIFT,
+    LS_ARGS
+} ls_arg;
+
+/* The layout that the kernel wants for an argument; NULL if it has no such argument. */
+const ls_layout *ls_kernel_layout(const ls_kernel *kernel, ls_arg arg);
+/* Bytes of an argument, 0 if there is none. */
+size_t ls_kernel_bytes(const ls_kernel *kernel, ls_arg arg);
+/* True for an implementation that is only right, not fast. */
+bool ls_kernel_is_reference(const ls_kernel *kernel);
+void ls_kernel_free(ls_kernel *kernel);
+
+typedef struct ls_conv_arrays {
+    ls_dims src, weights, dst;
+    bool bias;
+    const ls_layout *layout; /* of src; NULL: the kernel chooses */
+} ls_conv_arrays;
+
+/* The kernel chooses the other layouts; backward kernels keep those of the forward one for the
+ * activations and choose for the weights. */
+ls_status ls_conv_forward(ls_dnnl_engine *engine, const ls_window *window,
+                          const ls_conv_arrays *arrays, ls_kernel **kernel);
+ls_status ls_conv_backward_data(ls_dnnl_engine *engine, const ls_window *window,
+                                const ls_kernel *forward, ls_kernel **kernel);
+ls_status ls_conv_backward_weights(ls_dnnl_engine *engine, const ls_window *window,
+                                   const ls_kernel *forward, ls_kernel **kernel);
+
+typedef enum ls_pooling { LS_POOL_MAX, LS_POOL_AVERAGE } ls_pooling; /* without the padding */
+
+/* Follows the layout of its input.  `train`: keeps what the backward pass needs. */
+ls_status ls_pool_forward(ls_dnnl_engine *engine, ls_pooling pooling, const ls_window *window,
+                          const ls_layout *src, const ls_dims *dst, bool train, ls_kernel **kernel);
+ls_status ls_pool_backward(ls_dnnl_engine *engine, ls_pooling pooling, const ls_window *window,
+                           const ls_kernel *forward, ls_kernel **kernel);
+
+/* Batch norm, in training by the statistics of the array, which it gives; with ReLU if wanted. */
+ls_status ls_norm_forward(ls_dnnl_engine *engine, const ls_layout *data, float epsilon, bool train,
+                          bool relu, ls_kernel **kernel);
+ls_status ls_norm_backward(ls_dnnl_engine *engine, float epsilon, bool relu,
+                           const ls_kernel *forward, ls_kernel **kernel);
+
+typedef enum ls_function { LS_FUNCTION_TANH, LS_FUNCTION_SIGMOID, LS_FUNCTION_GELU } ls_function;
+
+/* The backward kernel takes the forward result (DST) for tanh and sigmoid, SRC for GELU. */
+ls_status ls_function_forward(ls_dnnl_engine *engine, ls_function function, const ls_layout *data,
+                              ls_kernel **kernel);
+ls_status ls_function_backward(ls_dnnl_engine *engine, ls_function function,
+                               const ls_kernel *forward, ls_kernel **kernel);
+
+ls_status ls_reorder(ls_dnnl_engine *engine, const ls_layout *from, const ls_layout *to,
+                     ls_kernel **kernel);
+
+/* ---- calls ---------------------------------------------------------------------------------- */
+
+typedef struct ls_binding {
+    ls_arg arg;
+    const void *data; /* written if it is one of the kernel's outputs */
+} ls_binding;
+
+/* Arguments that the kernel does not have are left out. */
+ls_status ls_call_create(ls_dnnl_engine *engine, const ls_kernel *kernel,
+                         const ls_binding *bindings, size_t count, ls_call **call);
+ls_status ls_call_run(const ls_call *call);
+void ls_call_free(ls_call *call);
+
+/* ---- matrix product ------------------------------------------------------------------------- */
+
+/* C (m, n) = op(A) op(B) + beta C, row-major, op 'N' or 'T'; ld: elements from row to row. */
+ls_status ls_matrix_product(char op_a, char op_b, int64_t m, int64_t n, int64_t k, const float *a,
+                            int64_t lda, const float *b, int64_t ldb, float beta, float *c,
+                            int64_t ldc);
+
+#endif

@@ -1,0 +1,111 @@
+/* nn, inside: operations.  A network is a list of operations over values, each kind in a file of
+ * its own behind one table of functions.  A value has one producer and one consumer. */
+#ifndef LOCKSTEP_NN_OP_H
+#define LOCKSTEP_NN_OP_H
+
+#include "lockstep/nn.h"
+#include "nn/dnnl/kernel.h"
+
+enum {
+    /* kernels of operations that have one for each pass; others number theirs as they like */
+    LS_FORWARD = 0,
+    LS_BACKWARD = 1,
+    LS_OP_VALUES = 2, /* inputs or outputs of an operation */
+    LS_OP_KERNELS = 8 /* kernels of an operation for one variant */
+};
+
+typedef struct ls_op ls_op;
+typedef struct ls_op_class ls_op_class;
+typedef struct ls_variant ls_variant;
+typedef struct ls_builder ls_builder;
+
+/* What all operations have; each kind embeds it as its first member. */
+struct ls_op {
+    const ls_op_class *class;
+    size_t index; /* in the net */
+    int ins, outs;
+    int in[LS_OP_VALUES], out[LS_OP_VALUES]; /* values */
+    /* what backward reads again */
+    bool keeps_input, keeps_output, keeps_workspace;
+    bool backward;              /* has parameters or passes a gradient on */
+    size_t params, first_param; /* trained ones, consecutive */
+};
+
+/* Where an array of an operation's result lives. */
+typedef enum ls_sharing {
+    LS_OWN,      /* memory of its own */
+    LS_ALIAS,    /* is the array it comes from: nothing is computed */
+    LS_IN_PLACE, /* may overwrite the array it comes from, if nobody reads that later */
+    LS_TWIN      /* the gradient of in[1] only: is the gradient of in[0] */
+} ls_sharing;
+
+/* An operation prepared for one mode and one number of samples. */
+typedef struct ls_prepared {
+    ls_kernel *kernel[LS_OP_KERNELS];  /* numbered by the operation */
+    ls_sharing forward;                /* out[*], from in[0] */
+    ls_sharing backward[LS_OP_VALUES]; /* gradient of in[*], from that of out[0] */
+    size_t workspace; /* bytes of the slot, from forward on; until backward if the op keeps it */
+    size_t scratch;   /* bytes shared by the slots, while forward or backward runs */
+} ls_prepared;
+
+/* An operation on the arrays of one slot.  Gradients are NULL where none is wanted. */
+typedef struct ls_work {
+    const ls_prepared *prepared;
+    ls_call *call[LS_OP_KERNELS]; /* of the kernels */
+    int64_t samples;
+    float *in[LS_OP_VALUES], *out[LS_OP_VALUES];
+    float *in_gradient[LS_OP_VALUES], *out_gradient[LS_OP_VALUES];
+    void *workspace, *scratch;
+    float *statistics;          /* of the slot, all batch norms; see ls_norm_add */
+    const uint64_t *sample_ids; /* (samples) */
+} ls_work;
+
+struct ls_op_class {
+    /* Sets the layouts of the outputs, and `prepared`, of which it owns the kernels even if it
+     * fails. */
+    ls_status (*prepare)(ls_op *op, ls_variant *variant, ls_prepared *prepared);
+    /* Makes the calls; may be NULL.  The net's flat array is bound. */
+    ls_status (*bind)(ls_op *op, const ls_net *net, ls_work *work);
+    /* One slot; NULL where nothing is computed. */
+    ls_status (*forward)(ls_op *op, ls_plan *plan, int slot);
+    ls_status (*backward)(ls_op *op, ls_plan *plan, int slot);
+    /* All slots at once, instead of the two above.  Backward tells the sink what is final. */
+    ls_status (*forward_all)(ls_op *op, ls_plan *plan);
+    ls_status (*backward_all)(ls_op *op, ls_plan *plan);
+    /* Releases what the kind owns, not `op` itself; may be NULL. */
+    void (*clear)(ls_op *op);
+};
+
+/* The largest scratch that a kernel wants of those made so far. */
+size_t ls_prepared_scratch(const ls_prepared *prepared);
+/* The call of kernel `which`, if there is such a kernel. */
+ls_status ls_work_bind(ls_work *work, const ls_net *net, int which, const ls_binding *bindings,
+                       size_t count);
+ls_status ls_work_bind_reorder(ls_work *work, const ls_net *net, int which, const void *from,
+                               const void *to, void *scratch);
+/* Runs that call, if there is one. */
+ls_status ls_work_run(const ls_work *work, int which);
+/* For ls_op_class: these of LS_FORWARD and of LS_BACKWARD. */
+ls_status ls_op_run_forward(ls_op *op, ls_plan *plan, int slot);
+ls_status ls_op_run_backward(ls_op *op, ls_plan *plan, int slot);
+
+/* ---- building (build.c): each adds its operations to the net, and gives the value they make - */
+
+typedef ls_status ls_op_add(ls_builder *builder, const ls_layer_spec *layer, int in, int *out);
+
+ls_op_add ls_dense_add, ls_conv_add, ls_pool_add, ls_global_pool_add, ls_norm_add,
+    ls_activation_add, ls_dropout_add, ls_flatten_add;
+
+/* The value in plain layout, seen as `shape`, which has as many elements. */
+ls_status ls_plain_add(ls_builder *builder, int in, const ls_shape *shape, int *out);
+ls_status ls_fork_add(ls_builder *builder, int in, int out[2]);
+ls_status ls_sum_add(ls_builder *builder, const int in[2], int *out);
+
+/* Peephole fusions.  True if the producer of `value` takes the ReLU that follows it. */
+bool ls_norm_fuse_relu(const ls_builder *builder, int value);
+bool ls_sum_fuse_relu(const ls_builder *builder, int value);
+/* True if the value is made by an activation that is cheap, element by element and non-decreasing:
+ * pooling the maximum first gives the same, on fewer elements. */
+bool ls_activation_can_wait(const ls_builder *builder, int value);
+
+#endif

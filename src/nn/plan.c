@@ -1,0 +1,292 @@
+/* nn: plans: memory and calls for given slices, and the passes over them. */
+
+#include "nn/plan.h"
+#include "nn/loops.h"
+
+enum { PIECE_FLOATS = 32768 }; /* 128 KiB: what the sink gets at a time */
+
+/* ---- making --------------------------------------------------------------------------------- */
+
+/* Takes room for an array in a block, or places it there once the block is known. */
+static void *carve(unsigned char *block, size_t *used, size_t bytes) {
+    void *place = block ? block + *used : NULL;
+    *used += ls_align_bytes(bytes);
+    return place;
+}
+
+/* The slot's own arrays; called with NULL first, to learn how much they need. */
+static void carve_slot(const ls_net *net, ls_slot *slot, unsigned char *block, size_t *used) {
+    size_t samples = (size_t)slot->samples, outputs = (size_t)net->outputs;
+    size_t inputs = (size_t)ls_shape_elements(&net->input);
+    bool classes = net->loss == LS_LOSS_CROSS_ENTROPY;
+    bool train = slot->variant->mode == LS_MODE_TRAIN;
+    slot->input = carve(block, used, sizeof(float) * samples * inputs);
+    slot->sample_ids = carve(block, used, sizeof(uint64_t) * samples);
+    if (classes)
+        slot->classes = carve(block, used, sizeof(int32_t) * samples);
+    else
+        slot->targets = carve(block, used, sizeof(float) * samples * outputs);
+    if (train)
+        slot->statistics = carve(block, used, sizeof(float) * net->statistics_space);
+}
+
+static ls_status make_slots(ls_plan *plan, const int64_t *samples) {
+    ls_net *net = plan->net;
+    size_t count = (size_t)plan->slot_count;
+    LS_TRY(LS_NEW(plan->slots, count));
+    LS_TRY(LS_NEW(plan->work, count * net->op_count));
+    for (size_t i = 0; i < count; i++) {
+        ls_slot *slot = &plan->slots[i];
+        LS_REQUIRE(samples[i] >= 1);
+        slot->samples = samples[i];
+        LS_TRY(ls_variant_get(net, plan->mode, samples[i], &slot->variant));
+        if (slot->variant->scratch > plan->scratch_bytes)
+            plan->scratch_bytes = slot->variant->scratch;
+        carve_slot(net, slot, NULL, &plan->memory_bytes);
+    }
+    plan->arena_bytes = ls_align_bytes(plan->scratch_bytes);
+    for (size_t i = 0; i < count; i++) {
+        plan->slots[i].base = plan->arena_bytes;
+        plan->arena_bytes += plan->slots[i].variant->bytes;
+    }
+    size_t used = 0;
+    LS_TRY(LS_NEW(plan->memory, plan->memory_bytes));
+    for (size_t i = 0; i < count; i++)
+        carve_slot(net, &plan->slots[i], plan->memory, &used);
+    net->plan_bytes += plan->memory_bytes;
+    return LS_OK;
+}
+
+/* The arena is as large as the largest plan needs; plans bind anew when it has moved. */
+static ls_status grow_arena(ls_net *net, size_t bytes) {
+    if (bytes <= net->arena_bytes)
+        return LS_OK;
+    unsigned char *arena = ls_calloc(1, bytes);
+    if (!arena)
+        return LS_ERR_SYSTEM;
+    ls_free(net->arena);
+    net->arena = arena;
+    net->arena_bytes = bytes;
+    net->addresses++;
+    net->active = NULL; /* what a pass left behind is lost */
+    return LS_OK;
+}
+
+ls_status ls_plan_create(ls_net *net, ls_mode mode, int slots, const int64_t *samples,
+                         ls_plan **plan) {
+    LS_REQUIRE(slots >= 1);
+    ls_plan *made;
+    LS_TRY(LS_NEW(made, 1));
+    made->net = net;
+    made->mode = mode;
+    made->slot_count = slots;
+    ls_status status = make_slots(made, samples);
+    if (status == LS_OK)
+        status = grow_arena(net, made->arena_bytes);
+    if (status != LS_OK)
+        ls_plan_free(made);
+    else
+        *plan = made;
+    return status;
+}
+
+static void unbind(ls_plan *plan) {
+    size_t count = plan->work ? plan->net->op_count * (size_t)plan->slot_count : 0;
+    for (size_t i = 0; i < count; i++)
+        for (int k = 0; k < LS_OP_KERNELS; k++) {
+            ls_call_free(plan->work[i].call[k]);
+            plan->work[i].call[k] = NULL;
+        }
+    plan->addresses = 0;
+}
+
+void ls_plan_free(ls_plan *plan) {
+    if (!plan)
+        return;
+    if (plan->net->active == plan)
+        plan->net->active = NULL;
+    if (plan->memory)
+        plan->net->plan_bytes -= plan->memory_bytes;
+    unbind(plan);
+    ls_free(plan->memory);
+    ls_free(plan->work);
+    ls_free(plan->slots);
+    ls_free(plan);
+}
+
+/* ---- binding -------------------------------------------------------------------------------- */
+
+static void *buffer_address(const ls_plan *plan, const ls_slot *slot, int buffer) {
+    if (buffer == LS_NO_BUFFER)
+        return NULL;
+    if (buffer == LS_INPUT_BUFFER)
+        return slot->input;
+    return plan->net->arena + slot->base + slot->variant->buffers[buffer].offset;
+}
+
+static float *value_address(const ls_plan *plan, const ls_slot *slot, int value) {
+    return buffer_address(plan, slot, slot->variant->value_buffer[value]);
+}
+
+static float *gradient_address(const ls_plan *plan, const ls_slot *slot, int value) {
+    return buffer_address(plan, slot, slot->variant->gradient_buffer[value]);
+}
+
+static void set_work(const ls_plan *plan, const ls_op *op, const ls_slot *slot, ls_work *work) {
+    work->prepared = &slot->variant->prepared[op->index];
+    work->samples = slot->samples;
+    for (int k = 0; k < op->ins; k++) {
+        work->in[k] = value_address(plan, slot, op->in[k]);
+        work->in_gradient[k] = gradient_address(plan, slot, op->in[k]);
+    }
+    for (int k = 0; k < op->outs; k++) {
+        work->out[k] = value_address(plan, slot, op->out[k]);
+        work->out_gradient[k] = gradient_address(plan, slot, op->out[k]);
+    }
+    work->workspace = buffer_address(plan, slot, slot->variant->workspace_buffer[op->index]);
+    work->scratch = plan->net->arena;
+    work->statistics = slot->statistics;
+    work->sample_ids = slot->sample_ids;
+}
+
+/* Makes the calls for the addresses that the net has now. */
+static ls_status bind(ls_plan *plan) {
+    ls_net *net = plan->net;
+    if (plan->addresses == net->addresses)
+        return LS_OK;
+    unbind(plan);
+    for (size_t i = 0; i < net->op_count; i++) {
+        ls_op *op = net->ops[i];
+        for (int slot = 0; slot < plan->slot_count; slot++) {
+            ls_work *work = ls_op_work(plan, op, slot);
+            set_work(plan, op, &plan->slots[slot], work);
+            if (op->class->bind)
+                LS_TRY(op->class->bind(op, net, work));
+        }
+    }
+    plan->addresses = net->addresses;
+    return LS_OK;
+}
+
+size_t ls_plan_floats(const ls_plan *plan, int value, int slot) {
+    const ls_variant *variant = plan->slots[slot].variant;
+    return ls_layout_bytes(ls_layout_of(variant, value)) / sizeof(float);
+}
+
+/* ---- passes --------------------------------------------------------------------------------- */
+
+static ls_status forward_op(ls_plan *plan, ls_op *op) {
+    if (op->class->forward_all)
+        return op->class->forward_all(op, plan);
+    for (int slot = 0; op->class->forward && slot < plan->slot_count; slot++)
+        LS_TRY(op->class->forward(op, plan, slot));
+    return LS_OK;
+}
+
+ls_status ls_plan_forward(ls_plan *plan, uint64_t seed, uint32_t epoch) {
+    ls_net *net = plan->net;
+    LS_REQUIRE(net->flat != NULL);
+    LS_TRY(bind(plan));
+    net->active = NULL;
+    plan->seed = seed;
+    plan->epoch = epoch;
+    for (size_t i = 0; i < net->op_count; i++)
+        LS_TRY(forward_op(plan, net->ops[i]));
+    for (int i = 0; i < plan->slot_count; i++) {
+        ls_slot *slot = &plan->slots[i];
+        LS_TRY(ls_loss_forward(plan, slot, value_address(plan, slot, net->output),
+                               gradient_address(plan, slot, net->output)));
+    }
+    net->active = plan;
+    return LS_OK;
+}
+
+static ls_status backward_op(ls_plan *plan, ls_op *op) {
+    if (op->class->backward_all)
+        return op->class->backward_all(op, plan);
+    for (int slot = 0; op->class->backward && slot < plan->slot_count; slot++)
+        LS_TRY(op->class->backward(op, plan, slot));
+    for (size_t i = op->params; i > 0; i--) {
+        size_t param = op->first_param + i - 1;
+        ls_plan_final(plan, param, 0, plan->net->params.entries[param].param.count);
+    }
+    return LS_OK;
+}
+
+ls_status ls_plan_backward(ls_plan *plan, float loss_scale, const ls_grad_sink *sink) {
+    ls_net *net = plan->net;
+    LS_REQUIRE(plan->mode == LS_MODE_TRAIN && net->active == plan);
+    net->active = NULL; /* gradients overwrite what the forward pass left */
+    plan->sink = sink;
+    for (int i = 0; i < plan->slot_count; i++) {
+        float *gradient = gradient_address(plan, &plan->slots[i], net->output);
+        if (gradient)
+            ls_loop_scale((size_t)(plan->slots[i].samples * net->outputs), loss_scale, gradient);
+    }
+    for (size_t i = net->op_count; i > 0; i--)
+        if (net->ops[i - 1]->backward)
+            LS_TRY(backward_op(plan, net->ops[i - 1]));
+    return LS_OK;
+}
+
+void ls_plan_emit(const ls_plan *plan, int slot, size_t param, size_t first, size_t count,
+                  const float *gradient) {
+    size_t offset = plan->net->params.entries[param].param.offset + first;
+    for (size_t done = 0; done < count; done += PIECE_FLOATS) {
+        size_t piece = count - done < PIECE_FLOATS ? count - done : PIECE_FLOATS;
+        plan->sink->block(plan->sink->context, slot, param, offset + done, piece, gradient + done);
+    }
+}
+
+void ls_plan_final(const ls_plan *plan, size_t param, size_t first, size_t count) {
+    size_t offset = plan->net->params.entries[param].param.offset + first;
+    plan->sink->final(plan->sink->context, offset, count);
+}
+
+/* ---- what a plan shows ---------------------------------------------------------------------- */
+
+int ls_plan_slots(const ls_plan *plan) {
+    return plan->slot_count;
+}
+
+int64_t ls_plan_samples(const ls_plan *plan, int slot) {
+    return plan->slots[slot].samples;
+}
+
+float *ls_plan_input(ls_plan *plan, int slot) {
+    return plan->slots[slot].input;
+}
+
+int32_t *ls_plan_classes(ls_plan *plan, int slot) {
+    return plan->slots[slot].classes;
+}
+
+float *ls_plan_targets(ls_plan *plan, int slot) {
+    return plan->slots[slot].targets;
+}
+
+uint64_t *ls_plan_sample_ids(ls_plan *plan, int slot) {
+    return plan->slots[slot].sample_ids;
+}
+
+ls_slice_result ls_plan_result(const ls_plan *plan, int slot) {
+    return plan->slots[slot].result;
+}
+
+const float *ls_plan_output(const ls_plan *plan, int slot) {
+    return value_address(plan, &plan->slots[slot], plan->net->output);
+}
+
+void ls_plan_statistics(const ls_plan *plan, int slot, float *out) {
+    const ls_net *net = plan->net;
+    const ls_slot *from = &plan->slots[slot];
+    for (size_t i = net->trained_count; i < net->params.count; i++) {
+        const ls_param_entry *entry = &net->params.entries[i];
+        double n = (double)(from->samples * entry->spatial);
+        bool unbias = entry->param.role == LS_PARAM_VARIANCE && n > 1;
+        for (size_t k = 0; k < entry->param.count; k++) {
+            double value = from->statistics[entry->place + k];
+            out[entry->param.statistics + k] = (float)(unbias ? value * n / (n - 1) : value);
+        }
+    }
+}
