@@ -1,0 +1,134 @@
+/* train: the distributed step, and the experiments made of steps. */
+#ifndef LOCKSTEP_TRAIN_H
+#define LOCKSTEP_TRAIN_H
+
+#include "lockstep/base.h"
+#include "lockstep/comm.h"
+#include "lockstep/config.h"
+#include "lockstep/data.h"
+#include "lockstep/lr.h"
+#include "lockstep/nn.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- engine: data, network, weights and exchange of one run --------------------------------- */
+
+typedef struct ls_engine ls_engine;
+
+/* Collective.  Opens the training split (and the test split, when `with_test`), builds the network,
+ * initialises the node-shared weights.  The configuration is kept by reference.  `name` is the
+ * configuration's file name, for messages. */
+ls_status ls_engine_create(ls_comm *comm, const ls_config *config, const char *name, bool with_test,
+                           ls_engine **engine);
+/* Collective. */
+void ls_engine_free(ls_engine *engine);
+
+/* Not collective. */
+const ls_net *ls_engine_net(const ls_engine *engine);
+const ls_data *ls_engine_train_data(const ls_engine *engine);
+const ls_normalization *ls_engine_normalization(const ls_engine *engine);
+int64_t ls_engine_steps_per_epoch(const ls_engine *engine);
+/* The node-shared weights, ls_net_flat_size floats, and momentum buffer, ls_net_trained_size
+ * floats. */
+float *ls_engine_params(ls_engine *engine);
+float *ls_engine_momentum(ls_engine *engine);
+/* Tells this rank's network that the caller has changed the weights.  Before that, all ranks of the
+ * node must have finished with them. */
+void ls_engine_params_changed(ls_engine *engine);
+
+/* Collective.  Digest of weights, running statistics and momentum, on rank 0. */
+ls_status ls_engine_digest(ls_engine *engine, char text[LS_DIGEST_TEXT]);
+
+/* Collective.  Keeps, and puts back, weights, momentum and running statistics. */
+typedef struct ls_snapshot ls_snapshot;
+ls_status ls_engine_save(ls_engine *engine, ls_snapshot **snapshot);
+void ls_engine_restore(ls_engine *engine, ls_snapshot *snapshot); /* frees it too */
+
+/* Where the time of a step went, s. */
+typedef enum ls_phase {
+    LS_PHASE_DATA,
+    LS_PHASE_FORWARD,
+    LS_PHASE_CONTROL,  /* waiting for losses and decisions */
+    LS_PHASE_BACKWARD, /* with quantisation */
+    LS_PHASE_EXCHANGE, /* exposed: waiting for gradient sums */
+    LS_PHASE_UPDATE,   /* with waiting for the node's other ranks */
+    LS_PHASE_COUNT
+} ls_phase;
+const char *ls_phase_name(ls_phase phase);
+
+/* What a step measured; the same on all ranks but the times. */
+typedef struct ls_step_report {
+    int64_t samples; /* true count of this batch */
+    double loss;     /* mean over the samples */
+    int64_t correct;
+    const double
+        *slice_loss; /* mean loss of each slice, NaN for an empty one; valid until the next step */
+    double gradient_norm; /* of the mean gradient, over all trained parameters */
+    int redone;           /* times the backward pass was redone with a larger fixed-point range */
+    double seconds[LS_PHASE_COUNT];
+} ls_step_report;
+
+/* Rank 0's verdict on a step's loss: the LR to apply, or stop before the update. */
+typedef struct ls_verdict {
+    double lr;
+    int32_t stop; /* 0: go on; else the caller's reason, handed back on all ranks */
+} ls_verdict;
+
+/* Called on rank 0 once the loss of the whole batch is known, while backward is about to run. */
+typedef ls_verdict ls_decide(void *context, const ls_step_report *report);
+
+/* Collective.  One step on batch `batch` (0..steps_per_epoch-1) of epoch `epoch`: forward, the
+ * verdict, backward, exchange, momentum SGD.  With a verdict to stop nothing is updated.  *verdict
+ * is what rank 0 decided, on all ranks.  LS_ERR_NUMERIC, with tensor, slice and step named, for a
+ * gradient that is not finite; nothing is updated then either. */
+ls_status ls_engine_step(ls_engine *engine, int64_t epoch, int64_t batch, ls_decide *decide,
+                         void *context, ls_verdict *verdict, ls_step_report *report);
+
+/* Collective.  Mean loss and share of correct classes over the first `samples` of the test split
+ * (0: all), with running statistics; every sample once; the same bits on any layout. */
+ls_status ls_engine_evaluate(ls_engine *engine, int64_t samples, double *loss, double *accuracy);
+
+/* ---- the LR range test ---------------------------------------------------------------------- */
+
+typedef struct ls_find_lr_result {
+    ls_stop stop;
+    int64_t stop_step; /* the step that stopped the test, -1 when the ramp went through */
+    char stop_detail[LS_REASON_TEXT]; /* which gradient was not finite; "" otherwise */
+    int64_t points;                   /* of the curve */
+    ls_suggestion suggestions[LS_SUGGEST_COUNT];
+    bool restored; /* the digest of weights, statistics and momentum after the test is that of
+                      before */
+    char digest[LS_DIGEST_TEXT];
+} ls_find_lr_result;
+
+/* A text attribute for the run file: who ran what, built how. */
+typedef struct ls_note {
+    const char *name, *value;
+} ls_note;
+
+/* Where a running test stands; given on rank 0 after each step. */
+typedef struct ls_find_lr_progress {
+    int64_t step, steps; /* steps done, and of the whole ramp */
+    double lr, loss, smoothed;
+    int64_t samples; /* since the start */
+    double seconds;  /* since the start */
+} ls_find_lr_progress;
+
+typedef struct ls_find_lr_job {
+    const char *folder; /* must exist; find-lr.h5 is written here, by rank 0 */
+    const ls_note *notes;
+    size_t note_count;
+    void (*progress)(void *context, const ls_find_lr_progress *progress); /* may be NULL */
+    void *context;
+} ls_find_lr_job;
+
+/* Collective.  Runs the test and puts the engine back into the state before it.  *result on all
+ * ranks. */
+ls_status ls_find_lr(ls_engine *engine, const ls_find_lr_job *job, ls_find_lr_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,451 @@
+#!/usr/bin/env python3
+"""Writes tests/golden: small networks trained by PyTorch, the reference for lockstep's tests.
+
+Usage: scripts/golden.py [--out tests/golden] [NET...]
+Needs torch, numpy, h5py, and the Fashion-MNIST files (Debian: dataset-fashion-mnist).
+
+For each network a configuration <net>.yaml and a file <net>.h5 with
+  train/inputs, train/targets   the dataset, as `data.file` expects it
+  params/<name>                 where training starts, in lockstep's names and shapes
+  first/loss, first/gradients/  mean loss of the first batch and its gradients, computed in float64
+  losses                        mean loss of each of the first 100 steps, computed in float32
+  after/params/<name>           weights and running statistics after these steps
+  after/loss, after/correct     evaluation over the whole set with these
+Batches are consecutive, epoch after epoch, the last one of an epoch partial.  As in lockstep, the
+forward and backward pass run slice by slice: batch norm normalises with the slice's own statistics.
+"""
+import argparse
+import copy
+import gzip
+import pathlib
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+import torch
+from torch import nn
+
+STEPS = 100
+MOMENTUM = 0.9
+LARGEST_DRIFT = 1e-4  # of float32 losses from float64 ones: more would make a test of the last bits
+
+
+@dataclass
+class Net:
+    """One network, its data and how it is trained."""
+    layers: list
+    inputs: np.ndarray
+    targets: np.ndarray
+    lr: float
+    batch: int = 24
+    slices: int = 4
+    normalize: bool = False
+    label_smoothing: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    decay_all: bool = False
+
+    @property
+    def regression(self):
+        return self.targets.dtype.kind == "f"
+
+    @property
+    def outputs(self):
+        return self.targets.shape[1] if self.regression else int(self.targets.max()) + 1
+
+
+# ---- data ---------------------------------------------------------------------------------------
+
+def fashion(folder, count):
+    """The first `count` training images, (count, 28, 28), and their classes."""
+    def read(name, header):
+        with gzip.open(pathlib.Path(folder) / name) as file:
+            return np.frombuffer(file.read(), np.uint8, offset=header)
+    images = read("train-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28)[:count]
+    return images, read("train-labels-idx1-ubyte.gz", 8)[:count]
+
+
+def interleaved(images):
+    """(N, 28, 28) as four images of every second row and column, (N, 4, 14, 14)."""
+    count = len(images)
+    parts = images.reshape(count, 14, 2, 14, 2).transpose(0, 2, 4, 1, 3)
+    return np.ascontiguousarray(parts.reshape(count, 4, 14, 14))
+
+
+def clusters(rng, count, features, classes):
+    """Classes around random centres, (N, features)."""
+    targets = rng.integers(0, classes, count)
+    centres = rng.normal(size=(classes, features))
+    return (centres[targets] + rng.normal(size=(count, features))).astype(np.float32), targets
+
+
+def waves(rng, count, length):
+    """A noisy wave in two channels, (N, 2, length); its amplitude, frequency, phase's cosine."""
+    amplitude, frequency = rng.uniform(0.5, 1.5, count), rng.uniform(1, 4, count)
+    phase = rng.uniform(0, 2 * np.pi, count)
+    angle = frequency[:, None] * np.linspace(0, 2 * np.pi, length) + phase[:, None]
+    inputs = amplitude[:, None, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+    inputs += 0.1 * rng.normal(size=inputs.shape)
+    return inputs, np.stack([amplitude, frequency, np.cos(phase)], axis=1)
+
+
+# ---- networks -----------------------------------------------------------------------------------
+
+def layer(kind, **options):
+    return kind, options
+
+
+def conv_norm(filters, **options):
+    return [layer("conv", filters=filters, bias=False, **options), layer("batch_norm")]
+
+
+def networks(folder):
+    rng = np.random.default_rng(20)
+    images, classes = fashion(folder, 88)
+    nets = {}
+    # The last batch has 3 samples for 5 slices: some are empty.
+    nets["mlp"] = Net(
+        [layer("dense", units=32), layer("gelu"), layer("dense", units=24), layer("tanh"),
+         layer("dense", units=16), layer("leaky_relu", slope=0.1), layer("dense", units=5)],
+        *clusters(rng, 75, 40, 5), lr=0.005, slices=5, nesterov=True, weight_decay=0.01)
+    nets["lenet"] = Net(
+        [layer("conv", filters=6, kernel=5, padding=2), layer("relu"), layer("max_pool", size=2),
+         layer("conv", filters=12, kernel=5), layer("relu"), layer("max_pool", size=2),
+         layer("flatten"), layer("dense", units=32), layer("relu"), layer("dense", units=10)],
+        images[:, None], classes, lr=0.002, normalize=True, label_smoothing=0.1)
+    nets["resnet"] = Net(
+        [*conv_norm(8, kernel=3, padding=1), layer("relu"),
+         layer("max_pool", size=3, stride=2, padding=1),
+         layer("residual", body=[*conv_norm(8, kernel=3, padding=1), layer("relu"),
+                                 *conv_norm(8, kernel=3, padding=1)]),
+         layer("relu"),
+         layer("residual", body=[*conv_norm(12, kernel=3, stride=2, padding=1), layer("relu"),
+                                 *conv_norm(12, kernel=3, padding=1)],
+               projection=conv_norm(12, kernel=1, stride=2)),
+         layer("relu"), layer("global_avg_pool"), layer("dense", units=10)],
+        interleaved(images), classes, lr=0.01, normalize=True, weight_decay=5e-4)
+    # Slices of 5 and 4 samples: their statistics weigh unequally.
+    nets["conv3d"] = Net(
+        [*conv_norm(4, kernel=3, padding=1), layer("relu"), layer("max_pool", size=2),
+         layer("conv", filters=8, kernel=[2, 3, 3], padding=[0, 1, 1], groups=2), layer("gelu"),
+         layer("batch_norm", momentum=0.2, epsilon=1e-3),
+         layer("avg_pool", size=[1, 3, 3], stride=[1, 2, 2], padding=[0, 1, 1]),
+         layer("flatten"), layer("dense", units=10)],
+        interleaved(images).astype(np.int16)[:, None], classes, lr=0.005, slices=5, normalize=True)
+    nets["regression"] = Net(
+        [layer("conv", filters=8, kernel=5, stride=2, padding=2), layer("leaky_relu"),
+         layer("residual", body=[
+             layer("conv", filters=8, kernel=3, dilation=2, padding=2, groups=2),
+             layer("sigmoid")]),
+         layer("avg_pool", size=2), layer("flatten"), layer("dense", units=3)],
+        *waves(rng, 66, 40), lr=0.01, slices=6, weight_decay=0.01, decay_all=True)
+    return nets
+
+
+# ---- the same network in PyTorch ----------------------------------------------------------------
+
+class Residual(nn.Module):
+    def __init__(self, body, projection):
+        super().__init__()
+        self.body, self.projection = body, projection
+
+    def forward(self, x):
+        return self.body(x) + self.projection(x)
+
+
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU,
+               "leaky_relu": nn.LeakyReLU}
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def spread(value, default, dims):
+    """An option of a window, one number for each spatial dimension."""
+    value = default if value is None else value
+    return value if isinstance(value, list) else [value] * dims
+
+
+def make_layer(kind, options, channels, dims):
+    """The module of one layer, for inputs of `channels` channels and `dims` spatial dimensions."""
+    def get(name, default=None):
+        return spread(options.get(name), default, dims)
+    if kind == "dense":
+        return nn.Linear(channels, options["units"])
+    if kind == "conv":
+        return (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1](
+            channels, options["filters"], get("kernel"), get("stride", 1), get("padding", 0),
+            get("dilation", 1), options.get("groups", 1), options.get("bias", True))
+    if kind == "batch_norm":
+        # With momentum 1 the running statistics are those of the last slice, see Trainer.
+        return NORMS[max(dims, 1) - 1](channels, options.get("epsilon", 1e-5), momentum=1.0)
+    if kind == "max_pool":
+        return (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[dims - 1](
+            get("size"), get("stride", options["size"]), get("padding", 0))
+    if kind == "avg_pool":
+        return (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)[dims - 1](
+            get("size"), get("stride", options["size"]), get("padding", 0), count_include_pad=False)
+    if kind == "global_avg_pool":
+        return nn.Sequential((nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d,
+                              nn.AdaptiveAvgPool3d)[dims - 1](1), nn.Flatten())
+    if kind == "flatten":
+        return nn.Flatten()
+    if kind == "leaky_relu":
+        return nn.LeakyReLU(options.get("slope", 0.01))
+    return ACTIVATIONS[kind]()
+
+
+def make_network(layers, probe):
+    """The modules of a list of layers under lockstep's default names, and what `probe` becomes."""
+    network, counts = nn.Sequential(), {}
+    for kind, options in layers:
+        counts[kind] = counts.get(kind, 0) + 1
+        if kind == "residual":
+            body, out = make_network(options["body"], probe)
+            projection, _ = make_network(options.get("projection", []), probe)
+            module, probe = Residual(body, projection), out
+        else:
+            module = make_layer(kind, options, probe.shape[1], probe.ndim - 2)
+            probe = module(probe)
+        network.add_module(f"{kind}{counts[kind]}", module)
+    return network, probe
+
+
+def arrays(network):
+    """All parameters and running statistics under lockstep's names: (name, role, tensor)."""
+    norm_roles = {"weight": "scale", "bias": "shift", "running_mean": "running_mean",
+                  "running_var": "running_variance"}
+    for path, module in network.named_modules():
+        for name, tensor in [*module.named_parameters(recurse=False),
+                             *module.named_buffers(recurse=False)]:
+            if tensor.ndim:  # without the counter that batch norm keeps
+                role = norm_roles[name] if isinstance(module, NORMS) else name
+                yield f"{path.replace('.', '/')}/{role}", role, tensor
+
+
+def start(network, generator):
+    """He et al. 2015; small random biases, shifts and scales, so that none is special."""
+    with torch.no_grad():
+        for _, role, tensor in arrays(network):
+            noise = torch.randn(tensor.shape, generator=generator)
+            if role == "weight":
+                tensor.copy_(noise * (2 / tensor[0].numel()) ** 0.5)
+            elif role in ("scale", "running_variance"):
+                tensor.copy_(1 + 0.1 * noise.abs())
+            else:
+                tensor.copy_(0.1 * noise)
+
+
+def slice_places(first, count, slices):
+    """A batch's slices, empty ones left out: equal shares, the first with one sample more."""
+    share, extra = divmod(count, slices)
+    for k in range(slices):
+        samples = share + (k < extra)
+        if samples:
+            yield slice(first, first + samples)
+        first += samples
+
+
+class Trainer:
+    """Runs steps as lockstep defines them."""
+    def __init__(self, net, network, dtype):
+        self.net, self.network = net, copy.deepcopy(network).to(dtype)
+        self.inputs, self.targets = tensors(net, dtype)
+        decayed, exempt = [], []
+        for _, role, tensor in arrays(self.network):
+            if isinstance(tensor, nn.Parameter):
+                (decayed if role == "weight" or net.decay_all else exempt).append(tensor)
+        self.optimizer = torch.optim.SGD(
+            [{"params": decayed, "weight_decay": net.weight_decay},
+             {"params": exempt, "weight_decay": 0.0}],
+            lr=net.lr, momentum=MOMENTUM, nesterov=net.nesterov)
+        self.norms = [module for module in self.network.modules() if isinstance(module, NORMS)]
+        momentums = norm_momentums(net.layers)
+        self.running = [[momentum, norm.running_mean.clone(), norm.running_var.clone()]
+                        for momentum, norm in zip(momentums, self.norms, strict=True)]
+
+    def loss(self, outputs, targets):
+        """The sum over the samples."""
+        if self.net.regression:
+            return ((outputs - targets) ** 2).mean(dim=1).sum()
+        return nn.functional.cross_entropy(outputs, targets, reduction="sum",
+                                           label_smoothing=self.net.label_smoothing)
+
+    def gradients(self, batch):
+        """Mean loss and, in .grad, mean gradients of batch `batch`, slice by slice."""
+        first, end = batch * self.net.batch, min((batch + 1) * self.net.batch, len(self.inputs))
+        count, total = end - first, 0.0
+        statistics = [[0.0, 0.0] for _ in self.norms]
+        self.optimizer.zero_grad()
+        for places in slice_places(first, count, self.net.slices):
+            samples = places.stop - places.start
+            loss = self.loss(self.network(self.inputs[places]), self.targets[places])
+            (loss / count).backward()
+            total += loss.item()
+            for sums, norm in zip(statistics, self.norms):
+                sums[0] = sums[0] + norm.running_mean * (samples / count)
+                sums[1] = sums[1] + norm.running_var * (samples / count)
+        for (mean, variance), running in zip(statistics, self.running):
+            momentum = running[0]
+            running[1] = (1 - momentum) * running[1] + momentum * mean
+            running[2] = (1 - momentum) * running[2] + momentum * variance
+        return total / count
+
+    def train(self):
+        """The mean loss of each step."""
+        epoch = -(-len(self.inputs) // self.net.batch)
+        losses = []
+        for step in range(STEPS):
+            losses.append(self.gradients(step % epoch))
+            self.optimizer.step()
+        return np.array(losses)
+
+    def evaluate(self):
+        """Mean loss and correct samples of the whole set, with the running statistics."""
+        for norm, (_, mean, variance) in zip(self.norms, self.running):
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_(variance)
+        self.network.eval()
+        with torch.no_grad():
+            outputs = self.network(self.inputs)
+            correct = 0 if self.net.regression else (outputs.argmax(1) == self.targets).sum().item()
+            return self.loss(outputs, self.targets).item() / len(self.inputs), correct
+
+
+def norm_momentums(layers):
+    """Of every batch norm, in the order of nn.Module.modules()."""
+    for kind, options in layers:
+        if kind == "batch_norm":
+            yield options.get("momentum", 0.1)
+        elif kind == "residual":
+            yield from norm_momentums(options["body"])
+            yield from norm_momentums(options.get("projection", []))
+
+
+def tensors(net, dtype):
+    inputs = net.inputs.astype(np.float64)
+    if net.normalize:
+        axes = (0, *range(2, inputs.ndim))
+        inputs = (inputs - inputs.mean(axes, keepdims=True)) / inputs.std(axes, keepdims=True)
+    # Rounded to float32 first, as lockstep gives them to the network.
+    inputs = torch.from_numpy(inputs.astype(np.float32)).to(dtype)
+    targets = net.targets.astype(np.float32 if net.regression else np.int64)
+    targets = torch.from_numpy(targets)
+    return inputs, targets.to(dtype) if net.regression else targets
+
+
+# ---- files --------------------------------------------------------------------------------------
+
+def scalar(value):
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ", ".join(map(scalar, value)) + "]"
+    return str(value)
+
+
+def yaml_layers(layers, indent):
+    lines = []
+    for kind, options in layers:
+        if kind == "residual":
+            lines.append(f"{indent}- residual:")
+            for part in ("body", "projection"):
+                if part in options:
+                    lines.append(f"{indent}    {part}:")
+                    lines += yaml_layers(options[part], indent + "      ")
+        elif options:
+            inner = ", ".join(f"{key}: {scalar(value)}" for key, value in options.items())
+            lines.append(f"{indent}- {kind}: {{{inner}}}")
+        else:
+            lines.append(f"{indent}- {kind}")
+    return lines
+
+
+def yaml(name, net):
+    loss = "mean_squared_error" if net.regression else "cross_entropy"
+    return "\n".join([
+        f"# {name}: golden data, see scripts/golden.py, which wrote this file.",
+        "seed: 1",
+        "data:",
+        f"  file: tests/golden/{name}.h5",
+        "  test_inputs: train/inputs",
+        "  test_targets: train/targets",
+        f"  normalize: {scalar(net.normalize)}",
+        "  shuffle: false",
+        "batch:",
+        f"  size: {net.batch}",
+        f"  slices: {net.slices}",
+        "train:",
+        f"  lr: {net.lr}",
+        f"  momentum: {MOMENTUM}",
+        f"  nesterov: {scalar(net.nesterov)}",
+        f"  weight_decay: {net.weight_decay}",
+        f"  decay_all: {scalar(net.decay_all)}",
+        "model:",
+        f"  loss: {loss}",
+        *([f"  label_smoothing: {net.label_smoothing}"] if net.label_smoothing else []),
+        "  layers:",
+        *yaml_layers(net.layers, "    "),
+    ]) + "\n"
+
+
+def write(file, name, value):
+    value = np.atleast_1d(np.asarray(value))
+    packed = {"chunks": value.shape, "compression": "gzip", "compression_opts": 9, "shuffle": True,
+              "fletcher32": True}
+    file.create_dataset(name, data=value, **(packed if value.nbytes > 4096 else {}))
+
+
+def write_arrays(file, group, items):
+    for name, tensor in items:
+        write(file, f"{group}/{name}", tensor.detach().numpy().astype(np.float32))
+
+
+def golden(name, net, folder):
+    probe = torch.zeros((2, *net.inputs.shape[1:]))
+    network, out = make_network(net.layers, probe)
+    assert tuple(out.shape) == (2, net.outputs), f"{name}: {out.shape}, not {net.outputs} outputs"
+    start(network, torch.Generator().manual_seed(7))
+    first = Trainer(net, network, torch.float64)
+    first_loss = first.gradients(0)
+    single, double = (Trainer(net, network, dtype) for dtype in (torch.float32, torch.float64))
+    losses, exact = single.train(), double.train()
+    loss, correct = single.evaluate()
+    drift = np.abs(losses / exact - 1).max()
+    assert drift < LARGEST_DRIFT, f"{name}: float32 drifts from float64 by {drift}; lower its lr"
+
+    path = folder / f"{name}.h5"
+    with h5py.File(path, "w", libver=("earliest", "v110")) as file:
+        file.attrs["made_by"] = f"scripts/golden.py, PyTorch {torch.__version__}"
+        write(file, "train/inputs", net.inputs)
+        write(file, "train/targets", net.targets)
+        write_arrays(file, "params", ((n, t) for n, _, t in arrays(network)))
+        write(file, "first/loss", first_loss)
+        write_arrays(file, "first/gradients", ((n, t.grad) for n, _, t in arrays(first.network)
+                                               if t.grad is not None))
+        write(file, "losses", losses)
+        write_arrays(file, "after/params", ((n, t) for n, _, t in arrays(single.network)))
+        write(file, "after/loss", loss)
+        write(file, "after/correct", np.int64(correct))
+    (folder / f"{name}.yaml").write_text(yaml(name, net))
+    count = sum(p.numel() for p in network.parameters())
+    print(f"{name}: {count} parameters, loss {losses[0]:.4f} to {losses[-1]:.4f}, float32 drifts "
+          f"{drift:.1e}, evaluation {loss:.4f} {correct}/{len(net.inputs)}, "
+          f"{path.stat().st_size / 1024:.0f} KiB")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("tests/golden"))
+    parser.add_argument("--fashion-mnist", default="/usr/share/datasets/fashion-mnist",
+                        help="folder of the IDX files")
+    parser.add_argument("nets", nargs="*", help="default: all")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name, net in networks(arguments.fashion_mnist).items():
+        if not arguments.nets or name in arguments.nets:
+            golden(name, net, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+/* Batches: which samples a slice takes, their plans, and the results that slices report. */
+#include <math.h>
+#include <string.h>
+
+#include "train/engine.h"
+
+int64_t ls_batch_samples(const ls_engine *engine, int64_t count, int64_t batch) {
+    int64_t size = engine->config->batch.size, rest = count - batch * size;
+    return rest < size ? rest : size;
+}
+
+static ls_status make_plan(ls_engine *engine, ls_mode mode, int64_t samples, ls_batch_plan *made) {
+    int slots = 0, most = engine->end_slice - engine->first_slice;
+    int64_t *counts = NULL, first;
+    ls_status status = LS_OK;
+    LS_TRY_GOTO(done, LS_NEW(made->slice, (size_t)most));
+    LS_TRY_GOTO(done, LS_NEW(counts, (size_t)most));
+    for (int slice = engine->first_slice; slice < engine->end_slice; slice++) {
+        ls_slice_samples(samples, engine->slices, slice, &first, &counts[slots]);
+        if (counts[slots] > 0)
+            made->slice[slots++] = slice;
+    }
+    if (slots > 0)
+        LS_TRY_GOTO(done, ls_plan_create(engine->net, mode, slots, counts, &made->plan));
+    made->mode = mode;
+    made->samples = samples;
+done:
+    ls_free(counts);
+    if (status != LS_OK) {
+        ls_free(made->slice);
+        made->slice = NULL;
+    }
+    return status;
+}
+
+ls_status ls_batch_plan_get(ls_engine *engine, ls_mode mode, int64_t samples,
+                            const ls_batch_plan **plan) {
+    for (int i = 0; i < PLAN_LIMIT; i++) {
+        ls_batch_plan *at = &engine->plans[i];
+        if (at->samples == 0)
+            LS_TRY(make_plan(engine, mode, samples, at));
+        if (at->samples == samples && at->mode == mode) {
+            *plan = at;
+            return LS_OK;
+        }
+    }
+    return ls_fail(LS_ERR_BUG, "more than %d batch sizes", PLAN_LIMIT);
+}
+
+static int slots_of(const ls_batch_plan *plan) {
+    return plan->plan ? ls_plan_slots(plan->plan) : 0;
+}
+
+static uint64_t sample_at(const ls_engine *engine, const ls_data *data, int64_t epoch,
+                          int64_t place) {
+    if (epoch < 0 || !engine->config->data.shuffle)
+        return (uint64_t)place;
+    return ls_order((uint64_t)engine->config->seed, (uint32_t)epoch, (uint64_t)ls_data_count(data),
+                    (uint64_t)place);
+}
+
+void ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *data, int64_t epoch,
+                   int64_t batch) {
+    for (int slot = 0; slot < slots_of(plan); slot++) {
+        int64_t first, count;
+        ls_slice_samples(plan->samples, engine->slices, plan->slice[slot], &first, &count);
+        first += batch * engine->config->batch.size;
+        for (int64_t i = 0; i < count; i++)
+            engine->ids[i] = sample_at(engine, data, epoch, first + i);
+        memcpy(ls_plan_sample_ids(plan->plan, slot), engine->ids, (size_t)count * sizeof(uint64_t));
+        ls_data_inputs(data, &engine->norm, engine->ids, count, ls_plan_input(plan->plan, slot));
+        if (ls_data_is_classes(data))
+            ls_data_classes(data, engine->ids, count, ls_plan_classes(plan->plan, slot));
+        else
+            ls_data_targets(data, engine->ids, count, ls_plan_targets(plan->plan, slot));
+    }
+}
+
+void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan) {
+    for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
+        *(ls_forward_row *)ls_board_row(engine->forward_board, slice) = (ls_forward_row){0};
+    for (int slot = 0; slot < slots_of(plan); slot++) {
+        ls_slice_result result = ls_plan_result(plan->plan, slot);
+        ls_forward_row *row =
+            (ls_forward_row *)ls_board_row(engine->forward_board, plan->slice[slot]);
+        *row = (ls_forward_row){.loss = result.loss, .correct = result.correct};
+        if (plan->mode == LS_MODE_TRAIN)
+            ls_plan_statistics(plan->plan, slot, (float *)(row + 1));
+    }
+}
+
+void ls_batch_sum(ls_engine *engine, double *loss, int64_t *correct) {
+    *loss = 0;
+    *correct = 0;
+    for (int slice = 0; slice < engine->slices; slice++) {
+        const ls_forward_row *row =
+            (const ls_forward_row *)ls_board_row(engine->forward_board, slice);
+        *loss += row->loss;
+        *correct += row->correct;
+    }
+}

@@ -1,0 +1,182 @@
+/* The engine: opens the data, builds the network, lays out the node's shared weights. */
+#include <string.h>
+
+#include "train/engine.h"
+
+static ls_status open_data(ls_engine *engine, bool with_test) {
+    const ls_data_config *data = &engine->config->data;
+    LS_TRY(ls_data_open(engine->comm, data->file, data->train_inputs, data->train_targets, 0,
+                        &engine->train));
+    const ls_data *train = engine->train;
+    if (with_test) {
+        int64_t classes = ls_data_is_classes(train) ? ls_data_outputs(train) : 0;
+        LS_TRY(ls_data_open(engine->comm, data->file, data->test_inputs, data->test_targets,
+                            classes, &engine->test));
+        if (memcmp(ls_data_shape(train), ls_data_shape(engine->test), sizeof(ls_shape)) != 0)
+            return ls_fail(LS_ERR_INPUT, "%s: samples of '%s' and '%s' differ in shape", data->file,
+                           data->train_inputs, data->test_inputs);
+    }
+    bool wants_classes = engine->config->model.loss == LS_LOSS_CROSS_ENTROPY;
+    if (wants_classes != ls_data_is_classes(train))
+        return ls_fail(LS_ERR_INPUT, "%s: '%s' holds %s but model.loss is %s", data->file,
+                       data->train_targets, wants_classes ? "floats" : "integer classes",
+                       wants_classes ? "cross_entropy, which needs integer classes"
+                                     : "mean_squared_error, which needs floats");
+    if (data->normalize)
+        return ls_normalization_measure(engine->comm, train, &engine->norm);
+    return ls_comm_agree(engine->comm,
+                         ls_normalization_identity(ls_data_shape(train)->size[0], &engine->norm));
+}
+
+static ls_status build_net(ls_engine *engine, const char *name) {
+    ls_status status = ls_net_create(&engine->config->model, ls_data_shape(engine->train),
+                                     ls_data_outputs(engine->train), &engine->net);
+    if (status == LS_ERR_INPUT && name) {
+        char *message = ls_format("%s: %s", name, ls_message());
+        if (message)
+            ls_message_set(message);
+        ls_free(message);
+    }
+    return ls_comm_agree(engine->comm, status);
+}
+
+static ls_status share_weights(ls_engine *engine) {
+    size_t flat = ls_net_flat_size(engine->net), trained = ls_net_trained_size(engine->net);
+    size_t chunks = (trained + LS_CHUNK - 1) / LS_CHUNK;
+    size_t bytes = (flat + trained) * sizeof(float) + chunks * sizeof(double);
+    LS_TRY(ls_shared_create(engine->comm, bytes, "weights and momentum", &engine->memory));
+    engine->params = ls_shared_data(engine->memory);
+    engine->momentum = engine->params + flat;
+    engine->squares = (double *)(engine->momentum + trained);
+    if (ls_comm_node_rank(engine->comm) == 0)
+        ls_net_init_params(engine->net, (uint64_t)engine->config->seed, engine->params);
+    ls_comm_node_barrier(engine->comm);
+    ls_net_bind(engine->net, engine->params);
+    return LS_OK;
+}
+
+static ls_exchange_mode exchange_mode(ls_exchange_choice choice) {
+    switch (choice) {
+    case LS_CONFIG_EXCHANGE_NODE:
+        return LS_EXCHANGE_NODE;
+    case LS_CONFIG_EXCHANGE_FLAT:
+        return LS_EXCHANGE_FLAT;
+    case LS_CONFIG_EXCHANGE_AUTO:
+        break;
+    }
+    return LS_EXCHANGE_AUTO;
+}
+
+static ls_status make_exchange(ls_engine *engine) {
+    const ls_config *config = engine->config;
+    size_t params = ls_net_param_count(engine->net);
+    engine->fixed = config->exchange_sum == LS_CONFIG_SUM_FIXED;
+    LS_TRY(ls_exchange_create(engine->comm, exchange_mode(config->exchange),
+                              engine->fixed ? LS_EXCHANGE_INT32 : LS_EXCHANGE_FLOAT32,
+                              ls_net_trained_size(engine->net), &engine->exchange));
+    size_t words = (sizeof(ls_forward_row) + sizeof(float) * ls_net_statistics_size(engine->net)) /
+                   sizeof(uint32_t);
+    words += words % 2; /* rows start where a double may */
+    LS_TRY(ls_board_create(engine->comm, engine->slices, words, &engine->forward_board));
+    LS_TRY(ls_board_create(engine->comm, engine->slices, params, &engine->gradient_board));
+    LS_TRY(ls_announcement_create(engine->comm, sizeof(ls_verdict), &engine->verdict));
+    LS_TRY(LS_NEW(engine->exponent, params));
+    LS_TRY(LS_NEW(engine->next_exponent, params));
+    LS_TRY(LS_NEW(engine->slice_loss, (size_t)engine->slices));
+    LS_TRY(LS_NEW(engine->ids, (size_t)config->batch.size));
+    for (size_t i = 0; i < params; i++)
+        engine->exponent[i] = ls_fixed_exponent(0, engine->slices);
+    return LS_OK;
+}
+
+static ls_status check_ranks(const ls_engine *engine) {
+    int ranks = ls_comm_size(engine->comm);
+    if (ranks <= engine->slices)
+        return LS_OK;
+    return ls_fail(LS_ERR_INPUT,
+                   "%d ranks, but batch.slices is %d: use at most %d ranks, or more slices", ranks,
+                   engine->slices, engine->slices);
+}
+
+static ls_status set_up(ls_engine *engine, const char *name, bool with_test) {
+    const ls_config *config = engine->config;
+    LS_TRY(check_ranks(engine));
+    ls_status status = ls_compute_init((int)config->compute.threads, config->compute.isa);
+    LS_TRY(ls_comm_agree(engine->comm, status));
+    LS_TRY(ls_comm_same(engine->comm, "the instruction set (pin one with compute.isa)",
+                        ls_compute_isa()));
+    LS_TRY(open_data(engine, with_test));
+    LS_TRY(build_net(engine, name));
+    LS_TRY(share_weights(engine));
+    return ls_comm_agree(engine->comm, make_exchange(engine));
+}
+
+ls_status ls_engine_create(ls_comm *comm, const ls_config *config, const char *name, bool with_test,
+                           ls_engine **engine) {
+    ls_engine *made = NULL;
+    LS_TRY(ls_comm_agree(comm, LS_NEW(made, 1)));
+    made->comm = comm;
+    made->config = config;
+    made->slices = (int)config->batch.slices;
+    ls_slice_range(made->slices, ls_comm_size(comm), ls_comm_rank(comm), &made->first_slice,
+                   &made->end_slice);
+    ls_status status = set_up(made, name, with_test);
+    if (status != LS_OK) {
+        ls_engine_free(made);
+        return status;
+    }
+    *engine = made;
+    return LS_OK;
+}
+
+void ls_engine_free(ls_engine *engine) {
+    if (engine == NULL)
+        return;
+    for (int i = 0; i < PLAN_LIMIT; i++) {
+        ls_plan_free(engine->plans[i].plan);
+        ls_free(engine->plans[i].slice);
+    }
+    ls_free(engine->ids);
+    ls_free(engine->slice_loss);
+    ls_free(engine->next_exponent);
+    ls_free(engine->exponent);
+    ls_announcement_free(engine->verdict);
+    ls_board_free(engine->gradient_board);
+    ls_board_free(engine->forward_board);
+    ls_exchange_free(engine->exchange);
+    ls_shared_free(engine->memory);
+    ls_net_free(engine->net);
+    ls_normalization_free(&engine->norm);
+    ls_data_close(engine->test);
+    ls_data_close(engine->train);
+    ls_free(engine);
+}
+
+const ls_net *ls_engine_net(const ls_engine *engine) {
+    return engine->net;
+}
+
+const ls_data *ls_engine_train_data(const ls_engine *engine) {
+    return engine->train;
+}
+
+const ls_normalization *ls_engine_normalization(const ls_engine *engine) {
+    return &engine->norm;
+}
+
+int64_t ls_engine_steps_per_epoch(const ls_engine *engine) {
+    int64_t size = engine->config->batch.size;
+    return (ls_data_count(engine->train) + size - 1) / size;
+}
+
+float *ls_engine_params(ls_engine *engine) {
+    return engine->params;
+}
+
+float *ls_engine_momentum(ls_engine *engine) {
+    return engine->momentum;
+}
+
+void ls_engine_params_changed(ls_engine *engine) {
+    ls_net_params_changed(engine->net);
+}

@@ -1,0 +1,92 @@
+/* train, inside: the engine and the parts of a step. */
+#ifndef LOCKSTEP_TRAIN_ENGINE_H
+#define LOCKSTEP_TRAIN_ENGINE_H
+
+#include "lockstep/optim.h"
+#include "lockstep/train.h"
+
+enum { PLAN_LIMIT = 4 }; /* full and last batch, for training and for evaluation */
+
+/* The plan for this rank's slices of a batch of `samples`. */
+typedef struct ls_batch_plan {
+    ls_mode mode;
+    int64_t samples; /* of the whole batch; 0: the place is free */
+    ls_plan *plan;   /* NULL where no slice of this rank has a sample */
+    int *slice;      /* of each slot */
+} ls_batch_plan;
+
+/* A slice's row of the board after forward; its statistics follow. */
+typedef struct ls_forward_row {
+    double loss; /* sum */
+    int64_t correct;
+} ls_forward_row;
+
+struct ls_engine {
+    ls_comm *comm;
+    const ls_config *config;
+    ls_data *train, *test;
+    ls_normalization norm;
+    ls_net *net;
+    int slices, first_slice, end_slice; /* of the batch; this rank's: [first, end) */
+
+    ls_shared *memory; /* of the node: */
+    float *params;     /* ls_net_flat_size */
+    float *momentum;   /* ls_net_trained_size */
+    double *squares;   /* sum of squared mean gradients, per chunk of LS_CHUNK elements */
+
+    ls_batch_plan plans[PLAN_LIMIT];
+    uint64_t *ids; /* scratch: sample indices of one slice */
+
+    ls_exchange *exchange;
+    bool fixed;                    /* fixed-point sums; otherwise plain float32 */
+    int *exponent, *next_exponent; /* per parameter: fixed point of this pass and of the next */
+    bool calibrated;               /* exponents come from gradients seen, not from a guess */
+    ls_board *forward_board;       /* ls_forward_row and statistics */
+    ls_board *gradient_board;      /* per parameter: bits of the largest |gradient| */
+    ls_announcement *verdict;
+
+    double *slice_loss; /* of the last step */
+    double seconds[LS_PHASE_COUNT];
+};
+
+/* ---- batches (batch.c) ---------------------------------------------------------------------- */
+
+/* Samples of batch `batch` of a split of `count`. */
+int64_t ls_batch_samples(const ls_engine *engine, int64_t count, int64_t batch);
+/* The plan for a batch of `samples`, made when first wanted. */
+ls_status ls_batch_plan_get(ls_engine *engine, ls_mode mode, int64_t samples,
+                            const ls_batch_plan **plan);
+/* Writes inputs and targets of batch `batch` into the plan.  epoch -1: dataset order. */
+void ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *data, int64_t epoch,
+                   int64_t batch);
+/* Puts the results of the last forward pass on the board, and adds them up in slice order. */
+void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan);
+void ls_batch_sum(ls_engine *engine, double *loss, int64_t *correct);
+
+/* ---- gradients (gradient.c) ----------------------------------------------------------------- */
+
+/* One backward pass; `poll` is called between layers. */
+typedef struct ls_gradient_pass {
+    ls_engine *engine;
+    const ls_batch_plan *plan;
+    void (*poll)(void *context);
+    void *context;
+} ls_gradient_pass;
+
+void ls_gradient_begin(ls_engine *engine, const ls_batch_plan *plan);
+ls_grad_sink ls_gradient_sink(ls_gradient_pass *pass);
+/* Tells the exchange that this rank has added all it has. */
+void ls_gradient_end(ls_engine *engine);
+
+/* Collective.  Whether the exponents in use suit the largest gradients of all slices; also works
+ * out those of the next pass.  LS_ERR_NUMERIC names a gradient that is not finite. */
+ls_status ls_gradient_check(ls_engine *engine, int64_t step, bool *fits);
+/* Takes over the exponents of the next pass. */
+void ls_gradient_next(ls_engine *engine);
+
+/* Collective.  Waits for the sums and applies momentum SGD to the node's weights. */
+ls_status ls_gradient_apply(ls_engine *engine, double lr);
+/* Norm of the mean gradient applied last. */
+double ls_gradient_norm(const ls_engine *engine);
+
+#endif

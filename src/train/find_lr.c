@@ -1,0 +1,159 @@
+/* The LR range test: one run with the LR ramped up each step.  Rank 0 smooths the loss, decides and
+ * writes the curve; everybody obeys; afterwards the engine is as it was. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "train/curve_file.h"
+#include "train/engine.h"
+
+typedef struct ls_find_lr_run {
+    ls_engine *engine;
+    const ls_find_lr_config *config;
+    const ls_find_lr_job *job;
+    int64_t steps;
+    ls_range_test test; /* rank 0 */
+    int64_t step;
+    double lr, started;
+    int64_t samples;
+    ls_curve_file *file; /* rank 0 */
+    ls_status written;   /* rank 0: a failure to write ends the test at the next verdict */
+} ls_find_lr_run;
+
+enum { STOP_NOT_WRITTEN = 1000 }; /* beside the ls_stop of a verdict */
+
+static ls_verdict decide(void *context, const ls_step_report *report) {
+    ls_find_lr_run *run = context;
+    if (run->written != LS_OK)
+        return (ls_verdict){.stop = STOP_NOT_WRITTEN};
+    ls_stop stop = ls_range_test_take(&run->test, report->loss);
+    return (ls_verdict){.lr = run->lr, .stop = (int32_t)stop};
+}
+
+static ls_ramp_kind ramp_kind(const ls_find_lr_config *config) {
+    return config->ramp == LS_CONFIG_RAMP_LINEAR ? LS_RAMP_LINEAR : LS_RAMP_EXPONENTIAL;
+}
+
+/* ---- one point ------------------------------------------------------------------------------ */
+
+static ls_status validate(ls_find_lr_run *run, double *loss) {
+    double accuracy;
+    *loss = (double)NAN;
+    if (run->config->validation_every == 0 || (run->step + 1) % run->config->validation_every != 0)
+        return LS_OK;
+    return ls_engine_evaluate(run->engine, run->config->validation_samples, loss, &accuracy);
+}
+
+static void record(ls_find_lr_run *run, const ls_step_report *report, double validation) {
+    if (run->file == NULL)
+        return;
+    ls_curve_point point = {
+        .lr = run->lr, .smoothed = run->test.smoothed, .validation = validation, .report = report};
+    run->written = ls_curve_file_add(run->file, run->step, &point);
+}
+
+static void show(ls_find_lr_run *run, const ls_step_report *report) {
+    if (run->job->progress == NULL || ls_comm_rank(run->engine->comm) != 0)
+        return;
+    ls_find_lr_progress progress = {.step = run->step + 1,
+                                    .steps = run->steps,
+                                    .lr = run->lr,
+                                    .loss = report->loss,
+                                    .smoothed = run->test.smoothed,
+                                    .samples = run->samples,
+                                    .seconds = ls_seconds() - run->started};
+    run->job->progress(run->job->context, &progress);
+}
+
+/* A gradient that is not finite ends the test as a loss does; its name goes into the run file. */
+static void stop_for_gradient(ls_find_lr_result *result) {
+    snprintf(result->stop_detail, sizeof result->stop_detail, "%s", ls_message());
+    ls_message_set("");
+}
+
+/* Step `run->step`: *stop says whether and why the test ends here. */
+static ls_status take_step(ls_find_lr_run *run, ls_find_lr_result *result, ls_stop *stop) {
+    ls_engine *engine = run->engine;
+    int64_t per_epoch = ls_engine_steps_per_epoch(engine);
+    ls_verdict verdict;
+    ls_step_report report;
+    double validation = (double)NAN;
+    run->lr = ls_ramp_lr(ramp_kind(run->config), run->config->start, run->config->end, run->steps,
+                         run->step);
+    ls_status status = ls_engine_step(engine, run->step / per_epoch, run->step % per_epoch, decide,
+                                      run, &verdict, &report);
+    bool gradient_failed = status == LS_ERR_NUMERIC;
+    if (status != LS_OK && !gradient_failed)
+        return status;
+    *stop = gradient_failed ? LS_STOP_NOT_FINITE : (ls_stop)verdict.stop;
+    if (*stop != LS_STOP_NONE && !gradient_failed)
+        return LS_OK; /* the point that stops the test is not part of the curve */
+    if (gradient_failed)
+        stop_for_gradient(result);
+    else
+        LS_TRY(validate(run, &validation));
+    run->samples += report.samples;
+    record(run, &report, validation);
+    show(run, &report);
+    return LS_OK;
+}
+
+static ls_status ramp_up(ls_find_lr_run *run, ls_find_lr_result *result) {
+    ls_stop stop = LS_STOP_NONE;
+    for (run->step = 0; run->step < run->steps && stop == LS_STOP_NONE; run->step++)
+        LS_TRY(take_step(run, result, &stop));
+    result->stop = stop == LS_STOP_NONE ? LS_STOP_END : stop;
+    result->stop_step = stop == LS_STOP_NONE ? -1 : run->step - 1;
+    result->points = run->test.points;
+    return LS_OK;
+}
+
+/* ---- the test ------------------------------------------------------------------------------- */
+
+static ls_status open_file(ls_find_lr_run *run) {
+    ls_status status = LS_OK;
+    if (ls_comm_rank(run->engine->comm) == 0)
+        status = ls_curve_file_create(run->engine, run->job, run->steps, &run->file);
+    return ls_comm_agree(run->engine->comm, status);
+}
+
+/* Rank 0 reads the suggestions off the curve and finishes the file; all get the result. */
+static ls_status conclude(ls_find_lr_run *run, ls_find_lr_result *result) {
+    ls_comm *comm = run->engine->comm;
+    ls_status status = run->written;
+    if (run->file && status == LS_OK)
+        status = ls_curve_file_finish(run->file, result);
+    LS_TRY(ls_comm_agree(comm, status));
+    LS_TRY(ls_comm_broadcast(comm, result, sizeof *result, 0));
+    for (int i = 0; i < LS_SUGGEST_COUNT; i++)
+        result->suggestions[i].name = ls_suggestion_name(i); /* addresses differ between ranks */
+    return LS_OK;
+}
+
+static ls_status run_between_digests(ls_find_lr_run *run, ls_find_lr_result *result) {
+    char before[LS_DIGEST_TEXT] = "", after[LS_DIGEST_TEXT] = "";
+    ls_snapshot *snapshot;
+    LS_TRY(ls_engine_digest(run->engine, before));
+    LS_TRY(ls_engine_save(run->engine, &snapshot));
+    ls_status status = ramp_up(run, result);
+    ls_engine_restore(run->engine, snapshot);
+    LS_TRY(status);
+    LS_TRY(ls_engine_digest(run->engine, after));
+    result->restored = strcmp(before, after) == 0;
+    memcpy(result->digest, after, sizeof result->digest);
+    return conclude(run, result);
+}
+
+ls_status ls_find_lr(ls_engine *engine, const ls_find_lr_job *job, ls_find_lr_result *result) {
+    const ls_find_lr_config *config = &engine->config->find_lr;
+    ls_find_lr_run run = {.engine = engine, .config = config, .job = job, .started = ls_seconds()};
+    ls_find_lr_result made = {0};
+    run.steps = config->steps > 0 ? config->steps : ls_engine_steps_per_epoch(engine);
+    ls_range_test_begin(&run.test, config->beta, config->stop_factor);
+    LS_TRY(open_file(&run));
+    ls_status status = run_between_digests(&run, &made);
+    ls_curve_file_free(run.file);
+    if (status == LS_OK)
+        *result = made;
+    return status;
+}

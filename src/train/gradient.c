@@ -1,0 +1,184 @@
+/* From a slice's gradient to new weights: quantised into the exchange while in cache, checked, and,
+ * once summed, applied to this rank's share of the node's weights. */
+#include <math.h>
+#include <string.h>
+
+#include "train/engine.h"
+
+enum { NOT_FINITE_BITS = 0x7f800000 }; /* float bits from here on are infinity and NaN */
+
+static float bits_as_float(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* ---- while backward runs -------------------------------------------------------------------- */
+
+void ls_gradient_begin(ls_engine *engine, const ls_batch_plan *plan) {
+    size_t params = ls_net_param_count(engine->net);
+    ls_exchange_begin(engine->exchange);
+    for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
+        memset(ls_board_row(engine->gradient_board, slice), 0, params * sizeof(uint32_t));
+    if (plan->plan == NULL) /* nothing to add */
+        memset(ls_exchange_buffer(engine->exchange), 0,
+               ls_net_trained_size(engine->net) * sizeof(int32_t));
+}
+
+/* The float32 sums of the comparison mode. */
+static uint32_t add_float(float *sums, const float *gradient, size_t count, bool first) {
+    uint32_t largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &gradient[i], sizeof bits);
+        bits &= 0x7fffffffu;
+        largest = bits > largest ? bits : largest;
+        sums[i] = first ? gradient[i] : sums[i] + gradient[i];
+    }
+    return largest;
+}
+
+static void take_block(void *context, int slot, size_t param, size_t offset, size_t count,
+                       const float *gradient) {
+    const ls_gradient_pass *pass = context;
+    ls_engine *engine = pass->engine;
+    uint32_t *addends = (uint32_t *)ls_exchange_buffer(engine->exchange) + offset;
+    uint32_t *row = ls_board_row(engine->gradient_board, pass->plan->slice[slot]);
+    uint32_t largest = engine->fixed
+                           ? ls_fixed_add((int32_t *)addends, gradient, count,
+                                          engine->exponent[param], engine->slices, slot == 0)
+                           : add_float((float *)addends, gradient, count, slot == 0);
+    row[param] = largest > row[param] ? largest : row[param];
+}
+
+static void take_final(void *context, size_t offset, size_t count) {
+    const ls_gradient_pass *pass = context;
+    (void)count;
+    ls_exchange_final(pass->engine->exchange, offset);
+    pass->poll(pass->context);
+}
+
+ls_grad_sink ls_gradient_sink(ls_gradient_pass *pass) {
+    return (ls_grad_sink){.context = pass, .block = take_block, .final = take_final};
+}
+
+void ls_gradient_end(ls_engine *engine) {
+    ls_exchange_final(engine->exchange, 0);
+}
+
+/* ---- checks --------------------------------------------------------------------------------- */
+
+static ls_status check_finite(const ls_engine *engine, int64_t step) {
+    size_t params = ls_net_param_count(engine->net);
+    for (int slice = 0; slice < engine->slices; slice++) {
+        const uint32_t *row = ls_board_row(engine->gradient_board, slice);
+        for (size_t i = 0; i < params; i++)
+            if (row[i] >= NOT_FINITE_BITS)
+                return ls_fail(LS_ERR_NUMERIC,
+                               "the gradient of %s is not finite in slice %d of step %lld",
+                               ls_net_param(engine->net, i)->name, slice, (long long)step);
+    }
+    return LS_OK;
+}
+
+ls_status ls_gradient_check(ls_engine *engine, int64_t step, bool *fits) {
+    size_t params = ls_net_param_count(engine->net);
+    LS_TRY(ls_board_start(engine->gradient_board));
+    LS_TRY(ls_board_wait(engine->gradient_board));
+    LS_TRY(check_finite(engine, step));
+    *fits = engine->calibrated || !engine->fixed;
+    engine->calibrated = true;
+    for (size_t i = 0; i < params; i++) {
+        uint32_t bits = 0;
+        for (int slice = 0; slice < engine->slices; slice++) {
+            uint32_t other = ls_board_row(engine->gradient_board, slice)[i];
+            bits = other > bits ? other : bits;
+        }
+        float largest = bits_as_float(bits);
+        if (!ls_fixed_fits(engine->exponent[i], largest, engine->slices) && engine->fixed)
+            *fits = false;
+        engine->next_exponent[i] =
+            largest > 0 ? ls_fixed_exponent(largest, engine->slices) : engine->exponent[i];
+    }
+    return LS_OK;
+}
+
+void ls_gradient_next(ls_engine *engine) {
+    memcpy(engine->exponent, engine->next_exponent,
+           ls_net_param_count(engine->net) * sizeof *engine->exponent);
+}
+
+/* ---- momentum SGD --------------------------------------------------------------------------- */
+
+typedef struct ls_update {
+    ls_engine *engine;
+    ls_sgd decayed, plain; /* with weight decay, and without */
+} ls_update;
+
+static bool is_decayed(const ls_engine *engine, const ls_param *param) {
+    return param->role == LS_PARAM_WEIGHT || engine->config->train.decay_all;
+}
+
+/* Updates elements [offset, offset + count) of one parameter; returns their sum of squares. */
+static double update_param(const ls_update *update, size_t index, size_t offset, size_t count,
+                           const void *sums) {
+    ls_engine *engine = update->engine;
+    bool decayed = is_decayed(engine, ls_net_param(engine->net, index));
+    const ls_sgd *sgd = decayed ? &update->decayed : &update->plain;
+    float *v = engine->momentum + offset, *w = engine->params + offset;
+    if (!engine->fixed) {
+        ls_sgd_update_float(sgd, count, sums, v, w);
+        return ls_square_sum_float(count, sums);
+    }
+    int exponent = engine->exponent[index];
+    ls_sgd_update_fixed(sgd, count, sums, exponent, v, w);
+    return ls_square_sum_fixed(count, sums, exponent);
+}
+
+/* The first parameter that ends behind `offset`. */
+static size_t find_param(const ls_net *net, size_t offset) {
+    size_t low = 0, high = ls_net_param_count(net);
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        const ls_param *param = ls_net_param(net, middle);
+        if (param->offset + param->count > offset)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/* One chunk of the flat array, parameter by parameter. */
+static void update_chunk(void *context, size_t offset, size_t count, const void *sums) {
+    const ls_update *update = context;
+    const ls_net *net = update->engine->net;
+    size_t end = offset + count;
+    double squares = 0;
+    for (size_t i = find_param(net, offset); i < ls_net_param_count(net); i++) {
+        const ls_param *param = ls_net_param(net, i);
+        if (param->offset >= end)
+            break;
+        size_t from = param->offset > offset ? param->offset : offset;
+        size_t to = param->offset + param->count < end ? param->offset + param->count : end;
+        squares +=
+            update_param(update, i, from, to - from, (const uint32_t *)sums + (from - offset));
+    }
+    update->engine->squares[offset / LS_CHUNK] = squares;
+}
+
+ls_status ls_gradient_apply(ls_engine *engine, double lr) {
+    const ls_train_config *train = &engine->config->train;
+    ls_sgd sgd = {.lr = (float)lr, .momentum = (float)train->momentum, .nesterov = train->nesterov};
+    ls_update update = {.engine = engine, .decayed = sgd, .plain = sgd};
+    update.decayed.weight_decay = (float)train->weight_decay;
+    return ls_exchange_finish(engine->exchange, update_chunk, &update);
+}
+
+double ls_gradient_norm(const ls_engine *engine) {
+    size_t chunks = (ls_net_trained_size(engine->net) + LS_CHUNK - 1) / LS_CHUNK;
+    double sum = 0;
+    for (size_t i = 0; i < chunks; i++)
+        sum += engine->squares[i];
+    return sqrt(sum);
+}

@@ -1,0 +1,213 @@
+/* One step: forward, rank 0's verdict while backward runs, exchange, momentum SGD. */
+#include <math.h>
+#include <string.h>
+
+#include "train/engine.h"
+
+enum { MOST_PASSES = 3 }; /* a second one has the right exponents */
+
+typedef struct ls_step {
+    ls_engine *engine;
+    const ls_batch_plan *plan;
+    int64_t epoch, number; /* number: since the start of epoch 0 */
+    ls_decide *decide;
+    void *context;
+    bool decided; /* the verdict is under way */
+    ls_step_report *report;
+    double mark; /* start of the phase that runs */
+} ls_step;
+
+const char *ls_phase_name(ls_phase phase) {
+    static const char *const names[LS_PHASE_COUNT] = {"data",     "forward",  "control",
+                                                      "backward", "exchange", "update"};
+    return names[phase];
+}
+
+static void end_phase(ls_step *step, ls_phase phase) {
+    double now = ls_seconds();
+    step->report->seconds[phase] += now - step->mark;
+    step->mark = now;
+}
+
+/* ---- verdict -------------------------------------------------------------------------------- */
+
+static void report_losses(ls_step *step) {
+    ls_engine *engine = step->engine;
+    ls_step_report *report = step->report;
+    double sum;
+    ls_batch_sum(engine, &sum, &report->correct);
+    report->loss = sum / (double)step->plan->samples;
+    for (int slice = 0; slice < engine->slices; slice++) {
+        int64_t first, count;
+        ls_slice_samples(step->plan->samples, engine->slices, slice, &first, &count);
+        const ls_forward_row *row =
+            (const ls_forward_row *)ls_board_row(engine->forward_board, slice);
+        engine->slice_loss[slice] = count > 0 ? row->loss / (double)count : (double)NAN;
+    }
+    report->slice_loss = engine->slice_loss;
+}
+
+/* Posts the board and, on all but rank 0, the announcement that will follow it. */
+static ls_status open_control(ls_step *step) {
+    ls_engine *engine = step->engine;
+    LS_TRY(ls_board_start(engine->forward_board));
+    if (ls_comm_rank(engine->comm) != 0)
+        LS_TRY(ls_announcement_start(engine->verdict));
+    return LS_OK;
+}
+
+static ls_status announce(ls_step *step) {
+    ls_engine *engine = step->engine;
+    report_losses(step);
+    ls_verdict verdict = step->decide(step->context, step->report);
+    memcpy(ls_announcement_data(engine->verdict), &verdict, sizeof verdict);
+    step->decided = true;
+    return ls_announcement_start(engine->verdict);
+}
+
+/* Between layers of the backward pass. */
+static void poll_control(void *context) {
+    ls_step *step = context;
+    bool here = ls_board_test(step->engine->forward_board);
+    if (here && !step->decided && ls_comm_rank(step->engine->comm) == 0)
+        announce(step); /* its failure comes again when the announcement is waited for */
+}
+
+static ls_status close_control(ls_step *step, ls_verdict *verdict) {
+    ls_engine *engine = step->engine;
+    LS_TRY(ls_board_wait(engine->forward_board));
+    if (ls_comm_rank(engine->comm) != 0)
+        report_losses(step);
+    else if (!step->decided)
+        LS_TRY(announce(step));
+    LS_TRY(ls_announcement_wait(engine->verdict));
+    memcpy(verdict, ls_announcement_data(engine->verdict), sizeof *verdict);
+    return LS_OK;
+}
+
+/* ---- passes --------------------------------------------------------------------------------- */
+
+static ls_status forward(ls_step *step) {
+    ls_engine *engine = step->engine;
+    if (step->plan->plan)
+        LS_TRY(ls_plan_forward(step->plan->plan, (uint64_t)engine->config->seed,
+                               (uint32_t)step->epoch));
+    end_phase(step, LS_PHASE_FORWARD);
+    return LS_OK;
+}
+
+static ls_status backward(ls_step *step) {
+    ls_engine *engine = step->engine;
+    ls_gradient_pass pass = {
+        .engine = engine, .plan = step->plan, .poll = poll_control, .context = step};
+    ls_grad_sink sink = ls_gradient_sink(&pass);
+    ls_gradient_begin(engine, step->plan);
+    if (step->plan->plan)
+        LS_TRY(ls_plan_backward(step->plan->plan, 1.0f / (float)step->plan->samples, &sink));
+    ls_gradient_end(engine);
+    end_phase(step, LS_PHASE_BACKWARD);
+    return LS_OK;
+}
+
+/* Until the fixed-point exponents suit the gradients: as a rule once. */
+static ls_status run_passes(ls_step *step, ls_verdict *verdict) {
+    ls_engine *engine = step->engine;
+    for (int pass = 0; pass < MOST_PASSES; pass++) {
+        bool fits;
+        LS_TRY(forward(step));
+        if (pass == 0) {
+            ls_batch_publish(engine, step->plan);
+            LS_TRY(open_control(step));
+        }
+        LS_TRY(backward(step));
+        if (pass == 0)
+            LS_TRY(close_control(step, verdict));
+        end_phase(step, LS_PHASE_CONTROL);
+        if (verdict->stop)
+            return ls_exchange_discard(engine->exchange);
+        ls_status status = ls_gradient_check(engine, step->number, &fits);
+        end_phase(step, LS_PHASE_EXCHANGE);
+        if (status == LS_OK && fits)
+            return LS_OK;
+        LS_TRY(ls_exchange_discard(engine->exchange));
+        LS_TRY(status);
+        ls_gradient_next(engine);
+        step->report->redone++;
+    }
+    return ls_fail(LS_ERR_BUG, "fixed-point exponents of step %lld found no fit",
+                   (long long)step->number);
+}
+
+/* ---- running statistics --------------------------------------------------------------------- */
+
+/* running <- (1 - m) running + m batch, batch the mean over the slices, weighted by their samples,
+ * in slice order.  By one rank of the node, before the exchange's closing barrier shows them to the
+ * others. */
+static void merge_statistics(const ls_step *step) {
+    ls_engine *engine = step->engine;
+    if (ls_comm_node_rank(engine->comm) != 0)
+        return;
+    for (size_t p = 0; p < ls_net_param_count(engine->net); p++) {
+        const ls_param *param = ls_net_param(engine->net, p);
+        if (param->role != LS_PARAM_MEAN && param->role != LS_PARAM_VARIANCE)
+            continue;
+        float *running = engine->params + param->offset;
+        for (size_t i = 0; i < param->count; i++) {
+            double batch = 0;
+            for (int slice = 0; slice < engine->slices; slice++) {
+                int64_t first, count;
+                ls_slice_samples(step->plan->samples, engine->slices, slice, &first, &count);
+                if (count == 0)
+                    continue;
+                const ls_forward_row *row =
+                    (const ls_forward_row *)ls_board_row(engine->forward_board, slice);
+                const float *statistics = (const float *)(row + 1) + param->statistics;
+                batch += (double)count / (double)step->plan->samples * (double)statistics[i];
+            }
+            running[i] =
+                (float)((1 - param->momentum) * (double)running[i] + param->momentum * batch);
+        }
+    }
+}
+
+/* ---- the step ------------------------------------------------------------------------------- */
+
+static ls_status apply(ls_step *step, double lr) {
+    ls_engine *engine = step->engine;
+    merge_statistics(step);
+    LS_TRY(ls_gradient_apply(engine, lr));
+    ls_gradient_next(engine);
+    ls_net_params_changed(engine->net);
+    step->report->gradient_norm = ls_gradient_norm(engine);
+    end_phase(step, LS_PHASE_UPDATE);
+    return LS_OK;
+}
+
+static ls_status take(ls_step *step, int64_t batch, ls_verdict *verdict) {
+    ls_engine *engine = step->engine;
+    LS_TRY(ls_batch_plan_get(engine, LS_MODE_TRAIN, step->report->samples, &step->plan));
+    ls_batch_fill(engine, step->plan, engine->train, step->epoch, batch);
+    end_phase(step, LS_PHASE_DATA);
+    LS_TRY(run_passes(step, verdict));
+    return verdict->stop ? LS_OK : apply(step, verdict->lr);
+}
+
+ls_status ls_engine_step(ls_engine *engine, int64_t epoch, int64_t batch, ls_decide *decide,
+                         void *context, ls_verdict *verdict, ls_step_report *report) {
+    int64_t samples = ls_batch_samples(engine, ls_data_count(engine->train), batch);
+    ls_step step = {.engine = engine,
+                    .epoch = epoch,
+                    .number = epoch * ls_engine_steps_per_epoch(engine) + batch,
+                    .decide = decide,
+                    .context = context,
+                    .report = report,
+                    .mark = ls_seconds()};
+    LS_REQUIRE(samples > 0);
+    *report = (ls_step_report){.samples = samples, .gradient_norm = (double)NAN};
+    ls_status status = take(&step, batch, verdict);
+    /* A gradient that is not finite is seen by all ranks.  Anything else has struck this rank
+     * alone, and the others wait for it. */
+    if (status != LS_OK && status != LS_ERR_NUMERIC && ls_comm_size(engine->comm) > 1)
+        ls_comm_abort(engine->comm, status);
+    return status;
+}

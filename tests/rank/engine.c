@@ -1,0 +1,293 @@
+/* The engine at any number of ranks: the same bits in every exchange mode, redone steps, named
+ * gradients that are not finite, a verdict to stop, snapshots, evaluation. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "lockstep/config.h"
+#include "lockstep/io.h"
+#include "lockstep/train.h"
+
+enum { SAMPLES = 50, SIDE = 6, PIXELS = SIDE * SIDE, CLASSES = 3, STEPS = 6 };
+
+/* 50 samples in batches of 16: the last batch has 2 samples for 5 slices. */
+static const char *const configuration = "data: {file: %s}\n"
+                                         "batch: {size: 16, slices: 5}\n"
+                                         "train: {weight_decay: 0.01, nesterov: true}\n"
+                                         "model:\n"
+                                         "  layers:\n"
+                                         "    - conv: {filters: 5, kernel: 3}\n"
+                                         "    - batch_norm\n"
+                                         "    - relu\n"
+                                         "    - flatten\n"
+                                         "    - dropout: {rate: 0.25}\n"
+                                         "    - dense: {units: 3}\n";
+
+typedef struct bench {
+    ls_comm *comm;
+    char folder[64], file[96];
+} bench;
+
+/* ---- the dataset ---------------------------------------------------------------------------- */
+
+static ls_status write_split(ls_dataset_writer *writer, const char *split, uint32_t salt) {
+    static uint8_t inputs[SAMPLES * PIXELS], targets[SAMPLES];
+    const uint32_t key[2] = {salt, 3};
+    for (uint32_t i = 0; i < SAMPLES; i++) {
+        targets[i] = (uint8_t)(i * 7 % CLASSES);
+        for (uint32_t p = 0; p < PIXELS; p++) {
+            const uint32_t counter[4] = {i, p, 0, 0};
+            uint32_t out[4];
+            ls_philox(key, counter, out);
+            inputs[i * PIXELS + p] = (uint8_t)(out[0] % 128 + 40 * targets[i] * (p % 3 == 0));
+        }
+    }
+    const ls_array_info image = {LS_TYPE_U8, 4, {0, 1, SIDE, SIDE}}, label = {LS_TYPE_U8, 1, {0}};
+    char name[32];
+    snprintf(name, sizeof name, "%s/inputs", split);
+    LS_TRY(ls_dataset_array(writer, name, &image));
+    LS_TRY(ls_dataset_append(writer, SAMPLES, inputs));
+    snprintf(name, sizeof name, "%s/targets", split);
+    LS_TRY(ls_dataset_array(writer, name, &label));
+    return ls_dataset_append(writer, SAMPLES, targets);
+}
+
+static ls_status write_dataset(const char *path) {
+    ls_dataset_writer *writer = NULL;
+    LS_TRY(ls_dataset_create(path, &writer));
+    ls_status status = write_split(writer, "train", 1);
+    if (status == LS_OK)
+        status = write_split(writer, "test", 2);
+    if (status == LS_OK)
+        status = ls_dataset_finish(writer);
+    ls_dataset_writer_free(writer);
+    return status;
+}
+
+static void set_up(bench *b) {
+    ls_status status = LS_OK;
+    if (ls_comm_rank(b->comm) == 0) {
+        strcpy(b->folder, "/tmp/ls-engine-XXXXXX");
+        CHECK(b->comm, mkdtemp(b->folder) != NULL);
+        snprintf(b->file, sizeof b->file, "%s/data.h5", b->folder);
+        status = write_dataset(b->file);
+    }
+    CHECK(b->comm, ls_comm_agree(b->comm, status) == LS_OK);
+    CHECK(b->comm, ls_comm_broadcast(b->comm, b->file, sizeof b->file, 0) == LS_OK);
+}
+
+static void tear_down(bench *b) {
+    ls_comm_barrier(b->comm);
+    if (ls_comm_rank(b->comm) == 0) {
+        unlink(b->file);
+        rmdir(b->folder);
+    }
+}
+
+/* ---- engines -------------------------------------------------------------------------------- */
+
+static ls_engine *open_engine(const bench *b, const char *set, ls_config **config) {
+    ls_engine *engine;
+    char *text = ls_format(configuration, b->file);
+    CHECK(b->comm, ls_config_parse("test", text, &set, set ? 1 : 0, config) == LS_OK);
+    ls_free(text);
+    ls_status status = ls_engine_create(b->comm, *config, "test", true, &engine);
+    if (status != LS_OK)
+        fprintf(stderr, "%s\n", ls_message());
+    CHECK(b->comm, status == LS_OK);
+    return engine;
+}
+
+static void close_engine(ls_engine *engine, ls_config *config) {
+    ls_engine_free(engine);
+    ls_config_free(config);
+}
+
+static ls_verdict go_on(void *context, const ls_step_report *report) {
+    (void)report;
+    return (ls_verdict){.lr = *(double *)context};
+}
+
+static ls_verdict halt(void *context, const ls_step_report *report) {
+    (void)context;
+    (void)report;
+    return (ls_verdict){.stop = 7};
+}
+
+static ls_status one_step(ls_engine *engine, int64_t number, double lr, ls_step_report *report) {
+    ls_verdict verdict;
+    int64_t per_epoch = ls_engine_steps_per_epoch(engine);
+    return ls_engine_step(engine, number / per_epoch, number % per_epoch, go_on, &lr, &verdict,
+                          report);
+}
+
+static void train(const bench *b, ls_engine *engine, char digest[LS_DIGEST_TEXT]) {
+    ls_step_report report;
+    for (int64_t number = 0; number < STEPS; number++) {
+        CHECK(b->comm, one_step(engine, number, 0.1, &report) == LS_OK);
+        CHECK(b->comm, isfinite(report.loss) && isfinite(report.gradient_norm));
+        CHECK(b->comm, report.samples == (number % 4 == 3 ? 2 : 16));
+    }
+    CHECK(b->comm, ls_engine_digest(engine, digest) == LS_OK);
+}
+
+/* Digests are known on rank 0 only. */
+static bool same_digest(const bench *b, const char *one, const char *two) {
+    return ls_comm_rank(b->comm) != 0 || strcmp(one, two) == 0;
+}
+
+/* ---- what must hold ------------------------------------------------------------------------- */
+
+static void check_modes(const bench *b) {
+    static const char *const sets[] = {"exchange=auto", "exchange=flat", "exchange=node"};
+    char first[LS_DIGEST_TEXT], other[LS_DIGEST_TEXT];
+    ls_config *config;
+    for (int i = 0; i < 3; i++) {
+        ls_engine *engine = open_engine(b, sets[i], &config);
+        train(b, engine, i ? other : first);
+        CHECK(b->comm, i == 0 || same_digest(b, first, other));
+        close_engine(engine, config);
+    }
+    ls_engine *engine = open_engine(b, "exchange_sum=float32", &config);
+    train(b, engine, other); /* runs; its bits are its own */
+    close_engine(engine, config);
+}
+
+/* After a first step with weight decay 0, the momentum buffer is the gradient. */
+static void check_norm(const bench *b) {
+    ls_config *config;
+    ls_step_report report;
+    ls_engine *engine = open_engine(b, "train.weight_decay=0", &config);
+    CHECK(b->comm, one_step(engine, 0, 0.1, &report) == LS_OK);
+    double sum = 0;
+    for (size_t i = 0; i < ls_net_trained_size(ls_engine_net(engine)); i++)
+        sum += (double)ls_engine_momentum(engine)[i] * (double)ls_engine_momentum(engine)[i];
+    CHECK(b->comm, fabs(report.gradient_norm - sqrt(sum)) < 1e-6 * sqrt(sum));
+    CHECK(b->comm, report.redone == 1); /* the first step finds its exponents */
+    close_engine(engine, config);
+}
+
+/* Of all parameters, or of the one that is named. */
+static void scale_params(const bench *b, ls_engine *engine, const char *name, float factor) {
+    const ls_net *net = ls_engine_net(engine);
+    ls_comm_barrier(b->comm);
+    for (size_t p = 0; p < ls_net_param_count(net) && ls_comm_node_rank(b->comm) == 0; p++) {
+        const ls_param *param = ls_net_param(net, p);
+        for (size_t i = 0; i < param->count && (!name || strcmp(name, param->name) == 0); i++)
+            ls_engine_params(engine)[param->offset + i] *= factor;
+    }
+    ls_comm_barrier(b->comm);
+    ls_engine_params_changed(engine);
+}
+
+/* Gradients that grow beyond the fixed-point range make the step run again, and then it has the
+ * bits of a step that had the right range from the start. */
+static void check_redo(const bench *b) {
+    char first[LS_DIGEST_TEXT], second[LS_DIGEST_TEXT];
+    for (int warm = 0; warm < 2; warm++) {
+        ls_config *config;
+        ls_step_report report;
+        ls_engine *engine = open_engine(b, "train.momentum=0", &config);
+        if (warm) { /* a step without effect */
+            CHECK(b->comm, one_step(engine, 0, 0, &report) == LS_OK);
+            memset(ls_engine_momentum(engine), 0,
+                   ls_net_trained_size(ls_engine_net(engine)) * sizeof(float));
+        }
+        scale_params(b, engine, NULL, 40);
+        ls_comm_barrier(b->comm);
+        CHECK(b->comm, one_step(engine, 1, 0.01, &report) == LS_OK);
+        CHECK(b->comm, report.redone == 1);
+        for (size_t p = 0; p < ls_net_param_count(ls_engine_net(engine)); p++) {
+            const ls_param *param = ls_net_param(ls_engine_net(engine), p);
+            if (param->role == LS_PARAM_MEAN || param->role == LS_PARAM_VARIANCE)
+                memset(ls_engine_params(engine) + param->offset, 0, param->count * sizeof(float));
+        }
+        ls_comm_barrier(b->comm);
+        CHECK(b->comm, ls_engine_digest(engine, warm ? second : first) == LS_OK);
+        close_engine(engine, config);
+    }
+    CHECK(b->comm, same_digest(b, first, second));
+}
+
+static void check_not_finite(const bench *b) {
+    ls_config *config;
+    ls_step_report report;
+    char before[LS_DIGEST_TEXT], after[LS_DIGEST_TEXT];
+    ls_engine *engine = open_engine(b, NULL, &config);
+    scale_params(b, engine, "dense1/weight", INFINITY);
+    CHECK(b->comm, ls_engine_digest(engine, before) == LS_OK);
+    CHECK(b->comm, one_step(engine, 2, 0.1, &report) == LS_ERR_NUMERIC);
+    CHECK(b->comm, strstr(ls_message(), "the gradient of conv1/weight is not finite in slice 0 of "
+                                        "step 2") != NULL);
+    ls_message_set("");
+    CHECK(b->comm, ls_engine_digest(engine, after) == LS_OK);
+    CHECK(b->comm, same_digest(b, before, after));
+    close_engine(engine, config);
+}
+
+static void check_stop(const bench *b) {
+    ls_config *config;
+    ls_step_report report;
+    ls_verdict verdict;
+    char before[LS_DIGEST_TEXT], after[LS_DIGEST_TEXT];
+    ls_engine *engine = open_engine(b, NULL, &config);
+    CHECK(b->comm, ls_engine_digest(engine, before) == LS_OK);
+    CHECK(b->comm, ls_engine_step(engine, 0, 0, halt, NULL, &verdict, &report) == LS_OK);
+    CHECK(b->comm, verdict.stop == 7);
+    CHECK(b->comm, ls_engine_digest(engine, after) == LS_OK);
+    CHECK(b->comm, same_digest(b, before, after));
+    close_engine(engine, config);
+}
+
+/* Steps after a restored snapshot give the bits of steps without what came between. */
+static void check_snapshot(const bench *b) {
+    ls_config *config;
+    ls_snapshot *snapshot;
+    char plain[LS_DIGEST_TEXT], restored[LS_DIGEST_TEXT], between[LS_DIGEST_TEXT];
+    ls_engine *engine = open_engine(b, NULL, &config);
+    CHECK(b->comm, ls_engine_save(engine, &snapshot) == LS_OK);
+    train(b, engine, plain);
+    ls_engine_restore(engine, snapshot);
+    CHECK(b->comm, ls_engine_digest(engine, between) == LS_OK);
+    CHECK(b->comm, ls_comm_rank(b->comm) != 0 || strcmp(between, plain) != 0);
+    train(b, engine, restored);
+    CHECK(b->comm, same_digest(b, plain, restored));
+    close_engine(engine, config);
+}
+
+/* Every sample once, however the batch is cut. */
+static void check_evaluate(const bench *b) {
+    double loss[2], accuracy[2], part, part_accuracy;
+    static const char *const sets[] = {"batch.slices=5", "batch.slices=8"};
+    for (int i = 0; i < 2; i++) {
+        ls_config *config;
+        ls_engine *engine = open_engine(b, sets[i], &config);
+        CHECK(b->comm, ls_engine_evaluate(engine, 0, &loss[i], &accuracy[i]) == LS_OK);
+        CHECK(b->comm, ls_engine_evaluate(engine, 20, &part, &part_accuracy) == LS_OK);
+        CHECK(b->comm, part != loss[i]);
+        close_engine(engine, config);
+    }
+    CHECK(b->comm, fabs(loss[0] - loss[1]) < 1e-6 * fabs(loss[0]));
+    CHECK(b->comm, accuracy[0] == accuracy[1]);
+    double count = accuracy[0] * SAMPLES;
+    CHECK(b->comm, fabs(count - round(count)) < 1e-9);
+}
+
+int main(int argc, char **argv) {
+    bench b = {0};
+    if (ls_comm_init(&argc, &argv, &b.comm) != LS_OK)
+        return 1;
+    set_up(&b);
+    check_modes(&b);
+    check_norm(&b);
+    check_redo(&b);
+    check_not_finite(&b);
+    check_stop(&b);
+    check_snapshot(&b);
+    check_evaluate(&b);
+    tear_down(&b);
+    ls_comm_finalize(b.comm);
+    return 0;
+}

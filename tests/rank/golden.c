@@ -1,0 +1,261 @@
+/* The engine against PyTorch: tests/golden, written by scripts/golden.py.  For each network the
+ * loss and every gradient of the first step, the loss of 100 steps, the statistics after them, an
+ * evaluation.
+ *
+ * Usage: mpirun -n RANKS golden [FOLDER [NET]] */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lockstep/config.h"
+#include "lockstep/io.h"
+#include "lockstep/train.h"
+
+#define NET_STEPS 100
+
+static const double gradient_tolerance = 1e-5;
+static const double loss_tolerance = 1e-3;
+static const double statistics_tolerance = 1e-4;
+
+/* One network under test. */
+typedef struct golden {
+    ls_comm *comm;
+    const char *name;
+    char *file;
+    ls_config *config;
+    ls_engine *engine;
+    double *params; /* golden starting values, flat as the engine's */
+    double worst;   /* largest error, in units of its tolerance */
+    char worst_where[96];
+} golden;
+
+/* The larger error; a NaN stays. */
+static double worse(double a, double b) {
+    return isnan(a) || a >= b ? a : b;
+}
+
+/* Notes an error, and reports one that is too large; a NaN always is. */
+static void check(golden *g, const char *what, double error, double tolerance) {
+    double share = error / tolerance;
+    if (!isnan(g->worst) && !(share <= g->worst)) {
+        g->worst = share;
+        snprintf(g->worst_where, sizeof g->worst_where, "%s", what);
+    }
+    if (!(share <= 1) && ls_comm_rank(g->comm) == 0)
+        fprintf(stderr, "golden: %s: %s: error %.3g, tolerance %.3g\n", g->name, what, error,
+                tolerance);
+}
+
+static double relative(double value, double golden_value) {
+    return fabs(value - golden_value) / fabs(golden_value);
+}
+
+static ls_status convert(const ls_array_info *info, int64_t count, const void *raw,
+                         double *values) {
+    for (int64_t i = 0; i < count; i++) {
+        if (info->type == LS_TYPE_F32)
+            values[i] = ((const float *)raw)[i];
+        else if (info->type == LS_TYPE_F64)
+            values[i] = ((const double *)raw)[i];
+        else if (info->type == LS_TYPE_I64)
+            values[i] = (double)((const int64_t *)raw)[i];
+        else
+            return ls_fail(LS_ERR_BUG, "no conversion from %s", ls_type_name(info->type));
+    }
+    return LS_OK;
+}
+
+/* Collective.  Reads array `name`, which must have the shape given, as doubles. */
+static ls_status read_array(const golden *g, const char *name, int ndims, const int64_t *shape,
+                            double *values) {
+    ls_array *array = NULL;
+    void *raw = NULL;
+    LS_TRY(ls_array_open(g->comm, g->file, name, &array));
+    const ls_array_info *info = ls_array_describe(array);
+    bool same = info->ndims == ndims;
+    int64_t count = 1;
+    for (int i = 0; same && i < ndims; i++) {
+        same = info->shape[i] == shape[i];
+        count *= shape[i];
+    }
+    ls_status status = LS_OK;
+    if (!same) {
+        status = ls_fail(LS_ERR_BUG, "%s: %s has another shape than the engine's", g->file, name);
+        goto close;
+    }
+    raw = ls_calloc((size_t)count, ls_type_size(info->type));
+    LS_TRY_GOTO(close, raw ? LS_OK : LS_ERR_SYSTEM);
+    LS_TRY_GOTO(close, ls_array_read(array, 0, shape[0], raw));
+    status = convert(info, count, raw, values);
+close:
+    ls_free(raw);
+    ls_array_close(array);
+    return status;
+}
+
+static ls_status read_scalar(const golden *g, const char *name, double *value) {
+    return read_array(g, name, 1, (const int64_t[]){1}, value);
+}
+
+/* Collective.  Reads the array of `param` below `group`. */
+static ls_status read_param(const golden *g, const char *group, const ls_param *param,
+                            double *values) {
+    char *name = ls_format("%s/%s", group, param->name);
+    ls_status status =
+        name ? read_array(g, name, param->ndims, param->shape, values) : LS_ERR_SYSTEM;
+    ls_free(name);
+    return status;
+}
+
+static bool is_statistic(const ls_param *param) {
+    return param->role == LS_PARAM_MEAN || param->role == LS_PARAM_VARIANCE;
+}
+
+/* Puts the golden starting values in place of the engine's own. */
+static ls_status set_params(golden *g) {
+    const ls_net *net = ls_engine_net(g->engine);
+    LS_TRY(LS_NEW(g->params, ls_net_flat_size(net)));
+    for (size_t p = 0; p < ls_net_param_count(net); p++) {
+        const ls_param *param = ls_net_param(net, p);
+        LS_TRY(read_param(g, "params", param, g->params + param->offset));
+    }
+    float *flat = ls_engine_params(g->engine);
+    ls_comm_node_barrier(g->comm);
+    if (ls_comm_node_rank(g->comm) == 0)
+        for (size_t i = 0; i < ls_net_flat_size(net); i++)
+            flat[i] = (float)g->params[i];
+    ls_comm_node_barrier(g->comm);
+    return LS_OK;
+}
+
+/* max |a - b| / max |b|, where a[i] = value[i] - decay * start[i]. */
+static double tensor_error(size_t count, const float *value, double decay, const double *start,
+                           const double *expected) {
+    double largest = 0, worst = 0;
+    for (size_t i = 0; i < count; i++) {
+        worst = worse(worst, fabs(value[i] - decay * start[i] - expected[i]));
+        largest = fmax(largest, fabs(expected[i]));
+    }
+    return worst / largest;
+}
+
+/* Compares the arrays inside `flat` with those of `group`: the running statistics, or the others,
+ * less the weight decay that the first step adds to a gradient. */
+static ls_status check_arrays(golden *g, const char *group, bool statistics, const float *flat,
+                              double tolerance) {
+    const ls_net *net = ls_engine_net(g->engine);
+    const ls_train_config *train = &g->config->train;
+    double *expected;
+    LS_TRY(LS_NEW(expected, ls_net_flat_size(net)));
+    ls_status status = LS_OK;
+    for (size_t p = 0; p < ls_net_param_count(net); p++) {
+        const ls_param *param = ls_net_param(net, p);
+        if (is_statistic(param) != statistics)
+            continue;
+        LS_TRY_GOTO(clean, read_param(g, group, param, expected));
+        bool decayed = !statistics && (param->role == LS_PARAM_WEIGHT || train->decay_all);
+        double error =
+            tensor_error(param->count, flat + param->offset, decayed ? train->weight_decay : 0,
+                         g->params + param->offset, expected);
+        check(g, param->name, error, tolerance);
+    }
+clean:
+    ls_free(expected);
+    return status;
+}
+
+/* The gradients of the first step: the momentum buffer is then g + weight decay * w. */
+static ls_status check_first(golden *g, double loss) {
+    double expected;
+    LS_TRY(read_scalar(g, "first/loss", &expected));
+    check(g, "first loss", relative(loss, expected), gradient_tolerance);
+    ls_comm_node_barrier(g->comm);
+    ls_status status = check_arrays(g, "first/gradients", false, ls_engine_momentum(g->engine),
+                                    gradient_tolerance);
+    ls_comm_node_barrier(g->comm);
+    return status;
+}
+
+static ls_status check_after(golden *g) {
+    double loss, accuracy, golden_loss, golden_correct;
+    ls_comm_node_barrier(g->comm);
+    LS_TRY(
+        check_arrays(g, "after/params", true, ls_engine_params(g->engine), statistics_tolerance));
+    LS_TRY(read_scalar(g, "after/loss", &golden_loss));
+    LS_TRY(read_scalar(g, "after/correct", &golden_correct));
+    LS_TRY(ls_engine_evaluate(g->engine, 0, &loss, &accuracy));
+    check(g, "evaluation loss", relative(loss, golden_loss), loss_tolerance);
+    if (g->config->model.loss == LS_LOSS_CROSS_ENTROPY) {
+        double samples = (double)ls_data_count(ls_engine_train_data(g->engine));
+        check(g, "evaluation correct", fabs(accuracy * samples - golden_correct), 1e-6);
+    }
+    return LS_OK;
+}
+
+static ls_verdict constant_lr(void *context, const ls_step_report *report) {
+    (void)report;
+    return (ls_verdict){.lr = *(const double *)context};
+}
+
+static ls_status run_steps(golden *g) {
+    double losses[NET_STEPS], worst = 0;
+    int64_t per_epoch = ls_engine_steps_per_epoch(g->engine);
+    LS_TRY(read_array(g, "losses", 1, (const int64_t[]){NET_STEPS}, losses));
+    for (int64_t step = 0; step < NET_STEPS; step++) {
+        ls_verdict verdict;
+        ls_step_report report;
+        LS_TRY(ls_engine_step(g->engine, step / per_epoch, step % per_epoch, constant_lr,
+                              &g->config->train.lr, &verdict, &report));
+        if (step == 0)
+            LS_TRY(check_first(g, report.loss));
+        worst = worse(worst, relative(report.loss, losses[step]));
+    }
+    check(g, "losses of 100 steps", worst, loss_tolerance);
+    return check_after(g);
+}
+
+static ls_status run_net(ls_comm *comm, const char *folder, const char *name, bool *good) {
+    golden g = {.comm = comm, .name = name};
+    char *yaml = ls_format("%s/%s.yaml", folder, name), *text = NULL, *set = NULL;
+    g.file = ls_format("%s/%s.h5", folder, name);
+    set = ls_format("data.file=%s", g.file);
+    ls_status status = yaml && g.file && set ? LS_OK : LS_ERR_SYSTEM;
+    LS_TRY_GOTO(clean, status);
+    LS_TRY_GOTO(clean, ls_config_load(yaml, &text));
+    LS_TRY_GOTO(clean, ls_config_parse(yaml, text, (const char *const[]){set}, 1, &g.config));
+    LS_TRY_GOTO(clean, ls_engine_create(comm, g.config, yaml, true, &g.engine));
+    LS_TRY_GOTO(clean, set_params(&g));
+    LS_TRY_GOTO(clean, run_steps(&g));
+    *good = *good && g.worst <= 1;
+    if (ls_comm_rank(comm) == 0)
+        fprintf(stderr, "golden: %s: largest error %.2g of the tolerance, %s\n", name, g.worst,
+                g.worst_where);
+clean:
+    ls_free(g.params);
+    ls_engine_free(g.engine);
+    ls_config_free(g.config);
+    ls_free(text);
+    ls_free(set);
+    ls_free(g.file);
+    ls_free(yaml);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    static const char *const names[] = {"mlp", "lenet", "resnet", "conv3d", "regression"};
+    const char *folder = argc > 1 ? argv[1] : "tests/golden", *only = argc > 2 ? argv[2] : NULL;
+    ls_comm *comm;
+    bool good = true;
+    if (ls_comm_init(&argc, &argv, &comm) != LS_OK)
+        return EXIT_FAILURE;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (only && strcmp(names[i], only) != 0)
+            continue;
+        ls_status status = run_net(comm, folder, names[i], &good);
+        if (status != LS_OK)
+            ls_comm_abort(comm, status);
+    }
+    ls_comm_finalize(comm);
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
