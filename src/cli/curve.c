@@ -1,0 +1,157 @@
+/* Loads the curve of a range test from a run file or a CSV. */
+#include "cli/curve.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lockstep/config.h"
+#include "lockstep/io.h"
+
+/* ---- run files ------------------------------------------------------------------------------ */
+
+/* A copy of a series of width 1; *values stays NULL when the file has none and it is not `needed`.
+ */
+static ls_status copy_series(ls_run_reader *reader, const char *path, const char *name, bool needed,
+                             double **values) {
+    size_t width = 0, count = (size_t)ls_run_points(reader);
+    const double *series = ls_run_series(reader, name, &width);
+    if ((series == NULL || width != 1) && !needed)
+        return LS_OK;
+    if (series == NULL || width != 1)
+        return ls_fail(LS_ERR_INPUT,
+                       "%s: expected a vector '%s' in group '%s', as find-lr writes it", path, name,
+                       ls_run_group(reader));
+    LS_TRY(LS_NEW(*values, count));
+    if (count > 0)
+        memcpy(*values, series, count * sizeof **values);
+    return LS_OK;
+}
+
+static ls_status copy_noise(ls_run_reader *reader, ls_curve_data *data) {
+    size_t slices = 0;
+    const double *series = ls_run_series(reader, "slice_loss", &slices);
+    if (series == NULL || slices < 2)
+        return LS_OK;
+    LS_TRY(LS_NEW(data->noise, (size_t)data->count));
+    for (int64_t i = 0; i < data->count; i++)
+        data->noise[i] = ls_slice_noise(slices, series + (size_t)i * slices);
+    return LS_OK;
+}
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* "fashion-mnist.h5, batch 128, momentum 0.9", from the configuration that the file keeps; its name
+ * when there is none, or one of another version. */
+static ls_status describe_run(ls_run_reader *reader, const char *path, char **about) {
+    const char *text = ls_run_note_text(reader, "configuration");
+    ls_config *config = NULL;
+    if (text && ls_config_parse(path, text, NULL, 0, &config) != LS_OK)
+        ls_message_set("");
+    const char *state = ls_run_finished(reader) ? "" : ", unfinished";
+    *about = config ? ls_format("%s, batch %lld, momentum %g%s", base_name(config->data.file),
+                                (long long)config->batch.size, config->train.momentum, state)
+                    : ls_format("%s%s", base_name(path), state);
+    ls_config_free(config);
+    return *about ? LS_OK : LS_ERR_SYSTEM;
+}
+
+static ls_status read_run(ls_run_reader *reader, const char *path, ls_curve_data *data) {
+    if (strcmp(ls_run_group(reader), "find_lr") != 0)
+        return ls_fail(LS_ERR_INPUT, "%s: holds group '%s'; expected a range test, 'find_lr'", path,
+                       ls_run_group(reader));
+    data->count = ls_run_points(reader);
+    LS_TRY(copy_series(reader, path, "lr", true, &data->lr));
+    LS_TRY(copy_series(reader, path, "loss", true, &data->loss));
+    LS_TRY(copy_series(reader, path, "smoothed_loss", true, &data->smoothed));
+    LS_TRY(copy_series(reader, path, "accuracy", false, &data->accuracy));
+    LS_TRY(copy_series(reader, path, "validation_loss", false, &data->validation));
+    LS_TRY(copy_noise(reader, data));
+    return describe_run(reader, path, &data->about);
+}
+
+static ls_status load_run(const char *path, ls_curve_data *data) {
+    ls_run_reader *reader;
+    LS_TRY(ls_run_open(path, &reader));
+    ls_status status = read_run(reader, path, data);
+    ls_run_close(reader);
+    return status;
+}
+
+/* ---- either --------------------------------------------------------------------------------- */
+
+static ls_status load_csv(const char *path, ls_curve_data *data) {
+    LS_TRY(ls_curve_read_csv(path, data));
+    data->about = ls_strdup(base_name(path));
+    if (data->about == NULL)
+        return LS_ERR_SYSTEM;
+    return LS_NEW(data->smoothed, (size_t)data->count);
+}
+
+static ls_status is_hdf5(const char *path, bool *hdf5) {
+    static const char signature[] = "\x89HDF\r\n\x1a\n";
+    char start[sizeof signature - 1];
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        return ls_fail(LS_ERR_INPUT, "cannot open '%s': %s", path, strerror(errno));
+    size_t got = fread(start, 1, sizeof start, file);
+    int error = ferror(file) ? errno : 0;
+    fclose(file);
+    if (error != 0)
+        return ls_fail(LS_ERR_INPUT, "cannot read '%s': %s", path, strerror(error));
+    *hdf5 = got == sizeof start && memcmp(start, signature, sizeof start) == 0;
+    return LS_OK;
+}
+
+ls_status ls_curve_load(const char *path, double beta, ls_curve_data *data) {
+    ls_curve_data new = {0};
+    bool hdf5 = false;
+    LS_TRY(is_hdf5(path, &hdf5));
+    ls_status status = hdf5 ? load_run(path, &new) : load_csv(path, &new);
+    if (status != LS_OK) {
+        ls_curve_free(&new);
+        return status;
+    }
+    if (!hdf5 || !isnan(beta))
+        ls_smooth(isnan(beta) ? LS_DEFAULT_BETA : beta, new.count, new.loss, new.smoothed);
+    *data = new;
+    return LS_OK;
+}
+
+void ls_curve_free(ls_curve_data *data) {
+    ls_free(data->lr);
+    ls_free(data->loss);
+    ls_free(data->smoothed);
+    ls_free(data->noise);
+    ls_free(data->accuracy);
+    ls_free(data->validation);
+    ls_free(data->about);
+    *data = (ls_curve_data){0};
+}
+
+ls_curve ls_curve_view(const ls_curve_data *data) {
+    return (ls_curve){.count = data->count,
+                      .lr = data->lr,
+                      .loss = data->loss,
+                      .smoothed = data->smoothed,
+                      .noise = data->noise,
+                      .accuracy = data->accuracy};
+}
+
+ls_status ls_curve_beta(const char *command, const char *text, double *beta) {
+    *beta = NAN;
+    if (text == NULL)
+        return LS_OK;
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end != '\0' || !(value >= 0 && value < 1))
+        return ls_fail(LS_ERR_INPUT, "%s: --beta '%s': expected a number from 0 to below 1",
+                       command, text);
+    *beta = value;
+    return LS_OK;
+}

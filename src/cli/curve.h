@@ -1,0 +1,35 @@
+/* cli: the curve of a range test, from a run file or a CSV: what `suggest` and `plot` start from.
+ */
+#ifndef LOCKSTEP_CLI_CURVE_H
+#define LOCKSTEP_CLI_CURVE_H
+
+#include "lockstep/lr.h"
+
+typedef struct ls_curve_data {
+    int64_t count;
+    double *lr, *loss, *smoothed; /* `count` each, owned */
+    double *noise;                /* standard error of each loss; NULL when not known */
+    double *accuracy;             /* NULL when not measured */
+    double *validation;           /* NaN where not measured; NULL when nowhere */
+    char *about; /* data, batch and momentum, or the file's name; whether it is unfinished */
+} ls_curve_data;
+
+#define LS_DEFAULT_BETA 0.98
+
+/* Loads the run file of a range test, or a CSV whose header has the columns lr and loss, known by
+ * its first bytes.  beta: of the smoothing; NaN takes what the run file stores, and LS_DEFAULT_BETA
+ * for a CSV. LS_ERR_INPUT says where in the file what was expected. */
+ls_status ls_curve_load(const char *path, double beta, ls_curve_data *data);
+void ls_curve_free(ls_curve_data *data);
+
+/* The CSV part: fills count, lr and loss.  Rows in the order of the ramp, the learning rates
+ * positive and growing; losses may be nan or inf; other columns are skipped. */
+ls_status ls_curve_read_csv(const char *path, ls_curve_data *data);
+
+/* As the suggestions want it; borrows from data. */
+ls_curve ls_curve_view(const ls_curve_data *data);
+
+/* A smoothing factor from an option: NULL gives NaN.  LS_ERR_INPUT unless in [0, 1). */
+ls_status ls_curve_beta(const char *command, const char *text, double *beta);
+
+#endif

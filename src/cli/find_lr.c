@@ -1,0 +1,91 @@
+/* `lockstep find-lr`: the LR range test of a configuration. */
+#include <stdio.h>
+
+#include "cli/progress.h"
+#include "cli/run.h"
+
+static ls_status describe(ls_comm *comm, const ls_engine *engine) {
+    const ls_net *net = ls_engine_net(engine);
+    ls_text text = {0};
+    ls_net_describe(net, &text);
+    ls_status status = text.failed ? LS_ERR_SYSTEM : LS_OK;
+    if (status == LS_OK)
+        ls_log(LS_LOG_VERBOSE, "%s", text.data);
+    ls_text_free(&text);
+    return ls_comm_agree(comm, status);
+}
+
+static void print_result(const ls_find_lr_result *result, const char *folder) {
+    const ls_suggestion *recommended = &result->suggestions[LS_SUGGEST_RECOMMENDED];
+    printf("%lld points; stopped: %s", (long long)result->points, ls_stop_name(result->stop));
+    if (result->stop_step >= 0)
+        printf(" at step %lld", (long long)result->stop_step);
+    printf("%s%s\n", result->stop_detail[0] ? ": " : "", result->stop_detail);
+    if (recommended->found)
+        printf("recommended learning rate: %.3g\n", recommended->value);
+    else
+        printf("no learning rate can be recommended\n");
+    if (recommended->reason[0])
+        printf("  %s\n", recommended->reason);
+    printf("weights, momentum and statistics are %s\n",
+           result->restored ? "as before the test" : "NOT as before the test");
+    printf("wrote %s/find-lr.h5; see it with: lockstep plot %s/find-lr.h5\n", folder, folder);
+}
+
+static ls_status run_test(ls_comm *comm, const ls_run_args *args, ls_engine *engine,
+                          ls_find_lr_result *result) {
+    const char *folder = args->folder ? args->folder : ".";
+    ls_run_notes notes;
+    ls_progress progress;
+    LS_TRY(describe(comm, engine));
+    LS_TRY(ls_run_folder(comm, folder));
+    LS_TRY(ls_run_notes_make(comm, args, &notes));
+    ls_progress_begin(&progress);
+    ls_find_lr_job job = {.folder = folder,
+                          .notes = notes.notes,
+                          .note_count = notes.count,
+                          .progress = ls_progress_find_lr,
+                          .context = &progress};
+    ls_status status = ls_find_lr(engine, &job, result);
+    ls_progress_end(&progress);
+    ls_run_notes_free(&notes);
+    if (status == LS_OK && ls_comm_rank(comm) == 0)
+        print_result(result, folder);
+    return status;
+}
+
+static ls_status run_find_lr(ls_comm *comm, void *args) {
+    const ls_run_args *run = args;
+    ls_config *config = NULL;
+    ls_engine *engine = NULL;
+    ls_find_lr_result result;
+    if (ls_comm_rank(comm) == 0 && (run->quiet || run->verbose))
+        ls_log_set(run->quiet ? LS_LOG_QUIET : LS_LOG_VERBOSE);
+    LS_TRY(ls_run_config(comm, run, &config));
+    bool validate = config->find_lr.validation_every > 0;
+    ls_status status = ls_engine_create(comm, config, run->operands.word[0], validate, &engine);
+    if (status == LS_OK)
+        status = run_test(comm, run, engine, &result);
+    ls_engine_free(engine);
+    ls_config_free(config);
+    return status;
+}
+
+static const ls_option options[] = {LS_RUN_OPTIONS};
+
+const ls_command ls_command_find_lr = {
+    .name = "find-lr",
+    .summary = "LR range test: raise the learning rate each step and watch the loss",
+    .operands = "CONFIG [--out DIR] [--set KEY=VALUE]...",
+    .details = "Over one epoch the learning rate rises from find_lr.start to find_lr.end; the test "
+               "stops\nwhen the smoothed loss passes find_lr.stop_factor times its best. The curve "
+               "and what it\nsuggests are written to DIR/find-lr.h5; the model is left as it was. "
+               "The result does not\ndepend on the number of ranks, only the time does.\n",
+    .min_operands = 1,
+    .max_operands = 1,
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .args_size = sizeof(ls_run_args),
+    .parallel = true,
+    .run = run_find_lr,
+};

@@ -1,0 +1,99 @@
+/* The program: finds the command, starts MPI where it needs it, prints the one message of a
+ * failure. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "lockstep/build.h"
+
+const ls_command *const ls_commands[] = {&ls_command_find_lr,
+                                         &ls_command_suggest,
+                                         &ls_command_plot,
+                                         &ls_command_info,
+                                         &ls_command_convert,
+                                         &ls_command_help,
+                                         NULL};
+
+static ls_status find_command(const char *name, const ls_command **command) {
+    const char *names[32];
+    size_t count = 0;
+    for (; ls_commands[count]; count++) {
+        names[count] = ls_commands[count]->name;
+        if (strcmp(name, names[count]) == 0) {
+            *command = ls_commands[count];
+            return LS_OK;
+        }
+    }
+    const char *nearest = ls_nearest(name, names, count);
+    if (nearest)
+        return ls_fail(LS_ERR_INPUT, "unknown command '%s'; did you mean '%s'?", name, nearest);
+    return ls_fail(LS_ERR_INPUT, "unknown command '%s'; 'lockstep help' lists the commands", name);
+}
+
+static bool wants_help(int argc, char **argv) {
+    for (int i = 0; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+static ls_status run_command(const ls_command *command, ls_comm *comm, int argc, char **argv) {
+    void *args = ls_calloc(1, command->args_size);
+    ls_status status = args ? LS_OK : LS_ERR_SYSTEM;
+    if (status == LS_OK)
+        status = ls_command_parse(command, argc, argv, args);
+    if (status == LS_OK)
+        status = command->run(comm, args);
+    if (status == LS_OK && fflush(stdout) != 0)
+        status = ls_fail(LS_ERR_SYSTEM, "cannot write to standard output");
+    if (args)
+        ls_command_args_free(command, args);
+    ls_free(args);
+    return status;
+}
+
+/* The statuses that come back from a parallel command are agreed on: rank 0 speaks for all.  A
+ * failure that is not agreed on does not come back, it aborts all ranks. */
+static ls_status run_parallel(const ls_command *command, int argc, char **argv) {
+    ls_comm *comm = NULL;
+    LS_TRY(ls_comm_init(&argc, &argv, &comm));
+    bool speaks = ls_comm_rank(comm) == 0;
+    if (!speaks)
+        ls_log_set(LS_LOG_QUIET);
+    ls_status status = run_command(command, comm, argc, argv);
+    if (status != LS_OK && speaks)
+        fprintf(stderr, "lockstep: %s\n", ls_message());
+    ls_comm_finalize(comm);
+    return status;
+}
+
+static ls_status run_serial(const ls_command *command, int argc, char **argv) {
+    ls_status status = run_command(command, NULL, argc, argv);
+    if (status != LS_OK)
+        fprintf(stderr, "lockstep: %s\n", ls_message());
+    return status;
+}
+
+int main(int argc, char **argv) {
+    const ls_command *command = NULL;
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write that fails, not the end of all ranks */
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        ls_command_print_help(NULL);
+        return argc < 2 ? ls_exit_code(LS_ERR_INPUT) : 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("lockstep %s (%s)\n", ls_build_version(), ls_build_revision());
+        return 0;
+    }
+    if (find_command(argv[1], &command) != LS_OK) {
+        fprintf(stderr, "lockstep: %s\n", ls_message());
+        return ls_exit_code(LS_ERR_INPUT);
+    }
+    if (wants_help(argc - 2, argv + 2)) {
+        ls_command_print_help(command);
+        return 0;
+    }
+    return ls_exit_code(command->parallel ? run_parallel(command, argc - 2, argv + 2)
+                                          : run_serial(command, argc - 2, argv + 2));
+}

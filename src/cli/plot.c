@@ -1,0 +1,211 @@
+/* lockstep plot: the picture of a range test, as SVG, PNG or PDF, or as text. */
+#include "cli/plot.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/curve.h"
+
+typedef struct plot_args {
+    ls_words operands; /* FILE */
+    const char *output, *title, *beta;
+} plot_args;
+
+enum { LINE_LIMIT = 4, MARK_LIMIT = LS_SUGGEST_COUNT };
+
+/* A picture with what it borrows. */
+typedef struct picture {
+    ls_plot plot;
+    ls_plot_line lines[LINE_LIMIT];
+    ls_plot_mark marks[MARK_LIMIT];
+    ls_suggestion suggestions[LS_SUGGEST_COUNT];
+    double *accuracy; /* smoothed, owned */
+    char point_label[64];
+} picture;
+
+/* ---- what range of losses to show ----------------------------------------------------------- */
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The value below which `share` of the first `count` finite values lie; NaN if there are none. */
+static ls_status quantile(int64_t count, const double *values, double share, double *result) {
+    double *sorted;
+    int64_t finite = 0;
+    LS_TRY(LS_NEW(sorted, (size_t)count));
+    for (int64_t i = 0; i < count; i++)
+        if (isfinite(values[i]))
+            sorted[finite++] = values[i];
+    qsort(sorted, (size_t)finite, sizeof *sorted, compare);
+    *result = finite ? sorted[(int64_t)(share * (double)(finite - 1))] : NAN;
+    ls_free(sorted);
+    return LS_OK;
+}
+
+/* From just below the smallest losses to just above those at the start, so that the diverging tail
+ * does not press the rest flat. */
+static ls_status choose_range(const ls_curve_data *data, double *low, double *high) {
+    double raw_low, raw_start, smooth_low, smooth_start;
+    int64_t tenth = data->count / 10 < 3 ? (data->count < 3 ? data->count : 3) : data->count / 10;
+    LS_TRY(quantile(data->count, data->loss, 0.005, &raw_low));
+    LS_TRY(quantile(data->count, data->smoothed, 0, &smooth_low));
+    LS_TRY(quantile(tenth, data->loss, 0.95, &raw_start));
+    LS_TRY(quantile(tenth, data->smoothed, 1, &smooth_start));
+    *low = fmin(raw_low, smooth_low);
+    *high = fmax(raw_start, smooth_start);
+    if (!isfinite(*low) || !isfinite(*high))
+        return ls_fail(LS_ERR_INPUT, "there is nothing to plot: no finite loss");
+    double room = *high - *low;
+    if (!(room > 0))
+        room = fmax(fabs(*high), 1) * 0.1;
+    *low -= 0.15 * room; /* the minimum is named down there */
+    *high += 0.12 * room;
+    return LS_OK;
+}
+
+/* ---- the description ------------------------------------------------------------------------ */
+
+static void add_line(picture *made, ls_plot_line line) {
+    made->lines[made->plot.line_count++] = line;
+}
+
+static ls_status describe_lines(const ls_curve_data *data, picture *made) {
+    int64_t count = data->count;
+    add_line(made, (ls_plot_line){"loss of each batch", LS_PLOT_FAINT, false, count, data->lr,
+                                  data->loss});
+    if (data->validation)
+        add_line(made, (ls_plot_line){"validation loss", LS_PLOT_POINTS, false, count, data->lr,
+                                      data->validation});
+    if (data->accuracy) {
+        LS_TRY(LS_NEW(made->accuracy, (size_t)count));
+        ls_smooth(LS_DEFAULT_BETA, count, data->accuracy, made->accuracy);
+        add_line(made, (ls_plot_line){"accuracy, smoothed", LS_PLOT_BOLD, true, count, data->lr,
+                                      made->accuracy});
+    }
+    add_line(made,
+             (ls_plot_line){"smoothed loss", LS_PLOT_BOLD, false, count, data->lr, data->smoothed});
+    return LS_OK;
+}
+
+static void describe_marks(picture *made) {
+    static const struct {
+        int suggestion;
+        const char *label;
+    } rows[] = {{LS_SUGGEST_RECOMMENDED, "recommended"},
+                {LS_SUGGEST_MINIMUM, "minimum / 10"},
+                {LS_SUGGEST_VALLEY, "valley"},
+                {LS_SUGGEST_STEEP, "steep"},
+                {LS_SUGGEST_SLIDE, "slide"},
+                {LS_SUGGEST_BASE_LR, "cyclical bounds"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const ls_suggestion *found = &made->suggestions[rows[i].suggestion];
+        ls_plot_mark mark = {rows[i].label, NAN, NAN, found->reason,
+                             rows[i].suggestion == LS_SUGGEST_RECOMMENDED};
+        if (found->found)
+            mark.from = mark.to = found->value;
+        if (rows[i].suggestion == LS_SUGGEST_BASE_LR && found->found)
+            mark.to = made->suggestions[LS_SUGGEST_MAX_LR].value;
+        made->marks[made->plot.mark_count++] = mark;
+    }
+}
+
+static void describe_minimum(const ls_curve_data *data, picture *made) {
+    int64_t at = 0;
+    for (int64_t i = 1; i < data->count; i++)
+        if (data->smoothed[i] < data->smoothed[at])
+            at = i;
+    snprintf(made->point_label, sizeof made->point_label, "minimum %.3g at %.2g",
+             data->smoothed[at], data->lr[at]);
+    made->plot.point_label = made->point_label;
+    made->plot.point_x = data->lr[at];
+    made->plot.point_y = data->smoothed[at];
+}
+
+static ls_status describe(const ls_curve_data *data, const char *title, picture *made) {
+    ls_curve curve = ls_curve_view(data);
+    ls_suggest(&curve, made->suggestions);
+    made->plot = (ls_plot){.title = title ? title : "Learning rate range test",
+                           .subtitle = data->about,
+                           .x_label = "learning rate",
+                           .y_label = "loss",
+                           .right_label = "accuracy",
+                           .log_x = true,
+                           .lines = made->lines,
+                           .marks = made->marks};
+    LS_TRY(choose_range(data, &made->plot.y_low, &made->plot.y_high));
+    describe_marks(made);
+    describe_minimum(data, made);
+    return describe_lines(data, made);
+}
+
+/* ---- the command ---------------------------------------------------------------------------- */
+
+static ls_status draw(const picture *made, const plot_args *args) {
+    if (args->output)
+        return ls_plot_write(&made->plot, args->output);
+    ls_text text = {0};
+    LS_TRY(ls_plot_show(&made->plot));
+    for (size_t i = 0; i < made->plot.mark_count; i++) {
+        const ls_plot_mark *mark = &made->marks[i];
+        if (isnan(mark->from))
+            ls_text_add(&text, "  %-16s none: %s\n", mark->label, mark->reason);
+        else if (mark->from < mark->to)
+            ls_text_add(&text, "  %-16s %.3g to %.3g\n", mark->label, mark->from, mark->to);
+        else
+            ls_text_add(&text, "%s %-16s %.3g\n", mark->chosen ? "|" : " ", mark->label,
+                        mark->from);
+    }
+    ls_status status = text.failed ? LS_ERR_SYSTEM : LS_OK;
+    if (status == LS_OK)
+        fputs(text.data, stdout);
+    ls_text_free(&text);
+    return status;
+}
+
+static ls_status run(ls_comm *comm, void *context) {
+    const plot_args *args = context;
+    double beta;
+    ls_plot_format format;
+    ls_curve_data data;
+    picture made = {0};
+    (void)comm;
+    if (args->output)
+        LS_TRY(ls_plot_format_of(args->output, &format));
+    LS_TRY(ls_curve_beta("plot", args->beta, &beta));
+    LS_TRY(ls_curve_load(args->operands.word[0], beta, &data));
+    ls_status status = describe(&data, args->title, &made);
+    if (status == LS_OK)
+        status = draw(&made, args);
+    ls_free(made.accuracy);
+    ls_curve_free(&data);
+    return status;
+}
+
+static const ls_option options[] = {
+    {"--output", "-o", LS_OPTION_TEXT, "PICTURE", "draw into this .svg, .png or .pdf file",
+     offsetof(plot_args, output)},
+    {"--title", NULL, LS_OPTION_TEXT, "TEXT", "title of the picture", offsetof(plot_args, title)},
+    {"--beta", NULL, LS_OPTION_TEXT, "B",
+     "smooth with factor B (default: as stored, 0.98 for a CSV)", offsetof(plot_args, beta)},
+};
+
+const ls_command ls_command_plot = {
+    .name = "plot",
+    .summary = "Draw the curve of a range test: loss against learning rate",
+    .operands = "FILE [-o PICTURE.svg|.png|.pdf] [--title TEXT] [--beta B]",
+    .details =
+        "FILE is the run file of find-lr, finished or not, or a CSV with the columns lr and\n"
+        "loss.  Without -o the picture is text, as wide as the terminal.  Needs gnuplot.",
+    .min_operands = 1,
+    .max_operands = 1,
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .args_size = sizeof(plot_args),
+    .parallel = false,
+    .run = run,
+};

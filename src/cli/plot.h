@@ -1,0 +1,60 @@
+/* cli: a picture described as data, made into a gnuplot script and drawn by gnuplot as a process.
+ * What is drawn (a range test, later a training run) is described by who calls. */
+#ifndef LOCKSTEP_CLI_PLOT_H
+#define LOCKSTEP_CLI_PLOT_H
+
+#include "lockstep/base.h"
+
+typedef enum ls_plot_style {
+    LS_PLOT_FAINT, /* raw, noisy values behind */
+    LS_PLOT_BOLD,  /* what to look at; marks are put on the first of these on the left axis */
+    LS_PLOT_POINTS /* few values, joined by a thin line */
+} ls_plot_style;
+
+/* Values that are not finite are left out. */
+typedef struct ls_plot_line {
+    const char *label;
+    ls_plot_style style;
+    bool right_axis;
+    int64_t count;
+    const double *x, *y; /* not owned */
+} ls_plot_line;
+
+/* A row below the picture: a place on the x axis with its value, a range, or why there is none. */
+typedef struct ls_plot_mark {
+    const char *label;
+    double from, to;    /* equal: a place; NaN: none */
+    const char *reason; /* when there is none */
+    bool chosen;        /* drawn as a line through the picture */
+} ls_plot_mark;
+
+typedef struct ls_plot {
+    const char *title, *subtitle;
+    const char *x_label, *y_label, *right_label;
+    bool log_x;
+    double y_low, y_high;    /* what is beyond is cut off */
+    const char *point_label; /* a point to name in the picture; NULL for none */
+    double point_x, point_y;
+    const ls_plot_line *lines;
+    size_t line_count;
+    const ls_plot_mark *marks;
+    size_t mark_count;
+} ls_plot;
+
+typedef enum ls_plot_format { LS_PLOT_PNG, LS_PLOT_SVG, LS_PLOT_PDF } ls_plot_format;
+
+/* From the file name's ending.  LS_ERR_INPUT when it is none of them. */
+ls_status ls_plot_format_of(const char *path, ls_plot_format *format);
+
+/* The gnuplot script of a picture; it writes to standard output. */
+void ls_plot_script(const ls_plot *plot, ls_plot_format format, ls_text *script);
+/* The same as text, `columns` wide. */
+void ls_plot_text_script(const ls_plot *plot, int columns, int rows, ls_text *script);
+
+/* Draws into `path`, by a temporary name beside it: a failure leaves what was there.  LS_ERR_INPUT:
+ * gnuplot is missing, or the folder is not writable. */
+ls_status ls_plot_write(const ls_plot *plot, const char *path);
+/* Draws as text on standard output, as wide as the terminal, or 100 columns. */
+ls_status ls_plot_show(const ls_plot *plot);
+
+#endif

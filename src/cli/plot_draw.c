@@ -1,0 +1,193 @@
+/* Runs gnuplot on a script.  Script, messages and text travel through memory files: no pipe to fill
+ * or break, nothing left behind. */
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/plot.h"
+
+extern char **environ;
+
+static ls_status memory_file(int *fd) {
+    *fd = memfd_create("lockstep", MFD_CLOEXEC);
+    if (*fd < 0)
+        return ls_fail(LS_ERR_SYSTEM, "cannot make a memory file: %s", strerror(errno));
+    return LS_OK;
+}
+
+static ls_status write_all(int fd, const char *data, size_t bytes, const char *what) {
+    while (bytes > 0) {
+        ssize_t written = write(fd, data, bytes);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return ls_fail(LS_ERR_SYSTEM, "cannot write %s: %s", what, strerror(errno));
+        data += written;
+        bytes -= (size_t)written;
+    }
+    return LS_OK;
+}
+
+/* What a memory file holds, as text. */
+static ls_status read_all(int fd, ls_text *text) {
+    char part[4096];
+    ssize_t got;
+    if (lseek(fd, 0, SEEK_SET) < 0)
+        return ls_fail(LS_ERR_SYSTEM, "cannot read from gnuplot: %s", strerror(errno));
+    while ((got = read(fd, part, sizeof part)) > 0)
+        ls_text_add(text, "%.*s", (int)got, part);
+    return got < 0 || text->failed ? LS_ERR_SYSTEM : LS_OK;
+}
+
+/* Starts gnuplot with its standard files and waits for it. */
+static ls_status start_and_wait(int in, int out, int err, int *state) {
+    char name[] = "gnuplot", defaults[] = "-d"; /* -d: none of the user's settings */
+    char *arguments[] = {name, defaults, NULL};
+    posix_spawn_file_actions_t actions;
+    pid_t process;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
+    int error = posix_spawnp(&process, name, &actions, NULL, arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (error == ENOENT)
+        return ls_fail(LS_ERR_INPUT, "plot needs gnuplot, which is not installed or not in PATH "
+                                     "(Debian: gnuplot-nox)");
+    if (error != 0)
+        return ls_fail(LS_ERR_SYSTEM, "cannot start gnuplot: %s", strerror(error));
+    while (waitpid(process, state, 0) < 0)
+        if (errno != EINTR)
+            return ls_fail(LS_ERR_SYSTEM, "cannot wait for gnuplot: %s", strerror(errno));
+    return LS_OK;
+}
+
+/* gnuplot's own words, on one line. */
+static ls_status complain(int err) {
+    ls_text text = {0};
+    ls_status status = read_all(err, &text);
+    if (status == LS_OK) {
+        for (char *c = text.data; c && *c; c++)
+            if (*c == '\n')
+                *c = ' ';
+        status = ls_fail(LS_ERR_SYSTEM, "gnuplot failed: %.300s", text.data ? text.data : "");
+    }
+    ls_text_free(&text);
+    return status;
+}
+
+/* Draws `script` into the open file `out`. */
+static ls_status draw(const ls_text *script, int out) {
+    int in = -1, err = -1, state = 0;
+    ls_status status = script->failed ? LS_ERR_SYSTEM : LS_OK;
+    if (status == LS_OK)
+        status = memory_file(&in);
+    if (status == LS_OK)
+        status = memory_file(&err);
+    if (status == LS_OK)
+        status = write_all(in, script->data, script->length, "a script for gnuplot");
+    if (status == LS_OK && lseek(in, 0, SEEK_SET) < 0)
+        status = ls_fail(LS_ERR_SYSTEM, "cannot rewind a memory file: %s", strerror(errno));
+    if (status == LS_OK)
+        status = start_and_wait(in, out, err, &state);
+    if (status == LS_OK && !(WIFEXITED(state) && WEXITSTATUS(state) == 0))
+        status = complain(err);
+    if (in >= 0)
+        close(in);
+    if (err >= 0)
+        close(err);
+    return status;
+}
+
+/* ---- into a file ---------------------------------------------------------------------------- */
+
+ls_status ls_plot_format_of(const char *path, ls_plot_format *format) {
+    static const char *const endings[] = {
+        [LS_PLOT_PNG] = ".png", [LS_PLOT_SVG] = ".svg", [LS_PLOT_PDF] = ".pdf"};
+    size_t length = strlen(path);
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        size_t ending = strlen(endings[i]);
+        if (length > ending && strcmp(path + length - ending, endings[i]) == 0) {
+            *format = (ls_plot_format)i;
+            return LS_OK;
+        }
+    }
+    return ls_fail(LS_ERR_INPUT, "plot: '%s' should end in .svg, .png or .pdf", path);
+}
+
+/* An empty result means that gnuplot does not have the format: it says so and exits with 0. */
+static ls_status finish(int out, const char *temporary, const char *path) {
+    struct stat about;
+    if (fstat(out, &about) != 0 || about.st_size == 0)
+        return ls_fail(LS_ERR_SYSTEM, "gnuplot drew nothing into '%s': does it know this format?",
+                       path);
+    mode_t mask = umask(0);
+    umask(mask);
+    if (fchmod(out, 0666 & ~mask) != 0 || fsync(out) != 0 || rename(temporary, path) != 0)
+        return ls_fail(LS_ERR_INPUT, "cannot write '%s': %s", path, strerror(errno));
+    return LS_OK;
+}
+
+ls_status ls_plot_write(const ls_plot *plot, const char *path) {
+    ls_plot_format format;
+    LS_TRY(ls_plot_format_of(path, &format));
+    char *temporary = ls_format("%s.XXXXXX", path);
+    if (temporary == NULL)
+        return LS_ERR_SYSTEM;
+    ls_text script = {0};
+    int out = mkostemp(temporary, O_CLOEXEC);
+    ls_status status = LS_OK;
+    if (out < 0) {
+        status = ls_fail(LS_ERR_INPUT, "cannot write '%s': %s", path, strerror(errno));
+    } else {
+        ls_plot_script(plot, format, &script);
+        status = draw(&script, out);
+        if (status == LS_OK)
+            status = finish(out, temporary, path);
+        if (status != LS_OK)
+            unlink(temporary);
+        close(out);
+    }
+    ls_text_free(&script);
+    ls_free(temporary);
+    return status;
+}
+
+/* ---- as text -------------------------------------------------------------------------------- */
+
+static void terminal_size(int *columns, int *rows) {
+    struct winsize size;
+    *columns = 100;
+    *rows = 28;
+    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0)
+        return;
+    if (size.ws_col >= 40)
+        *columns = size.ws_col < 160 ? size.ws_col : 160;
+    if (size.ws_row >= 24)
+        *rows = size.ws_row - 10 < 40 ? size.ws_row - 10 : 40; /* leaves room for the list below */
+}
+
+ls_status ls_plot_show(const ls_plot *plot) {
+    ls_text script = {0}, text = {0};
+    int out, columns, rows;
+    LS_TRY(memory_file(&out));
+    terminal_size(&columns, &rows);
+    ls_plot_text_script(plot, columns, rows, &script);
+    ls_status status = draw(&script, out);
+    if (status == LS_OK)
+        status = read_all(out, &text);
+    if (status == LS_OK)
+        fputs(text.data ? text.data : "", stdout);
+    ls_text_free(&text);
+    ls_text_free(&script);
+    close(out);
+    return status;
+}

@@ -1,0 +1,45 @@
+/* What the commands that run a network share: the configuration and the folder of the results. */
+#include "cli/run.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The text of rank 0's file, on every rank. */
+static ls_status share_text(ls_comm *comm, const char *file, char **text) {
+    char *mine = NULL;
+    uint64_t bytes = 0;
+    ls_status status = LS_OK;
+    if (ls_comm_rank(comm) == 0) {
+        status = ls_config_load(file, &mine);
+        bytes = status == LS_OK ? strlen(mine) + 1 : 0;
+    }
+    LS_TRY(ls_comm_agree(comm, status));
+    LS_TRY(ls_comm_broadcast(comm, &bytes, sizeof bytes, 0));
+    if (ls_comm_rank(comm) != 0)
+        status = LS_NEW(mine, (size_t)bytes);
+    LS_TRY(ls_comm_agree(comm, status));
+    LS_TRY(ls_comm_broadcast(comm, mine, (size_t)bytes, 0));
+    *text = mine;
+    return LS_OK;
+}
+
+ls_status ls_run_config(ls_comm *comm, const ls_run_args *args, ls_config **config) {
+    char *text = NULL;
+    const char *file = args->operands.word[0];
+    LS_TRY(share_text(comm, file, &text));
+    ls_status status = ls_config_parse(file, text, args->sets.word, args->sets.count, config);
+    ls_free(text);
+    return ls_comm_agree(comm, status);
+}
+
+ls_status ls_run_folder(ls_comm *comm, const char *folder) {
+    ls_status status = LS_OK;
+    if (ls_comm_rank(comm) == 0) {
+        status = ls_make_folder(folder);
+        if (status == LS_OK && access(folder, W_OK | X_OK) != 0)
+            status =
+                ls_fail(LS_ERR_INPUT, "cannot write to folder '%s': %s", folder, strerror(errno));
+    }
+    return ls_comm_agree(comm, status);
+}

@@ -1,0 +1,51 @@
+/* cli: what the commands that run a network share: their options, the configuration, the
+ * provenance. */
+#ifndef LOCKSTEP_CLI_RUN_H
+#define LOCKSTEP_CLI_RUN_H
+
+#include "cli/command.h"
+#include "lockstep/config.h"
+#include "lockstep/train.h"
+
+/* The argument struct of such a command. */
+typedef struct ls_run_args {
+    ls_words operands; /* CONFIG */
+    const char *folder;
+    ls_words sets;
+    bool quiet, verbose;
+} ls_run_args;
+
+#define LS_RUN_OPTIONS                                                                             \
+    {"--out",                                                                                      \
+     "-o",                                                                                         \
+     LS_OPTION_TEXT,                                                                               \
+     "DIR",                                                                                        \
+     "folder for the results (default: here)",                                                     \
+     offsetof(ls_run_args, folder)},                                                               \
+        {"--set",                                                                                  \
+         "-s",                                                                                     \
+         LS_OPTION_LIST,                                                                           \
+         "KEY=VALUE",                                                                              \
+         "set a configuration key; repeatable, the last one counts",                               \
+         offsetof(ls_run_args, sets)},                                                             \
+        {"--quiet", "-q", LS_OPTION_FLAG, NULL, "results only", offsetof(ls_run_args, quiet)}, {   \
+        "--verbose", "-v", LS_OPTION_FLAG, NULL, "also the network and the set-up",                \
+            offsetof(ls_run_args, verbose)                                                         \
+    }
+
+/* Collective.  Rank 0 reads the file, every rank parses the same text. */
+ls_status ls_run_config(ls_comm *comm, const ls_run_args *args, ls_config **config);
+
+/* Collective.  Makes the folder and checks that files can be made in it. */
+ls_status ls_run_folder(ls_comm *comm, const char *folder);
+
+/* Collective.  Who runs what, where, built how.  Free with ls_run_notes_free. */
+typedef struct ls_run_notes {
+    ls_note *notes;
+    size_t count;
+} ls_run_notes;
+
+ls_status ls_run_notes_make(ls_comm *comm, const ls_run_args *args, ls_run_notes *notes);
+void ls_run_notes_free(ls_run_notes *notes);
+
+#endif

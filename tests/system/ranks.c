@@ -1,0 +1,38 @@
+/* system tests: every program of tests/rank at 1, 2, 3 and 4 ranks. */
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <glob.h>
+#include <stdio.h>
+
+#include "system/command.h"
+
+#define MAX_CASES 256
+#define MOST_RANKS 4
+
+typedef struct rank_case {
+    char program[240];
+    int ranks;
+} rank_case;
+
+static void free_cases(struct criterion_test_params *params) {
+    cr_free(params->params);
+}
+
+ParameterizedTestParameters(ranks, program) {
+    glob_t found = {0};
+    glob(text("%s/tests/rank/*[!.]", build_folder()), 0, NULL, &found);
+    rank_case *cases = cr_calloc(MAX_CASES, sizeof *cases);
+    size_t count = 0;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        for (int ranks = 1; ranks <= MOST_RANKS && count < MAX_CASES; ranks++, count++) {
+            snprintf(cases[count].program, sizeof cases[count].program, "%s", found.gl_pathv[i]);
+            cases[count].ranks = ranks;
+        }
+    }
+    globfree(&found);
+    return cr_make_param_array(rank_case, cases, count, free_cases);
+}
+
+ParameterizedTest(rank_case *it, ranks, program) {
+    run_well("%s %s", mpirun(it->ranks), it->program);
+}

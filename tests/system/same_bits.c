@@ -1,0 +1,70 @@
+/* system tests: the promise.  A range test's results are the same bits on any number of ranks,
+ * whatever way the gradients are exchanged and whatever algorithm MPI sums with. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "system/command.h"
+
+/* `ranks` ranks with more options: folder `name` in the workspace.  Returns its run file. */
+static const char *find_lr(const char *name, int ranks, const char *options) {
+    const char *out = text("%s/%s", workspace(), name);
+    run_well("%s %s find-lr %s --quiet --out %s %s", mpirun(ranks), program(), make_config(), out,
+             options);
+    return text("%s/find-lr.h5", out);
+}
+
+/* The digest `lockstep info --digest` prints, before the file's name. */
+static const char *digest(const char *file) {
+    const char *line = run_well("%s info --digest %s", program(), file);
+    cr_assert_eq(strspn(line, "0123456789abcdef"), 32, "no digest: %s", line);
+    return text("%.32s", line);
+}
+
+static void same(const char *one, const char *other) {
+    static const char *const series[] = {"lr", "loss", "smoothed_loss", "slice_loss",
+                                         "gradient_norm"};
+    for (size_t i = 0; i < sizeof series / sizeof *series; i++)
+        run_well("h5diff -v %s %s /find_lr/%s", one, other, series[i]);
+    cr_expect_str_eq(digest(one), digest(other));
+}
+
+Test(same_bits, rank_counts, .fini = workspace_remove) {
+    static const int ranks[] = {2, 3, 4, 5, 8};
+    make_dataset(1000, 100); /* 11 batches of 96, the last one of 40 */
+    const char *one = find_lr("alone", 1, "");
+    for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++)
+        same(one, find_lr(text("ranks-%d", ranks[i]), ranks[i], ""));
+}
+
+Test(same_bits, without_mpirun, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    run_well("%s find-lr %s --quiet --out %s/serial", program(), make_config(), workspace());
+    same(text("%s/serial/find-lr.h5", workspace()), find_lr("parallel", 2, ""));
+}
+
+Test(same_bits, exchange_modes, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *node = find_lr("node", 3, "--set exchange=node");
+    same(node, find_lr("flat", 3, "--set exchange=flat"));
+}
+
+Test(same_bits, allreduce_algorithms, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *one = find_lr("alone", 1, "");
+    for (int algorithm = 1; algorithm <= 6; algorithm++) {
+        const char *out = text("%s/algorithm-%d", workspace(), algorithm);
+        run_well("export OMPI_MCA_coll_tuned_use_dynamic_rules=1 "
+                 "OMPI_MCA_coll_tuned_allreduce_algorithm=%d; "
+                 "%s %s find-lr %s --quiet --set exchange=flat --out %s",
+                 algorithm, mpirun(3), program(), make_config(), out);
+        same(one, text("%s/find-lr.h5", out));
+    }
+}
+
+/* What the others could not notice: another seed must give other bits. */
+Test(same_bits, digest_tells_runs_apart, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *one = find_lr("one", 1, ""), *other = find_lr("other", 1, "--set seed=8");
+    cr_expect_neq(run("h5diff %s %s /find_lr/loss", one, other).code, 0);
+    cr_expect_str_neq(digest(one), digest(other));
+}
