@@ -40,8 +40,9 @@ typedef enum ls_activation {
     LS_GELU /* exact, with erf; Hendrycks and Gimpel 2016 */
 } ls_activation;
 
-/* How weights start.  He et al. 2015: N(0, 2/fan_in); Glorot and Bengio 2010: U(+-sqrt(6/(fan_in +
- * fan_out))).  Biases and batch-norm shifts start at 0, batch-norm scales at 1. */
+/* How weights start.  He et al. 2015: N(0, 2/fan_in); Glorot and Bengio 2010: U(+-sqrt(6/(fan_in
+ * + fan_out))).  With He, a last layer with weights starts at N(0, 0.01^2) (Goyal et al. 2017).
+ * Biases and batch-norm shifts start at 0, batch-norm scales at 1. */
 typedef enum ls_init { LS_INIT_HE, LS_INIT_GLOROT } ls_init;
 
 typedef enum ls_loss { LS_LOSS_CROSS_ENTROPY, LS_LOSS_MEAN_SQUARED_ERROR } ls_loss;

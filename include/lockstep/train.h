@@ -66,18 +66,24 @@ typedef struct ls_step_report {
     const double
         *slice_loss; /* mean loss of each slice, NaN for an empty one; valid until the next step */
     double gradient_norm; /* of the mean gradient, over all trained parameters */
+    bool stop_requested;  /* by ls_engine_request_stop, on any rank */
     int redone;           /* times the backward pass was redone with a larger fixed-point range */
     double seconds[LS_PHASE_COUNT];
 } ls_step_report;
 
 /* Rank 0's verdict on a step's loss: the LR to apply, or stop before the update. */
 typedef struct ls_verdict {
-    double lr;
-    int32_t stop; /* 0: go on; else the caller's reason, handed back on all ranks */
+    double lr, momentum;
+    int32_t stop;  /* 0: go on; else the caller's reason, handed back on all ranks */
+    int32_t after; /* the caller's orders for after the step, handed back on all ranks */
 } ls_verdict;
 
 /* Called on rank 0 once the loss of the whole batch is known, while backward is about to run. */
 typedef ls_verdict ls_decide(void *context, const ls_step_report *report);
+
+/* Not collective.  Makes rank 0 learn, with the losses of the next step, that this rank was asked
+ * to stop. */
+void ls_engine_request_stop(ls_engine *engine);
 
 /* Collective.  One step on batch `batch` (0..steps_per_epoch-1) of epoch `epoch`: forward, the
  * verdict, backward, exchange, momentum SGD.  With a verdict to stop nothing is updated.  *verdict

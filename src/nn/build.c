@@ -4,6 +4,8 @@
 
 #include "nn/net.h"
 
+#define OUTPUT_DEVIATION 0.01 /* Goyal et al. 2017, section 5.1 */
+
 ls_status ls_layer_fail(const ls_builder *builder, const ls_layer_spec *layer, const char *format,
                         ...) {
     char what[512], line[32] = "";
@@ -184,6 +186,18 @@ static ls_status check_output(const ls_builder *builder, const ls_model_spec *sp
                          net->loss == LS_LOSS_CROSS_ENTROPY ? "classes" : "targets");
 }
 
+/* The outputs go to the loss, and no ReLU halves their variance: He's factor would only make the
+ * first losses large.  Small weights start from an even guess. */
+static void start_output_small(ls_builder *builder, const ls_model_spec *spec, int value) {
+    int producer = builder->net->values[value].producer;
+    if (spec->init != LS_INIT_HE || producer < 0 || builder->net->ops[producer]->params == 0)
+        return;
+    const ls_op *op = builder->net->ops[producer];
+    ls_param_entry *weight = &builder->net->params.entries[op->first_param];
+    if (weight->param.role == LS_PARAM_WEIGHT)
+        weight->start = (ls_start){LS_START_NORMAL, OUTPUT_DEVIATION};
+}
+
 /* What depends on the whole list: which operations have a backward pass. */
 static void finish_ops(ls_net *net) {
     for (size_t i = 0; i < net->op_count; i++) {
@@ -202,6 +216,7 @@ static ls_status build(ls_builder *builder, const ls_model_spec *spec, const ls_
     LS_TRY(add_value(net, input, -1, &in));
     LS_TRY(add_list(builder, &spec->layers, "", in, &out));
     LS_TRY(check_output(builder, spec, out));
+    start_output_small(builder, spec, out);
     const ls_shape flat = {1, {net->outputs}};
     LS_TRY(ls_plain_add(builder, out, &flat, &net->output));
     finish_ops(net);

@@ -10,8 +10,8 @@ enum {
     /* kernels of operations that have one for each pass; others number theirs as they like */
     LS_FORWARD = 0,
     LS_BACKWARD = 1,
-    LS_OP_VALUES = 2, /* inputs or outputs of an operation */
-    LS_OP_KERNELS = 8 /* kernels of an operation for one variant */
+    LS_OP_VALUES = 2,  /* inputs or outputs of an operation */
+    LS_OP_KERNELS = 12 /* kernels of an operation for one variant */
 };
 
 typedef struct ls_op ls_op;

@@ -4,13 +4,17 @@
 
 enum {
     FORWARD,
-    DATA,         /* gradient of the input */
-    WEIGHTS,      /* gradient of the weights and the bias */
-    PACK_FORWARD, /* weights into the layout of FORWARD, of DATA */
+    DATA,    /* gradient of the input */
+    WEIGHTS, /* gradient of the weights and the bias */
+    /* reorders: */
+    PACK_FORWARD, /* weights for FORWARD, for DATA */
     PACK_DATA,
-    UNPACK, /* gradient of the weights into plain layout */
-    SRC_IN, /* input into the layout of the kernels, and its gradient back */
-    SRC_OUT,
+    UNPACK,      /* gradient of the weights into plain layout */
+    SRC_FORWARD, /* input for FORWARD, for WEIGHTS */
+    SRC_WEIGHTS,
+    DST_DATA, /* gradient of the output for DATA, for WEIGHTS */
+    DST_WEIGHTS,
+    SRC_GRADIENT, /* gradient of the input, as DATA gives it, into the network's layout */
     MAX_PACKED = 16
 };
 
@@ -35,7 +39,8 @@ typedef struct ls_conv {
 
 /* Scratch: the library's, then what lives only within one pass of a slot, in bytes. */
 typedef struct ls_conv_scratch {
-    size_t library, packed_gradient, plain_gradient, bias_gradient, src_gradient, total;
+    size_t library /* 0: at the start */, src, dst, src_gradient;
+    size_t packed_gradient, plain_gradient, bias_gradient, total;
 } ls_conv_scratch;
 
 static size_t take(size_t *total, size_t bytes) {
@@ -44,20 +49,30 @@ static size_t take(size_t *total, size_t bytes) {
     return start;
 }
 
+/* Room for the result of the larger of two reorders; kernels that are not there need none. */
+static size_t take_results(size_t *total, const ls_prepared *prepared, int one, int other) {
+    const ls_kernel *a = prepared->kernel[one], *b = prepared->kernel[other];
+    size_t bytes_a = a ? ls_kernel_bytes(a, LS_ARG_DST) : 0;
+    size_t bytes_b = b ? ls_kernel_bytes(b, LS_ARG_DST) : 0;
+    return take(total, bytes_a > bytes_b ? bytes_a : bytes_b);
+}
+
 static ls_conv_scratch lay_out(const ls_conv *conv, const ls_prepared *prepared) {
     ls_conv_scratch scratch = {0};
+    const ls_kernel *weights = prepared->kernel[WEIGHTS];
     scratch.library = take(&scratch.total, ls_prepared_scratch(prepared));
-    const ls_kernel *weights = prepared->kernel[WEIGHTS], *data = prepared->kernel[DATA];
-    if (weights) {
-        size_t packed = ls_kernel_bytes(weights, LS_ARG_DIFF_WEIGHTS);
-        size_t plain = sizeof(float) * conv->weight_count;
-        scratch.packed_gradient = take(&scratch.total, packed);
-        scratch.plain_gradient =
-            prepared->kernel[UNPACK] ? take(&scratch.total, plain) : scratch.packed_gradient;
-        scratch.bias_gradient = take(&scratch.total, ls_kernel_bytes(weights, LS_ARG_DIFF_BIAS));
-    }
-    if (data)
-        scratch.src_gradient = take(&scratch.total, ls_kernel_bytes(data, LS_ARG_DIFF_SRC));
+    scratch.src = take_results(&scratch.total, prepared, SRC_FORWARD, SRC_WEIGHTS);
+    scratch.dst = take_results(&scratch.total, prepared, DST_DATA, DST_WEIGHTS);
+    if (prepared->kernel[SRC_GRADIENT])
+        scratch.src_gradient =
+            take(&scratch.total, ls_kernel_bytes(prepared->kernel[DATA], LS_ARG_DIFF_SRC));
+    if (!weights)
+        return scratch;
+    scratch.packed_gradient = take(&scratch.total, ls_kernel_bytes(weights, LS_ARG_DIFF_WEIGHTS));
+    scratch.plain_gradient = prepared->kernel[UNPACK]
+                                 ? take(&scratch.total, sizeof(float) * conv->weight_count)
+                                 : scratch.packed_gradient;
+    scratch.bias_gradient = take(&scratch.total, ls_kernel_bytes(weights, LS_ARG_DIFF_BIAS));
     return scratch;
 }
 
@@ -99,10 +114,9 @@ static const void *weights_of(ls_conv *conv, const ls_prepared *prepared, int us
 static ls_status bind_pack(ls_conv *conv, ls_work *work, int user, int pack) {
     if (!work->prepared->kernel[pack])
         return LS_OK;
-    unsigned char *library = (unsigned char *)work->scratch + lay_out(conv, work->prepared).library;
     return ls_work_bind_reorder(work, conv->net, pack,
                                 ls_param_data(conv->net, conv->op.first_param),
-                                weights_of(conv, work->prepared, user, pack), library);
+                                weights_of(conv, work->prepared, user, pack), work->scratch);
 }
 
 /* Packs the weights anew if they have changed. */
@@ -120,131 +134,134 @@ static ls_status refresh(ls_conv *conv, const ls_work *work, int user, int pack)
 
 /* ---- preparing ------------------------------------------------------------------------------ */
 
-/* The kernels that compute, for an input in `layout`, or one of their choice if it is NULL. */
-static ls_status make_kernels(ls_conv *conv, const ls_variant *variant, const ls_layout *layout,
-                              ls_kernel **kernel) {
-    const ls_op *op = &conv->op;
-    const ls_value *values = variant->net->values;
+/* The layouts that the forward kernel likes best may leave a backward one without a fast
+ * implementation (with few input channels it likes the plain one): then that one chooses too. */
+static ls_status make_backward(ls_conv *conv, ls_kernel **kernel, int which) {
     ls_dnnl_engine *engine = conv->net->engine;
-    const ls_conv_arrays arrays = {
-        ls_shape_dims(&values[op->in[0]].shape, variant->samples), conv->weights,
-        ls_shape_dims(&values[op->out[0]].shape, variant->samples), conv->bias, layout};
-    for (int i = FORWARD; i <= WEIGHTS; i++) {
-        ls_kernel_free(kernel[i]);
-        kernel[i] = NULL;
-    }
-    LS_TRY(ls_conv_forward(engine, &conv->window, &arrays, &kernel[FORWARD]));
-    if (!ls_variant_trains(variant, op))
+    ls_kernel *choosy;
+    ls_status (*make)(ls_dnnl_engine *, const ls_window *, const ls_kernel *, bool, ls_kernel **) =
+        which == DATA ? ls_conv_backward_data : ls_conv_backward_weights;
+    LS_TRY(make(engine, &conv->window, kernel[FORWARD], false, &kernel[which]));
+    if (!ls_kernel_is_reference(kernel[which]))
         return LS_OK;
-    if (values[op->in[0]].needs_gradient)
-        LS_TRY(ls_conv_backward_data(engine, &conv->window, kernel[FORWARD], &kernel[DATA]));
-    return ls_conv_backward_weights(engine, &conv->window, kernel[FORWARD], &kernel[WEIGHTS]);
+    LS_TRY(make(engine, &conv->window, kernel[FORWARD], true, &choosy));
+    ls_kernel_free(kernel[which]);
+    kernel[which] = choosy;
+    return LS_OK;
 }
 
-static bool all_fast(ls_kernel *const *kernel) {
-    for (int i = FORWARD; i <= WEIGHTS; i++)
-        if (kernel[i] && ls_kernel_is_reference(kernel[i]))
-            return false;
-    return true;
+/* A reorder if the layouts differ. */
+static ls_status adapt(ls_conv *conv, const ls_layout *from, const ls_layout *to,
+                       ls_kernel **kernel) {
+    return from == to ? LS_OK : ls_reorder(conv->net->engine, from, to, kernel);
 }
 
-/* The layout that the forward kernel likes best may leave a backward one without a fast
- * implementation: with few input channels it likes the plain one.  Then blocked ones are tried. */
-static ls_status choose_kernels(ls_conv *conv, ls_variant *variant, ls_kernel **kernel) {
-    ls_dims src = ls_shape_dims(&variant->net->values[conv->op.in[0]].shape, variant->samples);
-    LS_TRY(make_kernels(conv, variant, NULL, kernel));
-    for (int block = 16; block >= 8 && !all_fast(kernel); block /= 2) {
-        const ls_layout *layout;
-        LS_TRY(ls_layout_blocked(conv->net->engine, &src, block, &layout));
-        LS_TRY(make_kernels(conv, variant, layout, kernel));
-    }
-    return all_fast(kernel) ? LS_OK : make_kernels(conv, variant, NULL, kernel);
+static ls_status prepare_data(ls_conv *conv, const ls_variant *variant, ls_prepared *prepared) {
+    ls_kernel **kernel = prepared->kernel;
+    const ls_layout *in = ls_layout_of(variant, conv->op.in[0]);
+    const ls_layout *out = ls_layout_of(variant, conv->op.out[0]);
+    LS_TRY(make_backward(conv, kernel, DATA));
+    LS_TRY(adapt(conv, out, ls_kernel_layout(kernel[DATA], LS_ARG_DIFF_DST), &kernel[DST_DATA]));
+    LS_TRY(adapt(conv, ls_kernel_layout(kernel[DATA], LS_ARG_DIFF_SRC), in, &kernel[SRC_GRADIENT]));
+    return prepare_pack(conv, prepared, DATA, PACK_DATA);
 }
 
-/* Reorders between the layouts of the kernels and those of the network. */
-static ls_status add_reorders(ls_conv *conv, ls_variant *variant, ls_prepared *prepared) {
-    ls_dnnl_engine *engine = conv->net->engine;
+static ls_status prepare_weights(ls_conv *conv, const ls_variant *variant, ls_prepared *prepared) {
     ls_kernel **kernel = prepared->kernel;
     const ls_layout *in = ls_layout_of(variant, conv->op.in[0]), *plain;
-    const ls_layout *src = ls_kernel_layout(kernel[FORWARD], LS_ARG_SRC);
-    LS_TRY(prepare_pack(conv, prepared, FORWARD, PACK_FORWARD));
-    if (src != in) {
-        LS_TRY(ls_reorder(engine, in, src, &kernel[SRC_IN]));
-        prepared->workspace = ls_layout_bytes(src);
-    }
-    if (kernel[DATA]) {
-        LS_TRY(prepare_pack(conv, prepared, DATA, PACK_DATA));
-        if (src != in)
-            LS_TRY(ls_reorder(engine, src, in, &kernel[SRC_OUT]));
-    }
-    if (!kernel[WEIGHTS])
-        return LS_OK;
-    const ls_layout *gradient = ls_kernel_layout(kernel[WEIGHTS], LS_ARG_DIFF_WEIGHTS);
-    LS_TRY(ls_layout_plain(engine, &conv->weights, &plain));
-    return gradient == plain ? LS_OK : ls_reorder(engine, gradient, plain, &kernel[UNPACK]);
+    const ls_layout *out = ls_layout_of(variant, conv->op.out[0]);
+    LS_TRY(make_backward(conv, kernel, WEIGHTS));
+    const ls_kernel *weights = kernel[WEIGHTS];
+    LS_TRY(adapt(conv, in, ls_kernel_layout(weights, LS_ARG_SRC), &kernel[SRC_WEIGHTS]));
+    LS_TRY(adapt(conv, out, ls_kernel_layout(weights, LS_ARG_DIFF_DST), &kernel[DST_WEIGHTS]));
+    LS_TRY(ls_layout_plain(conv->net->engine, &conv->weights, &plain));
+    return adapt(conv, ls_kernel_layout(weights, LS_ARG_DIFF_WEIGHTS), plain, &kernel[UNPACK]);
 }
 
 static ls_status conv_prepare(ls_op *op, ls_variant *variant, ls_prepared *prepared) {
     ls_conv *conv = (ls_conv *)op;
-    LS_TRY(choose_kernels(conv, variant, prepared->kernel));
-    LS_TRY(add_reorders(conv, variant, prepared));
-    variant->layouts[op->out[0]] = ls_kernel_layout(prepared->kernel[FORWARD], LS_ARG_DST);
+    const ls_value *values = variant->net->values;
+    ls_kernel **kernel = prepared->kernel;
+    ls_dims src = ls_shape_dims(&values[op->in[0]].shape, variant->samples);
+    ls_dims dst = ls_shape_dims(&values[op->out[0]].shape, variant->samples);
+    LS_TRY(ls_conv_forward(conv->net->engine, &conv->window, &src, &conv->weights, conv->bias, &dst,
+                           &kernel[FORWARD]));
+    LS_TRY(adapt(conv, ls_layout_of(variant, op->in[0]),
+                 ls_kernel_layout(kernel[FORWARD], LS_ARG_SRC), &kernel[SRC_FORWARD]));
+    LS_TRY(prepare_pack(conv, prepared, FORWARD, PACK_FORWARD));
+    variant->layouts[op->out[0]] = ls_kernel_layout(kernel[FORWARD], LS_ARG_DST);
+    if (ls_variant_trains(variant, op)) {
+        LS_TRY(prepare_weights(conv, variant, prepared));
+        if (values[op->in[0]].needs_gradient)
+            LS_TRY(prepare_data(conv, variant, prepared));
+    }
     prepared->scratch = lay_out(conv, prepared).total;
     return LS_OK;
 }
 
 /* ---- binding -------------------------------------------------------------------------------- */
 
-typedef struct ls_conv_places {
-    void *library;
-    const void *src, *packed_gradient, *plain_gradient, *bias_gradient, *src_gradient;
-} ls_conv_places;
+/* The reorder `which` from `from` into scratch, if there is one; gives where the array is then. */
+static ls_status bind_adapted(ls_work *work, const ls_net *net, int which, const void *from,
+                              size_t place, const void **data) {
+    unsigned char *scratch = work->scratch; /* the library's is at its start */
+    *data = work->prepared->kernel[which] ? scratch + place : from;
+    return ls_work_bind_reorder(work, net, which, from, *data, scratch);
+}
 
-static ls_conv_places places_of(const ls_conv *conv, const ls_work *work) {
-    ls_conv_scratch scratch = lay_out(conv, work->prepared);
+static ls_status bind_forward(ls_conv *conv, const ls_net *net, ls_work *work) {
+    const ls_conv_scratch scratch = lay_out(conv, work->prepared);
+    const void *src;
+    LS_TRY(bind_pack(conv, work, FORWARD, PACK_FORWARD));
+    LS_TRY(bind_adapted(work, net, SRC_FORWARD, work->in[0], scratch.src, &src));
+    const ls_binding bindings[] = {
+        {LS_ARG_SRC, src},
+        {LS_ARG_WEIGHTS, weights_of(conv, work->prepared, FORWARD, PACK_FORWARD)},
+        {LS_ARG_BIAS, conv->bias ? ls_param_data(net, conv->op.first_param + 1) : NULL},
+        {LS_ARG_DST, work->out[0]},
+        {LS_ARG_SCRATCH, work->scratch}};
+    return ls_work_bind(work, net, FORWARD, bindings, 5);
+}
+
+static ls_status bind_weights(const ls_conv *conv, const ls_net *net, ls_work *work) {
+    const ls_conv_scratch scratch = lay_out(conv, work->prepared);
     unsigned char *base = work->scratch;
-    return (ls_conv_places){.library = base + scratch.library,
-                            .src = work->prepared->kernel[SRC_IN] ? work->workspace : work->in[0],
-                            .packed_gradient = base + scratch.packed_gradient,
-                            .plain_gradient = base + scratch.plain_gradient,
-                            .bias_gradient = base + scratch.bias_gradient,
-                            .src_gradient = work->prepared->kernel[SRC_OUT]
-                                                ? base + scratch.src_gradient
-                                                : (const unsigned char *)work->in_gradient[0]};
+    const void *src, *dst;
+    LS_TRY(bind_adapted(work, net, SRC_WEIGHTS, work->in[0], scratch.src, &src));
+    LS_TRY(bind_adapted(work, net, DST_WEIGHTS, work->out_gradient[0], scratch.dst, &dst));
+    LS_TRY(ls_work_bind_reorder(work, net, UNPACK, base + scratch.packed_gradient,
+                                base + scratch.plain_gradient, base));
+    const ls_binding bindings[] = {{LS_ARG_SRC, src},
+                                   {LS_ARG_DIFF_DST, dst},
+                                   {LS_ARG_DIFF_WEIGHTS, base + scratch.packed_gradient},
+                                   {LS_ARG_DIFF_BIAS, base + scratch.bias_gradient},
+                                   {LS_ARG_SCRATCH, base}};
+    return ls_work_bind(work, net, WEIGHTS, bindings, 5);
+}
+
+static ls_status bind_data(ls_conv *conv, const ls_net *net, ls_work *work) {
+    const ls_conv_scratch scratch = lay_out(conv, work->prepared);
+    unsigned char *base = work->scratch;
+    bool adapted = work->prepared->kernel[SRC_GRADIENT] != NULL;
+    const void *gradient = adapted ? base + scratch.src_gradient : (void *)work->in_gradient[0];
+    const void *dst;
+    LS_TRY(bind_pack(conv, work, DATA, PACK_DATA));
+    LS_TRY(bind_adapted(work, net, DST_DATA, work->out_gradient[0], scratch.dst, &dst));
+    LS_TRY(ls_work_bind_reorder(work, net, SRC_GRADIENT, gradient, work->in_gradient[0], base));
+    const ls_binding bindings[] = {
+        {LS_ARG_WEIGHTS, weights_of(conv, work->prepared, DATA, PACK_DATA)},
+        {LS_ARG_DIFF_DST, dst},
+        {LS_ARG_DIFF_SRC, gradient},
+        {LS_ARG_SCRATCH, base}};
+    return ls_work_bind(work, net, DATA, bindings, 4);
 }
 
 static ls_status conv_bind(ls_op *op, const ls_net *net, ls_work *work) {
     ls_conv *conv = (ls_conv *)op;
-    const ls_prepared *prepared = work->prepared;
-    ls_conv_places at = places_of(conv, work);
-    const float *bias = conv->bias ? ls_param_data(net, op->first_param + 1) : NULL;
-    LS_TRY(bind_pack(conv, work, FORWARD, PACK_FORWARD));
-    LS_TRY(bind_pack(conv, work, DATA, PACK_DATA));
-    LS_TRY(ls_work_bind_reorder(work, net, SRC_IN, work->in[0], at.src, at.library));
-    LS_TRY(ls_work_bind_reorder(work, net, SRC_OUT, at.src_gradient, work->in_gradient[0],
-                                at.library));
-    LS_TRY(
-        ls_work_bind_reorder(work, net, UNPACK, at.packed_gradient, at.plain_gradient, at.library));
-    const ls_binding forward[] = {
-        {LS_ARG_SRC, at.src},
-        {LS_ARG_WEIGHTS, weights_of(conv, prepared, FORWARD, PACK_FORWARD)},
-        {LS_ARG_BIAS, bias},
-        {LS_ARG_DST, work->out[0]},
-        {LS_ARG_SCRATCH, at.library}};
-    LS_TRY(ls_work_bind(work, net, FORWARD, forward, 5));
-    const ls_binding weights[] = {{LS_ARG_SRC, at.src},
-                                  {LS_ARG_DIFF_DST, work->out_gradient[0]},
-                                  {LS_ARG_DIFF_WEIGHTS, at.packed_gradient},
-                                  {LS_ARG_DIFF_BIAS, at.bias_gradient},
-                                  {LS_ARG_SCRATCH, at.library}};
-    LS_TRY(ls_work_bind(work, net, WEIGHTS, weights, 5));
-    if (!prepared->kernel[DATA])
-        return LS_OK;
-    const ls_binding data[] = {{LS_ARG_WEIGHTS, weights_of(conv, prepared, DATA, PACK_DATA)},
-                               {LS_ARG_DIFF_DST, work->out_gradient[0]},
-                               {LS_ARG_DIFF_SRC, at.src_gradient},
-                               {LS_ARG_SCRATCH, at.library}};
-    return ls_work_bind(work, net, DATA, data, 4);
+    LS_TRY(bind_forward(conv, net, work));
+    if (work->prepared->kernel[WEIGHTS])
+        LS_TRY(bind_weights(conv, net, work));
+    return work->prepared->kernel[DATA] ? bind_data(conv, net, work) : LS_OK;
 }
 
 /* ---- passes --------------------------------------------------------------------------------- */
@@ -252,24 +269,30 @@ static ls_status conv_bind(ls_op *op, const ls_net *net, ls_work *work) {
 static ls_status conv_forward(ls_op *op, ls_plan *plan, int slot) {
     const ls_work *work = ls_op_work(plan, op, slot);
     LS_TRY(refresh((ls_conv *)op, work, FORWARD, PACK_FORWARD));
-    LS_TRY(ls_work_run(work, SRC_IN));
+    LS_TRY(ls_work_run(work, SRC_FORWARD));
     return ls_work_run(work, FORWARD);
 }
 
 static ls_status conv_backward(ls_op *op, ls_plan *plan, int slot) {
     ls_conv *conv = (ls_conv *)op;
     const ls_work *work = ls_op_work(plan, op, slot);
-    ls_conv_places at = places_of(conv, work);
+    const ls_conv_scratch scratch = lay_out(conv, work->prepared);
+    const unsigned char *base = work->scratch;
+    LS_TRY(ls_work_run(work, SRC_WEIGHTS));
+    LS_TRY(ls_work_run(work, DST_WEIGHTS));
     LS_TRY(ls_work_run(work, WEIGHTS));
     LS_TRY(ls_work_run(work, UNPACK));
     if (conv->bias)
-        ls_plan_emit(plan, slot, op->first_param + 1, 0, (size_t)conv->filters, at.bias_gradient);
-    ls_plan_emit(plan, slot, op->first_param, 0, conv->weight_count, at.plain_gradient);
+        ls_plan_emit(plan, slot, op->first_param + 1, 0, (size_t)conv->filters,
+                     (const float *)(base + scratch.bias_gradient));
+    ls_plan_emit(plan, slot, op->first_param, 0, conv->weight_count,
+                 (const float *)(base + scratch.plain_gradient));
     if (!work->call[DATA])
         return LS_OK;
     LS_TRY(refresh(conv, work, DATA, PACK_DATA));
+    LS_TRY(ls_work_run(work, DST_DATA));
     LS_TRY(ls_work_run(work, DATA));
-    return ls_work_run(work, SRC_OUT);
+    return ls_work_run(work, SRC_GRADIENT);
 }
 
 static void conv_clear(ls_op *op) {
@@ -349,8 +372,7 @@ ls_status ls_conv_add(ls_builder *builder, const ls_layer_spec *layer, int in, i
     LS_TRY(check(builder, layer, &from));
     shape.size[0] = spec->filters;
     LS_TRY(LS_NEW(conv, 1));
-    conv->op =
-        (ls_op){.class = &CONV, .ins = 1, .outs = 1, .keeps_input = true, .keeps_workspace = true};
+    conv->op = (ls_op){.class = &CONV, .ins = 1, .outs = 1, .keeps_input = true};
     conv->net = builder->net;
     conv->window = made;
     conv->filters = spec->filters;

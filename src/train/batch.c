@@ -78,12 +78,14 @@ void ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *
 
 void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan) {
     for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
-        *(ls_forward_row *)ls_board_row(engine->forward_board, slice) = (ls_forward_row){0};
+        *(ls_forward_row *)ls_board_row(engine->forward_board, slice) =
+            (ls_forward_row){.stop_requested = engine->stop_requested};
     for (int slot = 0; slot < slots_of(plan); slot++) {
         ls_slice_result result = ls_plan_result(plan->plan, slot);
         ls_forward_row *row =
             (ls_forward_row *)ls_board_row(engine->forward_board, plan->slice[slot]);
-        *row = (ls_forward_row){.loss = result.loss, .correct = result.correct};
+        row->loss = result.loss;
+        row->correct = result.correct;
         if (plan->mode == LS_MODE_TRAIN)
             ls_plan_statistics(plan->plan, slot, (float *)(row + 1));
     }

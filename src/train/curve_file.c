@@ -14,7 +14,7 @@ struct ls_curve_file {
     const ls_engine *engine;
     ls_run *run;
     int64_t points, committed;
-    double last_commit;
+    double last_add, last_commit;                    /* when, s */
     double *lr, *loss, *smoothed, *noise, *accuracy; /* the curve so far */
     ls_series series[SERIES_LIMIT];
     int series_count;
@@ -37,7 +37,7 @@ static void list_series(ls_curve_file *file, const ls_config *config) {
                         true},
         [S_GRADIENT_NORM] = {"gradient_norm", 1, "1", "2-norm of the mean gradient", true},
         [S_SLICE_LOSS] = {"slice_loss", slices, "1", "mean loss of each slice, NaN if empty", true},
-        [S_SECONDS] = {"seconds", 1, "s", "wall time of the step on rank 0", false},
+        [S_SECONDS] = {"seconds", 1, "s", "wall time from step to step on rank 0", false},
         [S_PHASES] = {"phase_seconds", LS_PHASE_COUNT, "s",
                       "data, forward, control, backward, exchange, update", false},
         [S_REDONE] = {"redone", 1, "1", "passes repeated with another fixed-point range", false},
@@ -85,6 +85,7 @@ ls_status ls_curve_file_create(const ls_engine *engine, const ls_find_lr_job *jo
                                       (size_t)made->series_count, &made->run));
     LS_TRY_GOTO(failed, write_notes(made, job));
     ls_free(path);
+    made->last_add = ls_seconds();
     *file = made;
     return LS_OK;
 failed:
@@ -99,16 +100,9 @@ static void put(ls_curve_file *file, int series, int64_t row, const double *valu
                file->series[series].width * sizeof *values);
 }
 
-static double total(const double seconds[LS_PHASE_COUNT]) {
-    double sum = 0;
-    for (int phase = 0; phase < LS_PHASE_COUNT; phase++)
-        sum += seconds[phase];
-    return sum;
-}
-
 ls_status ls_curve_file_add(ls_curve_file *file, int64_t step, const ls_curve_point *point) {
     const ls_step_report *report = point->report;
-    double seconds = total(report->seconds), redone = report->redone, now = ls_seconds();
+    double now = ls_seconds(), seconds = now - file->last_add, redone = report->redone;
     double accuracy = (double)report->correct / (double)report->samples;
     size_t slices = file->series[S_SLICE_LOSS].width;
     put(file, S_LR, step, &point->lr);
@@ -127,6 +121,7 @@ ls_status ls_curve_file_add(ls_curve_file *file, int64_t step, const ls_curve_po
     file->noise[step] = ls_slice_noise(slices, report->slice_loss);
     file->accuracy[step] = accuracy;
     file->points = step + 1;
+    file->last_add = now;
     if (now - file->last_commit < COMMIT_SECONDS)
         return LS_OK;
     file->last_commit = now;

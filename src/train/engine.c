@@ -180,3 +180,7 @@ float *ls_engine_momentum(ls_engine *engine) {
 void ls_engine_params_changed(ls_engine *engine) {
     ls_net_params_changed(engine->net);
 }
+
+void ls_engine_request_stop(ls_engine *engine) {
+    engine->stop_requested = true;
+}

@@ -19,6 +19,7 @@ typedef struct ls_batch_plan {
 typedef struct ls_forward_row {
     double loss; /* sum */
     int64_t correct;
+    uint64_t stop_requested;
 } ls_forward_row;
 
 struct ls_engine {
@@ -45,7 +46,8 @@ struct ls_engine {
     ls_board *gradient_board;      /* per parameter: bits of the largest |gradient| */
     ls_announcement *verdict;
 
-    double *slice_loss; /* of the last step */
+    bool stop_requested; /* on this rank */
+    double *slice_loss;  /* of the last step */
     double seconds[LS_PHASE_COUNT];
 };
 
@@ -85,7 +87,7 @@ ls_status ls_gradient_check(ls_engine *engine, int64_t step, bool *fits);
 void ls_gradient_next(ls_engine *engine);
 
 /* Collective.  Waits for the sums and applies momentum SGD to the node's weights. */
-ls_status ls_gradient_apply(ls_engine *engine, double lr);
+ls_status ls_gradient_apply(ls_engine *engine, double lr, double momentum);
 /* Norm of the mean gradient applied last. */
 double ls_gradient_norm(const ls_engine *engine);
 

@@ -27,7 +27,8 @@ static ls_verdict decide(void *context, const ls_step_report *report) {
     if (run->written != LS_OK)
         return (ls_verdict){.stop = STOP_NOT_WRITTEN};
     ls_stop stop = ls_range_test_take(&run->test, report->loss);
-    return (ls_verdict){.lr = run->lr, .stop = (int32_t)stop};
+    return (ls_verdict){
+        .lr = run->lr, .momentum = run->engine->config->train.momentum, .stop = (int32_t)stop};
 }
 
 static ls_ramp_kind ramp_kind(const ls_find_lr_config *config) {

@@ -167,9 +167,9 @@ static void update_chunk(void *context, size_t offset, size_t count, const void 
     update->engine->squares[offset / LS_CHUNK] = squares;
 }
 
-ls_status ls_gradient_apply(ls_engine *engine, double lr) {
+ls_status ls_gradient_apply(ls_engine *engine, double lr, double momentum) {
     const ls_train_config *train = &engine->config->train;
-    ls_sgd sgd = {.lr = (float)lr, .momentum = (float)train->momentum, .nesterov = train->nesterov};
+    ls_sgd sgd = {.lr = (float)lr, .momentum = (float)momentum, .nesterov = train->nesterov};
     ls_update update = {.engine = engine, .decayed = sgd, .plain = sgd};
     update.decayed.weight_decay = (float)train->weight_decay;
     return ls_exchange_finish(engine->exchange, update_chunk, &update);

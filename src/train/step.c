@@ -42,6 +42,7 @@ static void report_losses(ls_step *step) {
         ls_slice_samples(step->plan->samples, engine->slices, slice, &first, &count);
         const ls_forward_row *row =
             (const ls_forward_row *)ls_board_row(engine->forward_board, slice);
+        report->stop_requested |= row->stop_requested != 0;
         engine->slice_loss[slice] = count > 0 ? row->loss / (double)count : (double)NAN;
     }
     report->slice_loss = engine->slice_loss;
@@ -172,10 +173,10 @@ static void merge_statistics(const ls_step *step) {
 
 /* ---- the step ------------------------------------------------------------------------------- */
 
-static ls_status apply(ls_step *step, double lr) {
+static ls_status apply(ls_step *step, const ls_verdict *verdict) {
     ls_engine *engine = step->engine;
     merge_statistics(step);
-    LS_TRY(ls_gradient_apply(engine, lr));
+    LS_TRY(ls_gradient_apply(engine, verdict->lr, verdict->momentum));
     ls_gradient_next(engine);
     ls_net_params_changed(engine->net);
     step->report->gradient_norm = ls_gradient_norm(engine);
@@ -189,7 +190,7 @@ static ls_status take(ls_step *step, int64_t batch, ls_verdict *verdict) {
     ls_batch_fill(engine, step->plan, engine->train, step->epoch, batch);
     end_phase(step, LS_PHASE_DATA);
     LS_TRY(run_passes(step, verdict));
-    return verdict->stop ? LS_OK : apply(step, verdict->lr);
+    return verdict->stop ? LS_OK : apply(step, verdict);
 }
 
 ls_status ls_engine_step(ls_engine *engine, int64_t epoch, int64_t batch, ls_decide *decide,

@@ -107,7 +107,7 @@ static void close_engine(ls_engine *engine, ls_config *config) {
 
 static ls_verdict go_on(void *context, const ls_step_report *report) {
     (void)report;
-    return (ls_verdict){.lr = *(double *)context};
+    return (ls_verdict){.lr = *(double *)context, .momentum = 0.9};
 }
 
 static ls_verdict halt(void *context, const ls_step_report *report) {

@@ -195,7 +195,7 @@ static ls_status check_after(golden *g) {
 
 static ls_verdict constant_lr(void *context, const ls_step_report *report) {
     (void)report;
-    return (ls_verdict){.lr = *(const double *)context};
+    return (ls_verdict){.lr = *(const double *)context, .momentum = 0.9};
 }
 
 static ls_status run_steps(golden *g) {

@@ -90,36 +90,44 @@ static void moments(const float *values, size_t count, double *mean, double *dev
     *deviation = sqrt(squares / (double)count - *mean * *mean);
 }
 
+static void check_deviation(const ls_net *net, const float *flat, size_t index, double wanted,
+                            double *largest) {
+    const ls_param *weight = ls_net_param(net, index);
+    double mean, deviation, tolerance = 4 * wanted / sqrt((double)weight->count);
+    moments(flat + weight->offset, weight->count, &mean, &deviation, largest);
+    cr_assert_lt(fabs(mean), tolerance, "%s", weight->name);
+    cr_assert_lt(fabs(deviation - wanted), tolerance, "%s: %g", weight->name, deviation);
+}
+
 /* A dense layer 200 -> 300, fan_in 200, and a convolution 12 -> 40, 5 x 5, fan_in 300, fan_out
- * 1000. */
-static void check_start(ls_init init, const double wanted[2]) {
-    ls_layer_spec conv = NN_CONV(40, 5), dense = NN_DENSE(300);
+ * 1000, each before a dense layer 300 or 40 -> 50. */
+static void check_start(ls_init init, const double wanted[2], const double last[2]) {
+    ls_layer_spec conv[] = {NN_CONV(40, 5), NN_DENSE(50)}, dense[] = {NN_DENSE(300), NN_DENSE(50)};
     const ls_shape inputs[] = {{1, {200}}, {3, {12, 5, 5}}};
-    ls_layer_spec *layers[] = {&dense, &conv};
+    ls_layer_spec *layers[] = {dense, conv};
     for (int i = 0; i < 2; i++) {
-        ls_model_spec spec = {.init = init, .layers = {1, layers[i]}};
+        ls_model_spec spec = {.init = init, .layers = {2, layers[i]}};
         ls_net *net;
-        TRY(ls_net_create(&spec, &inputs[i], i == 0 ? 300 : 40, &net));
-        const ls_param *weight = ls_net_param(net, 0);
+        double largest;
+        TRY(ls_net_create(&spec, &inputs[i], 50, &net));
         float *flat = ls_calloc(ls_net_flat_size(net), sizeof *flat);
-        double mean, deviation, largest;
         ls_net_init_params(net, 3, flat);
-        moments(flat, weight->count, &mean, &deviation, &largest);
-        double tolerance = 4 * wanted[i] / sqrt((double)weight->count);
-        cr_assert_lt(fabs(mean), tolerance);
-        cr_assert_lt(fabs(deviation - wanted[i]), tolerance);
+        check_deviation(net, flat, 0, wanted[i], &largest);
         if (init == LS_INIT_GLOROT)
             cr_assert_leq(largest, 1.0001 * sqrt(3) * wanted[i]);
         else
             cr_assert_gt(largest, 3.5 * wanted[i]);
+        check_deviation(net, flat, 2, last[i], &largest);
         ls_free(flat);
         ls_net_free(net);
     }
 }
 
+/* With He the last layer starts small. */
 Test(nn_build, he_and_glorot) {
-    check_start(LS_INIT_HE, (double[]){sqrt(2.0 / 200), sqrt(2.0 / 300)});
-    check_start(LS_INIT_GLOROT, (double[]){sqrt(2.0 / (200 + 300)), sqrt(2.0 / (300 + 1000))});
+    check_start(LS_INIT_HE, (double[]){sqrt(2.0 / 200), sqrt(2.0 / 300)}, (double[]){0.01, 0.01});
+    check_start(LS_INIT_GLOROT, (double[]){sqrt(2.0 / 500), sqrt(2.0 / 1300)},
+                (double[]){sqrt(2.0 / 350), sqrt(2.0 / 90)});
 }
 
 Test(nn_build, starting_values_are_a_function_of_the_seed) {

@@ -99,16 +99,13 @@ static ls_status layout_of_tag(ls_dnnl_engine *engine, const ls_dims *dims, dnnl
     return status;
 }
 
-ls_status ls_layout_blocked(ls_dnnl_engine *engine, const ls_dims *dims, int block,
-                            const ls_layout **layout) {
-    bool deep = dims->n == 5;
-    dnnl_format_tag_t tag =
-        block == 16 ? (deep ? dnnl_aBcde16b : dnnl_aBcd16b) : (deep ? dnnl_aBcde8b : dnnl_aBcd8b);
-    return layout_of_tag(engine, dims, tag, layout);
-}
-
 ls_status ls_layout_plain(ls_dnnl_engine *engine, const ls_dims *dims, const ls_layout **layout) {
     return layout_of_tag(engine, dims, plain_tag(dims->n), layout);
+}
+
+ls_status ls_layout_channels_last(ls_dnnl_engine *engine, const ls_dims *dims,
+                                  const ls_layout **layout) {
+    return layout_of_tag(engine, dims, dnnl_acdb, layout);
 }
 
 size_t ls_layout_bytes(const ls_layout *layout) {

@@ -92,75 +92,87 @@ static ls_pd_context context_of(const ls_dnnl_engine *engine, const ls_kernel *f
     return (ls_pd_context){engine->engine, engine->attributes, forward ? forward->pd : NULL};
 }
 
-enum { CONV_ARRAYS = 4 }; /* src, weights, dst, bias */
+/* The descriptors of a convolution. */
+typedef struct ls_conv_mds {
+    ls_md src, weights, dst, bias; /* bias may be NULL */
+} ls_conv_mds;
 
-/* Descriptors of any layout, where sizes are given. */
-static ls_status any_layouts(const ls_dims *const dims[CONV_ARRAYS], ls_md md[CONV_ARRAYS]) {
-    for (int i = 0; i < CONV_ARRAYS; i++)
-        if (dims[i])
-            LS_TRY(ls_dnnl(ls_md_create(&md[i], dims[i], dnnl_format_tag_any), "descriptor"));
-    return LS_OK;
+static void free_mds(ls_conv_mds *md) {
+    ls_md all[] = {md->src, md->weights, md->dst, md->bias};
+    for (int i = 0; i < 4; i++)
+        if (all[i])
+            ls_md_free(all[i]);
 }
 
-static void free_layouts(ls_md md[CONV_ARRAYS]) {
-    for (int i = 0; i < CONV_ARRAYS; i++)
-        if (md[i])
-            ls_md_free(md[i]);
+static ls_status any_md(const ls_dims *dims, ls_md *md) {
+    return ls_dnnl(ls_md_create(md, dims, dnnl_format_tag_any), "memory descriptor");
 }
 
-ls_status ls_conv_forward(ls_dnnl_engine *engine, const ls_window *window,
-                          const ls_conv_arrays *arrays, ls_kernel **kernel) {
-    const ls_dims bias = {1, {arrays->dst.size[1]}};
-    const ls_dims *const dims[CONV_ARRAYS] = {arrays->layout ? NULL : &arrays->src,
-                                              &arrays->weights, &arrays->dst,
-                                              arrays->bias ? &bias : NULL};
-    ls_md md[CONV_ARRAYS] = {NULL};
+static ls_status same_md(const ls_layout *layout, ls_md *md) {
+    return ls_dnnl(ls_md_clone(md, layout->md), "memory descriptor");
+}
+
+/* Of a backward kernel; those of the activations like the forward kernel's unless `free_choice`. */
+static ls_status backward_mds(const ls_kernel *forward, bool free_choice, ls_conv_mds *md) {
+    const ls_layout *src = forward->layout[LS_ARG_SRC], *dst = forward->layout[LS_ARG_DST];
+    const ls_layout *bias = forward->layout[LS_ARG_BIAS];
+    LS_TRY(any_md(&forward->layout[LS_ARG_WEIGHTS]->dims, &md->weights));
+    LS_TRY(free_choice ? any_md(&src->dims, &md->src) : same_md(src, &md->src));
+    LS_TRY(free_choice ? any_md(&dst->dims, &md->dst) : same_md(dst, &md->dst));
+    return bias ? same_md(bias, &md->bias) : LS_OK;
+}
+
+ls_status ls_conv_forward(ls_dnnl_engine *engine, const ls_window *window, const ls_dims *src,
+                          const ls_dims *weights, bool bias, const ls_dims *dst,
+                          ls_kernel **kernel) {
+    const ls_dims bias_dims = {1, {dst->size[1]}};
+    ls_conv_mds md = {0};
     ls_pd_context context = context_of(engine, NULL);
     dnnl_primitive_desc_t pd;
     ls_status status;
-    LS_TRY_GOTO(done, any_layouts(dims, md));
-    LS_TRY_GOTO(done, ls_dnnl(ls_pd_conv_forward(&pd, &context, window,
-                                                 arrays->layout ? arrays->layout->md : md[0], md[1],
-                                                 md[3], md[2]),
+    LS_TRY_GOTO(done, any_md(src, &md.src));
+    LS_TRY_GOTO(done, any_md(weights, &md.weights));
+    LS_TRY_GOTO(done, any_md(dst, &md.dst));
+    LS_TRY_GOTO(done, bias ? any_md(&bias_dims, &md.bias) : LS_OK);
+    LS_TRY_GOTO(done, ls_dnnl(ls_pd_conv_forward(&pd, &context, window, md.src, md.weights, md.bias,
+                                                 md.dst),
                               "convolution"));
     status = finish(engine, pd, kernel);
 done:
-    free_layouts(md);
+    free_mds(&md);
     return status;
 }
 
-/* A descriptor of any layout with the sizes of `layout`. */
-static ls_status any_like(const ls_layout *layout, ls_md *md) {
-    return ls_dnnl(ls_md_create(md, &layout->dims, dnnl_format_tag_any), "descriptor");
-}
-
 ls_status ls_conv_backward_data(ls_dnnl_engine *engine, const ls_window *window,
-                                const ls_kernel *forward, ls_kernel **kernel) {
-    ls_md weights;
-    LS_TRY(any_like(forward->layout[LS_ARG_WEIGHTS], &weights));
+                                const ls_kernel *forward, bool free_choice, ls_kernel **kernel) {
+    ls_conv_mds md = {0};
     ls_pd_context context = context_of(engine, forward);
     dnnl_primitive_desc_t pd;
-    ls_status status =
-        ls_dnnl(ls_pd_conv_backward_data(&pd, &context, window, forward->layout[LS_ARG_SRC]->md,
-                                         weights, forward->layout[LS_ARG_DST]->md),
-                "convolution, gradient of the data");
-    ls_md_free(weights);
-    return status == LS_OK ? finish(engine, pd, kernel) : status;
+    ls_status status;
+    LS_TRY_GOTO(done, backward_mds(forward, free_choice, &md));
+    LS_TRY_GOTO(done,
+                ls_dnnl(ls_pd_conv_backward_data(&pd, &context, window, md.src, md.weights, md.dst),
+                        "convolution, gradient of the data"));
+    status = finish(engine, pd, kernel);
+done:
+    free_mds(&md);
+    return status;
 }
 
 ls_status ls_conv_backward_weights(ls_dnnl_engine *engine, const ls_window *window,
-                                   const ls_kernel *forward, ls_kernel **kernel) {
-    const ls_layout *bias = forward->layout[LS_ARG_BIAS];
-    ls_md weights;
-    LS_TRY(any_like(forward->layout[LS_ARG_WEIGHTS], &weights));
+                                   const ls_kernel *forward, bool free_choice, ls_kernel **kernel) {
+    ls_conv_mds md = {0};
     ls_pd_context context = context_of(engine, forward);
     dnnl_primitive_desc_t pd;
-    ls_status status = ls_dnnl(
-        ls_pd_conv_backward_weights(&pd, &context, window, forward->layout[LS_ARG_SRC]->md, weights,
-                                    bias ? bias->md : NULL, forward->layout[LS_ARG_DST]->md),
-        "convolution, gradient of the weights");
-    ls_md_free(weights);
-    return status == LS_OK ? finish(engine, pd, kernel) : status;
+    ls_status status;
+    LS_TRY_GOTO(done, backward_mds(forward, free_choice, &md));
+    LS_TRY_GOTO(done, ls_dnnl(ls_pd_conv_backward_weights(&pd, &context, window, md.src, md.weights,
+                                                          md.bias, md.dst),
+                              "convolution, gradient of the weights"));
+    status = finish(engine, pd, kernel);
+done:
+    free_mds(&md);
+    return status;
 }
 
 static dnnl_alg_kind_t pooling_algorithm(ls_pooling pooling) {

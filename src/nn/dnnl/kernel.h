@@ -34,9 +34,9 @@ void ls_dnnl_engine_free(ls_dnnl_engine *engine);
 /* ---- layouts: owned by the engine; equal layouts are one pointer ---------------------------- */
 
 ls_status ls_layout_plain(ls_dnnl_engine *engine, const ls_dims *dims, const ls_layout **layout);
-/* Channels in blocks of 16 or 8, padded with zeros; 2 or 3 spatial dimensions. */
-ls_status ls_layout_blocked(ls_dnnl_engine *engine, const ls_dims *dims, int block,
-                            const ls_layout **layout);
+/* Of (N, C, H, W): C the fastest.  The same memory as (N, C) if H and W are 1. */
+ls_status ls_layout_channels_last(ls_dnnl_engine *engine, const ls_dims *dims,
+                                  const ls_layout **layout);
 size_t ls_layout_bytes(const ls_layout *layout);
 bool ls_layout_is_plain(const ls_layout *layout); /* row-major without gaps */
 
@@ -70,20 +70,15 @@ size_t ls_kernel_bytes(const ls_kernel *kernel, ls_arg arg);
 bool ls_kernel_is_reference(const ls_kernel *kernel);
 void ls_kernel_free(ls_kernel *kernel);
 
-typedef struct ls_conv_arrays {
-    ls_dims src, weights, dst;
-    bool bias;
-    const ls_layout *layout; /* of src; NULL: the kernel chooses */
-} ls_conv_arrays;
-
-/* The kernel chooses the other layouts; backward kernels keep those of the forward one for the
- * activations and choose for the weights. */
-ls_status ls_conv_forward(ls_dnnl_engine *engine, const ls_window *window,
-                          const ls_conv_arrays *arrays, ls_kernel **kernel);
+/* The kernel chooses its layouts.  Backward kernels choose that of the weights, and the others too
+ * if `free_choice`; otherwise these are the forward kernel's. */
+ls_status ls_conv_forward(ls_dnnl_engine *engine, const ls_window *window, const ls_dims *src,
+                          const ls_dims *weights, bool bias, const ls_dims *dst,
+                          ls_kernel **kernel);
 ls_status ls_conv_backward_data(ls_dnnl_engine *engine, const ls_window *window,
-                                const ls_kernel *forward, ls_kernel **kernel);
+                                const ls_kernel *forward, bool free_choice, ls_kernel **kernel);
 ls_status ls_conv_backward_weights(ls_dnnl_engine *engine, const ls_window *window,
-                                   const ls_kernel *forward, ls_kernel **kernel);
+                                   const ls_kernel *forward, bool free_choice, ls_kernel **kernel);
 
 typedef enum ls_pooling { LS_POOL_MAX, LS_POOL_AVERAGE } ls_pooling; /* without the padding */
 
