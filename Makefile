@@ -147,8 +147,8 @@ $(STATIC): $(LIBRARY_OBJECTS)
 	$(call quiet,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
 $(SHARED): $(LIBRARY_OBJECTS) src/lockstep.map
-	$(call quiet,LD,$@)$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=src/lockstep.map \
-	    $(LIBRARY_OBJECTS) $(LIBRARY_LIBS) -o $@ && ln -sf $(@F) $(BUILD)/$(SONAME)
+	$(call quiet,LD,$@)$(LINK) -shared $(if $(SAN),,-Wl,-z,defs) -Wl,-soname,$(SONAME) \
+	    -Wl,--version-script=src/lockstep.map $(LIBRARY_OBJECTS) $(LIBRARY_LIBS) -o $@ && ln -sf $(@F) $(BUILD)/$(SONAME)
 
 $(PROGRAM): $(PROGRAM_OBJECTS) $(STATIC)
 	$(call quiet,LD,$@)$(LINK) $^ $(LIBRARY_LIBS) -o $@

@@ -5,7 +5,7 @@ set -euo pipefail
 
 ranks=$1
 shift
-cores=$(lscpu -p=CORE,SOCKET 2>/dev/null | grep -v '^#' | sort -u | wc -l)
+cores=$(lscpu -p=CORE,SOCKET 2>/dev/null | grep -v '^#' | sort -u | wc -l) || cores=0
 threads=$(nproc)
 if ((cores < 1 || threads < cores)); then
     cores=$threads

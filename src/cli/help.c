@@ -49,7 +49,7 @@ static ls_status run_help(ls_comm *comm, void *args) {
 
 const ls_command ls_command_help = {
     .name = "help",
-    .summary = "explain a command, or the configuration",
+    .summary = "Explain a command, or the configuration",
     .operands = "[COMMAND | config | reference]",
     .details = "  config     every key of the configuration file, with default, range and unit\n"
                "  reference  the same as a YAML file, to start your own from\n",

@@ -2,6 +2,7 @@
  * failure. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/command.h"
@@ -68,11 +69,21 @@ static ls_status run_parallel(const ls_command *command, int argc, char **argv) 
     return status;
 }
 
-static ls_status run_serial(const ls_command *command, int argc, char **argv) {
-    ls_status status = run_command(command, NULL, argc, argv);
-    if (status != LS_OK)
+/* Under mpirun or srun, before or without MPI: one process speaks for all. */
+static bool speaks_first(void) {
+    static const char *const ranks[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
+    for (size_t i = 0; i < sizeof ranks / sizeof ranks[0]; i++) {
+        const char *rank = getenv(ranks[i]);
+        if (rank)
+            return strcmp(rank, "0") == 0;
+    }
+    return true;
+}
+
+static int end_serial(ls_status status) {
+    if (status != LS_OK && speaks_first())
         fprintf(stderr, "lockstep: %s\n", ls_message());
-    return status;
+    return ls_exit_code(status);
 }
 
 int main(int argc, char **argv) {
@@ -86,14 +97,14 @@ int main(int argc, char **argv) {
         printf("lockstep %s (%s)\n", ls_build_version(), ls_build_revision());
         return 0;
     }
-    if (find_command(argv[1], &command) != LS_OK) {
-        fprintf(stderr, "lockstep: %s\n", ls_message());
-        return ls_exit_code(LS_ERR_INPUT);
-    }
+    ls_status status = find_command(argv[1], &command);
+    if (status != LS_OK)
+        return end_serial(status);
     if (wants_help(argc - 2, argv + 2)) {
         ls_command_print_help(command);
         return 0;
     }
-    return ls_exit_code(command->parallel ? run_parallel(command, argc - 2, argv + 2)
-                                          : run_serial(command, argc - 2, argv + 2));
+    if (command->parallel)
+        return ls_exit_code(run_parallel(command, argc - 2, argv + 2));
+    return end_serial(run_command(command, NULL, argc - 2, argv + 2));
 }
