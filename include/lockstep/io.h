@@ -91,11 +91,20 @@ typedef struct ls_series {
  * `capacity` rows of float64. */
 ls_status ls_run_create(const char *path, const char *group, int64_t capacity,
                         const ls_series *series, size_t series_count, ls_run **run);
+/* Goes on with the run of an existing file, finished or not: its first `rows` rows are kept, the
+ * others dropped, series matched by name (NaN where it has none of that name), attributes to be set
+ * anew.  Replaces the file whole.  LS_ERR_INPUT when there is no such file, it has fewer rows,
+ * another group, or a series of another width. */
+ls_status ls_run_resume(const char *path, const char *group, int64_t capacity, int64_t rows,
+                        const ls_series *series, size_t series_count, ls_run **run);
 /* Where to put the values of a row, `width` of them, NaN at first; rows are written by commit. */
 double *ls_run_row(ls_run *run, size_t series, int64_t row);
 /* Rows [0, rows) are in the file when this returns, and survive a kill of the process.  Costs
  * microseconds, whatever the capacity. */
 ls_status ls_run_commit(ls_run *run, int64_t rows);
+/* Brings the rows committed so far to the disk: they survive a power failure too.  Before a
+ * checkpoint is finished: then ls_run_resume finds the rows that led to it. */
+ls_status ls_run_sync(ls_run *run);
 /* Attributes of the run's group, or of a group below it: name "stop_reason" or
  * "suggestions/valley".  Set again, the last value counts.  The next commit lays the unfinished
  * file out anew for them, in time that grows with the capacity: set what belongs together between

@@ -26,8 +26,9 @@ static ls_status array_new(const char *path, const char *name, ls_array **out) {
     array->name = ls_strdup(name);
     if (array->path == NULL || array->name == NULL)
         return LS_ERR_SYSTEM;
+    bool sealed;
     ls_h5_quiet();
-    return ls_h5_check(path);
+    return ls_h5_check(path, &sealed);
 }
 
 static ls_status open_file(ls_comm *comm, ls_array *array) {

@@ -19,7 +19,7 @@ ls_status ls_dataset_create(const char *path, ls_dataset_writer **writer) {
     ls_dataset_writer *made = NULL;
     LS_TRY(LS_NEW(made, 1));
     made->dataset = H5I_INVALID_HID;
-    ls_status status = ls_h5_output_open(path, LS_FORMAT_DATASET, time(NULL), &made->output);
+    ls_status status = ls_h5_output_open(path, LS_FORMAT_DATASET, time(NULL), false, &made->output);
     if (status != LS_OK) {
         ls_free(made);
         return status;

@@ -220,7 +220,7 @@ static ls_status add_heading(description *out) {
     ls_text_add(out->text, "%s: ", out->path);
     add_clean(out->text, format ? format : "HDF5 file");
     ls_free(format);
-    if (ls_h5_is_run(out->file)) {
+    if (ls_h5_is(out->file, LS_FORMAT_RUN)) {
         LS_TRY(ls_h5_run_points(out->file, out->path, &points));
         ls_text_add(out->text, ", %lld points", (long long)points);
     }

@@ -113,9 +113,15 @@ static ls_status add_series(ls_hash *hash, hid_t file, const char *path, const c
     return wanted ? add_numbers(hash, file, path, name, points) : LS_OK;
 }
 
+/* Whether dataset `name` of a checkpoint is part of what training goes on from. */
+static bool is_state(const char *name) {
+    return strncmp(name, "model/", 6) == 0 || strncmp(name, "momentum/", 9) == 0;
+}
+
 static ls_status add_file(ls_hash *hash, hid_t file, const char *path) {
     int64_t points = -1;
-    bool is_run = ls_h5_is_run(file);
+    bool is_run = ls_h5_is(file, LS_FORMAT_RUN);
+    bool is_checkpoint = ls_h5_is(file, LS_FORMAT_CHECKPOINT);
     if (is_run)
         LS_TRY(ls_h5_run_points(file, path, &points));
     ls_h5_tree tree;
@@ -123,7 +129,7 @@ static ls_status add_file(ls_hash *hash, hid_t file, const char *path) {
     ls_status status = LS_OK;
     for (size_t i = 0; i < tree.count && status == LS_OK; i++) {
         const ls_h5_item *item = &tree.items[i];
-        if (item->kind == LS_H5_DATASET)
+        if (item->kind == LS_H5_DATASET && (!is_checkpoint || is_state(item->path)))
             status = is_run ? add_series(hash, file, path, item->path, points)
                             : add_dataset(hash, file, path, item->path);
     }

@@ -11,6 +11,7 @@
 
 #define LS_FORMAT_RUN "lockstep run"
 #define LS_FORMAT_DATASET "lockstep dataset"
+#define LS_FORMAT_CHECKPOINT "lockstep checkpoint"
 #define LS_FORMAT_VERSION 1
 
 /* ---- errors (error.c) ----------------------------------------------------------------------- */
@@ -25,8 +26,9 @@ ls_status ls_h5_fail(ls_status status, const char *format, ...)
 
 /* ---- opening (open.c) ----------------------------------------------------------------------- */
 
-/* LS_ERR_INPUT unless `path` is a readable file that begins like HDF5. */
-ls_status ls_h5_check(const char *path);
+/* LS_ERR_INPUT unless `path` is a readable file that begins like HDF5; or with a seal, see below,
+ * which must fit. */
+ls_status ls_h5_check(const char *path, bool *sealed);
 /* File access properties: no file locks (they fail on many parallel file systems, and nothing here
  * writes to a file that others have open), closing closes all that is in the file. */
 hid_t ls_h5_access(void);
@@ -34,6 +36,12 @@ hid_t ls_h5_access(void);
 ls_status ls_h5_open_with(const char *path, hid_t access, hid_t *file);
 /* Checks and opens to read, by this process alone. */
 ls_status ls_h5_open(const char *path, hid_t *file);
+/* The same, and LS_ERR_INPUT, before HDF5 sees the file, unless it is sealed. */
+ls_status ls_h5_open_sealed(const char *path, hid_t *file);
+/* Whether attribute "format" of the file is this one. */
+bool ls_h5_is(hid_t file, const char *format);
+/* LS_ERR_INPUT unless it is, and of a version that we know.  `what`: "a run file of lockstep". */
+ls_status ls_h5_check_format(hid_t file, const char *path, const char *format, const char *what);
 /* Closes anything; a negative id is nothing. */
 void ls_h5_release(hid_t id);
 
@@ -116,6 +124,7 @@ ls_status ls_h5_no_dataset(hid_t file, const char *path, const char *name);
 typedef struct ls_h5_output {
     char *path, *temporary;
     hid_t file;
+    bool sealed;
     bool failed;         /* a write did: the file can only be removed */
     struct rlimit limit; /* on the size of files, put back then */
 } ls_h5_output;
@@ -124,11 +133,11 @@ typedef struct ls_h5_output {
 
 /* Creates the temporary file with format, version and provenance of the build.  LS_ERR_INPUT for a
  * folder that cannot be written. */
-ls_status ls_h5_output_open(const char *path, const char *format, time_t created,
+ls_status ls_h5_output_open(const char *path, const char *format, time_t created, bool sealed,
                             ls_h5_output *output);
 /* Ends HDF5's work on the file, which stays under its temporary name. */
 ls_status ls_h5_output_close(ls_h5_output *output);
-/* Closes, brings the file to the disk and gives it its name. */
+/* Closes, seals what is to be sealed, brings the file to the disk and gives it its name. */
 ls_status ls_h5_output_publish(ls_h5_output *output);
 /* Frees; removes the temporary file unless published. */
 void ls_h5_output_free(ls_h5_output *output);
@@ -140,6 +149,9 @@ ls_status ls_h5_output_end(ls_h5_output *output, hid_t dataset);
 
 /* Opens group `path` of the file ("" is the root), making what is missing. */
 ls_status ls_h5_output_group(ls_h5_output *output, const char *path, hid_t *group);
+/* Opens GROUP of "GROUP/NAME" like that; `name` points into `path`. */
+ls_status ls_h5_output_parent(ls_h5_output *output, const char *path, hid_t *group,
+                              const char **name);
 /* Attribute "NAME" of the root or "GROUP/NAME" of a group, replacing an older one.  A text named
  * "configuration", and one too long for an attribute, becomes a dataset of that path. */
 ls_status ls_h5_output_text(ls_h5_output *output, const char *path, const char *value);
@@ -151,6 +163,17 @@ ls_status ls_h5_output_integer(ls_h5_output *output, hid_t object, const char *n
 /* Dataset `name` with `count` strings, UTF-8 of variable length. */
 ls_status ls_h5_output_strings(ls_h5_output *output, const char *name, const char *const *strings,
                                size_t count);
+
+/* ---- seals (checkpoint_seal.c) -------------------------------------------------------------- */
+
+/* Bytes in front of a sealed file's HDF5, which calls them its user block. */
+#define LS_H5_SEAL 512
+
+/* Writes the seal of file `path`; `name` is for messages. */
+ls_status ls_h5_seal(const char *path, const char *name);
+/* LS_ERR_INPUT when the file begins with a seal and any of its bytes is not as it was sealed;
+ * *sealed is false when it begins with something else. */
+ls_status ls_h5_seal_check(const char *path, bool *sealed);
 
 /* ---- digest (digest.c) ---------------------------------------------------------------------- */
 

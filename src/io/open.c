@@ -2,6 +2,7 @@
  * one. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,7 +30,7 @@ static bool has_signature(int descriptor, off_t size) {
     return false;
 }
 
-ls_status ls_h5_check(const char *path) {
+ls_status ls_h5_check(const char *path, bool *sealed) {
     struct stat info;
     if (stat(path, &info) != 0)
         return errno == ENOENT
@@ -40,6 +41,9 @@ ls_status ls_h5_check(const char *path) {
                        S_ISDIR(info.st_mode) ? "folder" : "special file");
     if (info.st_size == 0)
         return ls_fail(LS_ERR_INPUT, "'%s' is empty, not an HDF5 file", path);
+    LS_TRY(ls_h5_seal_check(path, sealed));
+    if (*sealed)
+        return LS_OK;
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0)
         return ls_fail(LS_ERR_INPUT, "cannot read '%s': %s", path, strerror(errno));
@@ -70,12 +74,54 @@ ls_status ls_h5_open_with(const char *path, hid_t access, hid_t *file) {
     return LS_OK;
 }
 
-ls_status ls_h5_open(const char *path, hid_t *file) {
-    ls_h5_quiet();
-    LS_TRY(ls_h5_check(path));
+static ls_status open_alone(const char *path, hid_t *file) {
     hid_t access = ls_h5_access();
     ls_status status = ls_h5_open_with(path, access, file);
     ls_h5_release(access);
+    return status;
+}
+
+ls_status ls_h5_open(const char *path, hid_t *file) {
+    bool sealed;
+    hid_t opened;
+    ls_h5_quiet();
+    LS_TRY(ls_h5_check(path, &sealed));
+    LS_TRY(open_alone(path, &opened));
+    if (!sealed && ls_h5_is(opened, LS_FORMAT_CHECKPOINT)) {
+        H5Fclose(opened);
+        return ls_fail(LS_ERR_INPUT, "'%s' is a checkpoint whose first bytes are damaged", path);
+    }
+    *file = opened;
+    return LS_OK;
+}
+
+ls_status ls_h5_open_sealed(const char *path, hid_t *file) {
+    bool sealed;
+    ls_h5_quiet();
+    LS_TRY(ls_h5_check(path, &sealed));
+    if (!sealed)
+        return ls_fail(LS_ERR_INPUT,
+                       "'%s' is not a checkpoint of lockstep, or its first bytes are damaged",
+                       path);
+    return open_alone(path, file);
+}
+
+bool ls_h5_is(hid_t file, const char *format) {
+    char *found = ls_h5_attribute(file, "format");
+    bool is = found && strcmp(found, format) == 0;
+    ls_free(found);
+    return is;
+}
+
+ls_status ls_h5_check_format(hid_t file, const char *path, const char *format, const char *what) {
+    if (!ls_h5_is(file, format))
+        return ls_fail(LS_ERR_INPUT, "'%s' is not %s", path, what);
+    char *version = ls_h5_attribute(file, "format_version");
+    ls_status status = LS_OK;
+    if (version == NULL || strtol(version, NULL, 10) != LS_FORMAT_VERSION)
+        status = ls_fail(LS_ERR_INPUT, "'%s' has format version %s: this lockstep reads version %d",
+                         path, version ? version : "unknown", LS_FORMAT_VERSION);
+    ls_free(version);
     return status;
 }
 

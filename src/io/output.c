@@ -96,12 +96,14 @@ static ls_status reserve(const ls_h5_output *output) {
 /* The oldest layout that holds what we write: every HDF5 reads it, and it has no mark of being open
  * for writing that a killed process would leave behind. */
 static ls_status create_file(ls_h5_output *output) {
-    hid_t access = ls_h5_access();
+    hid_t access = ls_h5_access(), creation = H5Pcreate(H5P_FILE_CREATE);
     ls_status status = LS_OK;
+    H5Pset_userblock(creation, output->sealed ? LS_H5_SEAL : 0);
     H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_LATEST);
-    output->file = H5Fcreate(output->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    output->file = H5Fcreate(output->temporary, H5F_ACC_TRUNC, creation, access);
     if (output->file < 0)
         status = ls_h5_output_fail(output);
+    ls_h5_release(creation);
     ls_h5_release(access);
     return status;
 }
@@ -120,11 +122,12 @@ static ls_status stamp(ls_h5_output *output, const char *format, time_t created)
     return ls_h5_output_text(output, "provenance/hdf5", ls_io_library());
 }
 
-ls_status ls_h5_output_open(const char *path, const char *format, time_t created,
+ls_status ls_h5_output_open(const char *path, const char *format, time_t created, bool sealed,
                             ls_h5_output *output) {
     ls_h5_output made = LS_H5_NO_OUTPUT;
     ls_status status = LS_ERR_SYSTEM;
     ls_h5_quiet();
+    made.sealed = sealed;
     made.path = ls_strdup(path);
     char *temporary = ls_format("%s.tmp.%ld", path, (long)getpid());
     if (made.path == NULL || temporary == NULL)
@@ -170,6 +173,8 @@ static ls_status sync_path(const ls_h5_output *output, const char *path) {
 
 ls_status ls_h5_output_publish(ls_h5_output *output) {
     LS_TRY(ls_h5_output_close(output));
+    if (output->sealed)
+        LS_TRY(ls_h5_seal(output->temporary, output->path));
     LS_TRY(sync_path(output, output->temporary));
     if (rename(output->temporary, output->path) != 0)
         return ls_fail(is_system_trouble(errno) ? LS_ERR_SYSTEM : LS_ERR_INPUT,
@@ -222,8 +227,7 @@ ls_status ls_h5_output_group(ls_h5_output *output, const char *path, hid_t *grou
     return LS_OK;
 }
 
-/* The group of "GROUP/NAME", and NAME. */
-static ls_status parent_group(ls_h5_output *output, const char *path, hid_t *group,
+ls_status ls_h5_output_parent(ls_h5_output *output, const char *path, hid_t *group,
                               const char **name) {
     const char *slash = strrchr(path, '/');
     char *parent = slash ? ls_format("%.*s", (int)(slash - path), path) : ls_strdup("");
@@ -293,7 +297,7 @@ ls_status ls_h5_output_text(ls_h5_output *output, const char *path, const char *
     hid_t group;
     const char *name;
     ls_status status;
-    LS_TRY(parent_group(output, path, &group, &name));
+    LS_TRY(ls_h5_output_parent(output, path, &group, &name));
     if (strcmp(path, "configuration") == 0 || strlen(value) > ATTRIBUTE_LIMIT) {
         hid_t space = H5Screate(H5S_SCALAR);
         status = write_strings(output, group, name, space, &value);
@@ -308,7 +312,7 @@ ls_status ls_h5_output_text(ls_h5_output *output, const char *path, const char *
 ls_status ls_h5_output_number(ls_h5_output *output, const char *path, double value) {
     hid_t group;
     const char *name;
-    LS_TRY(parent_group(output, path, &group, &name));
+    LS_TRY(ls_h5_output_parent(output, path, &group, &name));
     ls_status status =
         write_attribute(output, group, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value);
     ls_h5_release(group);

@@ -4,8 +4,6 @@
 
 #include "io/h5.h"
 
-/* Whether attribute "format" of the file says that it is a run file. */
-bool ls_h5_is_run(hid_t file);
 /* The committed rows.  LS_ERR_INPUT when the file does not say. */
 ls_status ls_h5_run_points(hid_t file, const char *path, int64_t *points);
 

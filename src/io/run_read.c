@@ -28,25 +28,6 @@ struct ls_run_reader {
 
 /* ---- what makes a run file ------------------------------------------------------------------ */
 
-bool ls_h5_is_run(hid_t file) {
-    char *format = ls_h5_attribute(file, "format");
-    bool is_run = format && strcmp(format, LS_FORMAT_RUN) == 0;
-    ls_free(format);
-    return is_run;
-}
-
-static ls_status check_format(hid_t file, const char *path) {
-    if (!ls_h5_is_run(file))
-        return ls_fail(LS_ERR_INPUT, "'%s' is not a run file of lockstep", path);
-    char *version = ls_h5_attribute(file, "format_version");
-    ls_status status = LS_OK;
-    if (version == NULL || strtol(version, NULL, 10) != LS_FORMAT_VERSION)
-        status = ls_fail(LS_ERR_INPUT, "'%s' has format version %s: this lockstep reads version %d",
-                         path, version ? version : "unknown", LS_FORMAT_VERSION);
-    ls_free(version);
-    return status;
-}
-
 static ls_status read_group_name(hid_t file, const char *path, char **group) {
     char *name = ls_h5_attribute(file, "group");
     if (name == NULL)
@@ -186,7 +167,7 @@ static ls_status read_item(ls_run_reader *reader, const ls_h5_item *item) {
 }
 
 static ls_status read_all(ls_run_reader *reader) {
-    LS_TRY(check_format(reader->file, reader->path));
+    LS_TRY(ls_h5_check_format(reader->file, reader->path, LS_FORMAT_RUN, "a run file of lockstep"));
     LS_TRY(read_group_name(reader->file, reader->path, &reader->group));
     LS_TRY(read_points(reader->file, reader->path, reader->group, &reader->points));
     ls_h5_tree tree;

@@ -237,7 +237,7 @@ static ls_status create_points(ls_h5_output *output, hid_t group, int64_t points
 /* What a live and a finished file have in common, but for the series. */
 static ls_status begin_file(const ls_run *run, const char *state, ls_h5_output *output,
                             hid_t *group) {
-    LS_TRY(ls_h5_output_open(run->path, LS_FORMAT_RUN, run->created, output));
+    LS_TRY(ls_h5_output_open(run->path, LS_FORMAT_RUN, run->created, false, output));
     LS_TRY(ls_h5_output_text(output, "group", run->group));
     LS_TRY(ls_h5_output_text(output, "state", state));
     LS_TRY(write_notes(run, output));
@@ -350,20 +350,70 @@ static ls_status run_fill(ls_run *run, const char *path, const char *group, int6
     run->series_count = series_count;
     for (size_t s = 0; s < series_count; s++)
         LS_TRY(copy_series(&series[s], capacity, &run->series[s]));
-    return lay_out(run, 0);
+    return LS_OK;
+}
+
+/* Takes the first rows of an older file of that run; series that it has not stay NaN. */
+static ls_status take_rows(ls_run *run, ls_run_reader *older, int64_t rows) {
+    if (strcmp(ls_run_group(older), run->group) != 0)
+        return ls_fail(LS_ERR_INPUT, "'%s' has the series of '%s': expected those of '%s'",
+                       run->path, ls_run_group(older), run->group);
+    if (ls_run_points(older) < rows)
+        return ls_fail(LS_ERR_INPUT, "'%s' has only %lld rows: expected %lld to go on from",
+                       run->path, (long long)ls_run_points(older), (long long)rows);
+    start_rows(run, rows);
+    for (size_t s = 0; s < run->series_count; s++) {
+        run_series *series = &run->series[s];
+        size_t width;
+        const double *values = ls_run_series(older, series->name, &width);
+        if (values && width != series->width)
+            return ls_fail(LS_ERR_INPUT, "series '%s' in '%s' has %zu values a row: expected %zu",
+                           series->name, run->path, width, series->width);
+        if (values)
+            memcpy(series->values, values, (size_t)rows * width * sizeof *values);
+    }
+    run->committed = rows;
+    return LS_OK;
+}
+
+/* `older` is NULL for a run that starts. */
+static ls_status run_new(const char *path, const char *group, int64_t capacity,
+                         ls_run_reader *older, int64_t rows, const ls_series *series,
+                         size_t series_count, ls_run **run) {
+    ls_run *made = NULL;
+    ls_status status;
+    LS_TRY(LS_NEW(made, 1));
+    LS_TRY_GOTO(failed, run_fill(made, path, group, capacity, series, series_count));
+    if (older)
+        LS_TRY_GOTO(failed, take_rows(made, older, rows));
+    LS_TRY_GOTO(failed, lay_out(made, rows));
+    *run = made;
+    return LS_OK;
+failed:
+    ls_run_free(made);
+    return status;
 }
 
 ls_status ls_run_create(const char *path, const char *group, int64_t capacity,
                         const ls_series *series, size_t series_count, ls_run **run) {
     LS_REQUIRE(capacity >= 0 && group[0]);
-    ls_run *made = NULL;
-    LS_TRY(LS_NEW(made, 1));
-    ls_status status = run_fill(made, path, group, capacity, series, series_count);
-    if (status != LS_OK) {
-        ls_run_free(made);
-        return status;
-    }
-    *run = made;
+    return run_new(path, group, capacity, NULL, 0, series, series_count, run);
+}
+
+ls_status ls_run_resume(const char *path, const char *group, int64_t capacity, int64_t rows,
+                        const ls_series *series, size_t series_count, ls_run **run) {
+    ls_run_reader *older;
+    LS_REQUIRE(rows >= 0 && rows <= capacity && group[0]);
+    LS_TRY(ls_run_open(path, &older));
+    ls_status status = run_new(path, group, capacity, older, rows, series, series_count, run);
+    ls_run_close(older);
+    return status;
+}
+
+ls_status ls_run_sync(ls_run *run) {
+    if (fdatasync(run->live.descriptor) != 0)
+        return ls_fail(LS_ERR_SYSTEM, "cannot write '%s' to the disk: %s", run->path,
+                       strerror(errno));
     return LS_OK;
 }
 

@@ -111,6 +111,16 @@ const char *io_text_elsewhere(const char *file, const char *group, const char *a
                       group, attribute, file);
 }
 
+const char *io_examples(const char *files) {
+    return io_command(
+        "(cd %s && %s -c '\n"
+        "import re, sys\n"
+        "for code in re.findall(\"`{3}python\\n(.*?)`{3}\", sys.stdin.read(), re.S):\n"
+        "    if re.search(sys.argv[1], code) and \"xxhash\" not in code: exec(code)\n"
+        "' '%s') <src/io/FORMAT.md",
+        io_path(""), io_python(), files);
+}
+
 /* ---- damage and refusals -------------------------------------------------------------------- */
 
 char *io_load(const char *file, size_t *bytes) {

@@ -27,6 +27,11 @@ size_t io_read_elsewhere(const char *file, const char *dataset, size_t limit, do
 /* A text attribute of a group, as h5py reads it, which must take it for a str; or h5dump. */
 const char *io_text_elsewhere(const char *file, const char *group, const char *attribute);
 
+/* Runs the Python examples of FORMAT.md that name a file like `files` (a regular expression), as
+ * they stand there, in the test's folder; what they print.  Not those that need the xxhash package.
+ */
+const char *io_examples(const char *files);
+
 /* A file's whole content: a copy, to free. */
 char *io_load(const char *file, size_t *bytes);
 /* Inverts the bits of the first byte of `pattern` where it stands in the file. */
