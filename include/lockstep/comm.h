@@ -45,6 +45,8 @@ void ls_comm_node_barrier(ls_comm *comm);
 /* Collective.  Gathers `bytes` from each rank to rank 0, in rank order; `all` is used there only.
  */
 ls_status ls_comm_gather(ls_comm *comm, const void *mine, size_t bytes, void *all);
+/* Collective.  values[i] becomes the sum of all ranks' values[i], on every rank. */
+ls_status ls_comm_sum_int64(ls_comm *comm, int64_t *values, size_t count);
 
 /* Slices [*first, *end) of rank `rank`: contiguous, balanced.  Pure. */
 void ls_slice_range(int slices, int ranks, int rank, int *first, int *end);
@@ -129,6 +131,16 @@ typedef void ls_exchange_visit(void *context, size_t offset, size_t count, const
  * once. Returns when all ranks of the node have visited theirs: what they wrote to shared memory is
  * visible. */
 ls_status ls_exchange_finish(ls_exchange *exchange, ls_exchange_visit *visit, void *context);
+
+/* The same in parts, where the sums must be seen more than once: wait, visit_sums any number of
+ * times, close.  Slower than finish, for all sums must be there before the first is visited.
+ * Collective.  Waits until the sums of all buckets can be visited. */
+ls_status ls_exchange_wait(ls_exchange *exchange);
+/* Not collective.  Visits every range of this rank's part once.  What the other ranks of the node
+ * wrote while visiting theirs is visible after a node barrier. */
+void ls_exchange_visit_sums(ls_exchange *exchange, ls_exchange_visit *visit, void *context);
+/* Collective.  Ends the step; returns when all ranks of the node have come here. */
+void ls_exchange_close(ls_exchange *exchange);
 
 ls_exchange_mode ls_exchange_mode_used(const ls_exchange *exchange);
 int ls_exchange_buckets(const ls_exchange *exchange);

@@ -6,7 +6,7 @@
 
 #include "comm/comm.h"
 
-enum { MESSAGE_SIZE = 2048 };
+enum { MESSAGE_SIZE = 2048, SUM_PIECE = 4096 };
 
 ls_status ls_mpi_check(int code, const char *call) {
     if (code == MPI_SUCCESS)
@@ -143,6 +143,17 @@ void ls_comm_barrier(ls_comm *comm) {
 ls_status ls_comm_gather(ls_comm *comm, const void *mine, size_t bytes, void *all) {
     LS_REQUIRE(bytes <= INT32_MAX);
     LS_MPI(MPI_Gather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, 0, comm->world));
+    return LS_OK;
+}
+
+ls_status ls_comm_sum_int64(ls_comm *comm, int64_t *values, size_t count) {
+    int64_t mine[SUM_PIECE];
+    for (size_t done = 0; done < count && comm->size > 1;) {
+        size_t piece = count - done < SUM_PIECE ? count - done : SUM_PIECE;
+        memcpy(mine, values + done, piece * sizeof *mine);
+        LS_MPI(MPI_Allreduce(mine, values + done, (int)piece, MPI_INT64_T, MPI_SUM, comm->world));
+        done += piece;
+    }
     return LS_OK;
 }
 

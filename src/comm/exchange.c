@@ -266,14 +266,32 @@ ls_status ls_exchange_finish(ls_exchange *x, ls_exchange_visit *visit, void *con
     LS_TRY(start_buckets(x, true));
     for (int i = 0; i < x->bucket_count; i++) {
         LS_MPI(MPI_Wait(&x->buckets[i].request, MPI_STATUS_IGNORE));
-        if (visit)
-            visit_share(x, &x->buckets[i], visit, context);
+        visit_share(x, &x->buckets[i], visit, context);
     }
-    x->finished += (uint64_t)x->bucket_count;
-    ls_comm_node_barrier(x->comm);
+    ls_exchange_close(x);
     return LS_OK;
 }
 
+ls_status ls_exchange_wait(ls_exchange *x) {
+    LS_REQUIRE(x->final_count == x->bucket_count);
+    LS_TRY(start_buckets(x, true));
+    for (int i = 0; i < x->bucket_count; i++)
+        LS_MPI(MPI_Wait(&x->buckets[i].request, MPI_STATUS_IGNORE));
+    return LS_OK;
+}
+
+void ls_exchange_visit_sums(ls_exchange *x, ls_exchange_visit *visit, void *context) {
+    for (int i = 0; i < x->bucket_count; i++)
+        visit_share(x, &x->buckets[i], visit, context);
+}
+
+void ls_exchange_close(ls_exchange *x) {
+    x->finished += (uint64_t)x->bucket_count;
+    ls_comm_node_barrier(x->comm);
+}
+
 ls_status ls_exchange_discard(ls_exchange *x) {
-    return ls_exchange_finish(x, NULL, NULL);
+    LS_TRY(ls_exchange_wait(x));
+    ls_exchange_close(x);
+    return LS_OK;
 }

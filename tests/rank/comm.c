@@ -35,6 +35,21 @@ static void check_broadcast(ls_comm *comm) {
         CHECK(comm, all[i] == i * i);
 }
 
+static void check_sum(ls_comm *comm) {
+    enum { MOST = 10001 };
+    static const size_t counts[] = {1, 4096, MOST}; /* around the piece that travels at once */
+    static int64_t values[MOST];
+    int rank = ls_comm_rank(comm), size = ls_comm_size(comm);
+    for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+        for (size_t i = 0; i < counts[c]; i++)
+            values[i] = ((int64_t)i << 33) * (rank + 1) - rank;
+        CHECK(comm, ls_comm_sum_int64(comm, values, counts[c]) == LS_OK);
+        for (size_t i = 0; i < counts[c]; i++)
+            CHECK(comm, values[i] ==
+                            ((int64_t)i << 33) * (size * (size + 1) / 2) - size * (size - 1) / 2);
+    }
+}
+
 static void check_shared(ls_comm *comm) {
     ls_shared *shared;
     int ranks = ls_comm_node_size(comm), rank = ls_comm_node_rank(comm);
@@ -113,6 +128,7 @@ int main(int argc, char **argv) {
         return 1;
     check_agreement(comm);
     check_broadcast(comm);
+    check_sum(comm);
     check_shared(comm);
     check_slice_ranges(comm);
     check_board(comm);

@@ -1,5 +1,6 @@
 /* The engine at any number of ranks: the same bits in every exchange mode, redone steps, named
- * gradients that are not finite, a verdict to stop, snapshots, evaluation. */
+ * gradients that are not finite, a verdict to stop, snapshots, evaluation, clipping, augmentation.
+ * Lines "bits: ..." must not depend on the rank count. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,10 +89,17 @@ static void tear_down(bench *b) {
 
 /* ---- engines -------------------------------------------------------------------------------- */
 
+/* `set`: assignments, a blank between two; NULL for none. */
 static ls_engine *open_engine(const bench *b, const char *set, ls_config **config) {
+    enum { MOST_SETS = 8 };
+    const char *sets[MOST_SETS];
+    size_t count = 0;
     ls_engine *engine;
-    char *text = ls_format(configuration, b->file);
-    CHECK(b->comm, ls_config_parse("test", text, &set, set ? 1 : 0, config) == LS_OK);
+    char *text = ls_format(configuration, b->file), *words = ls_strdup(set ? set : "");
+    for (char *word = strtok(words, " "); word && count < MOST_SETS; word = strtok(NULL, " "))
+        sets[count++] = word;
+    CHECK(b->comm, ls_config_parse("test", text, sets, count, config) == LS_OK);
+    ls_free(words);
     ls_free(text);
     ls_status status = ls_engine_create(b->comm, *config, "test", true, &engine);
     if (status != LS_OK)
@@ -140,19 +148,83 @@ static bool same_digest(const bench *b, const char *one, const char *two) {
 
 /* ---- what must hold ------------------------------------------------------------------------- */
 
-static void check_modes(const bench *b) {
-    static const char *const sets[] = {"exchange=auto", "exchange=flat", "exchange=node"};
-    char first[LS_DIGEST_TEXT], other[LS_DIGEST_TEXT];
+static void train_new(const bench *b, const char *set, char digest[LS_DIGEST_TEXT]) {
     ls_config *config;
-    for (int i = 0; i < 3; i++) {
+    ls_engine *engine = open_engine(b, set, &config);
+    train(b, engine, digest);
+    close_engine(engine, config);
+}
+
+static void check_modes(const bench *b, const char *set) {
+    static const char *const modes[] = {"exchange=auto", "exchange=flat", "exchange=node",
+                                        "exchange_sum=float32"};
+    char digest[4][LS_DIGEST_TEXT];
+    for (int i = 0; i < 4; i++) {
+        char *sets = ls_format("%s %s", modes[i], set);
+        train_new(b, sets, digest[i]); /* plain floats run; their bits are their own */
+        CHECK(b->comm, i == 3 || same_digest(b, digest[0], digest[i]));
+        ls_free(sets);
+    }
+    if (ls_comm_rank(b->comm) == 0)
+        printf("bits: %s %s\n", digest[0], set);
+}
+
+/* After a first step with weight decay 0, the momentum buffer is the clipped gradient. */
+static void clipped_gradient(const bench *b, const char *sets, float *gradient, double *reported) {
+    ls_config *config;
+    ls_step_report report;
+    ls_engine *engine = open_engine(b, sets, &config);
+    CHECK(b->comm, one_step(engine, 0, 0.1, &report) == LS_OK);
+    *reported = report.gradient_norm;
+    memcpy(gradient, ls_engine_momentum(engine),
+           ls_net_trained_size(ls_engine_net(engine)) * sizeof *gradient);
+    close_engine(engine, config);
+}
+
+/* To a norm just below train.clip_norm, in the same direction; the report tells the norm before. */
+static void check_clipping(const bench *b, const char *set) {
+    enum { MOST = 4096 };
+    static float whole[MOST], clipped[MOST];
+    double norm, reported, sum = 0;
+    char *sets = ls_format("train.weight_decay=0 %s", set);
+    clipped_gradient(b, sets, whole, &norm);
+    ls_free(sets);
+    sets = ls_format("train.weight_decay=0 train.clip_norm=%.17g %s", norm / 3, set);
+    clipped_gradient(b, sets, clipped, &reported);
+    ls_free(sets);
+    CHECK(b->comm, reported == norm);
+    float factor = (float)(norm / 3 / (norm + 1e-6));
+    for (int i = 0; i < MOST; i++) {
+        CHECK(b->comm, clipped[i] == whole[i] * factor);
+        sum += (double)clipped[i] * (double)clipped[i];
+    }
+    CHECK(b->comm, sqrt(sum) <= norm / 3 * (1 + 1e-7) && sqrt(sum) > norm / 3 * 0.9999);
+}
+
+/* A limit that is never reached changes no bit; one that is, does. */
+static void check_clipping_limit(const bench *b) {
+    char plain[LS_DIGEST_TEXT], high[LS_DIGEST_TEXT], low[LS_DIGEST_TEXT];
+    train_new(b, NULL, plain);
+    train_new(b, "train.clip_norm=1e6", high);
+    train_new(b, "train.clip_norm=0.1", low);
+    CHECK(b->comm, same_digest(b, plain, high));
+    CHECK(b->comm, ls_comm_rank(b->comm) != 0 || strcmp(plain, low) != 0);
+}
+
+/* Training samples are changed; those of an evaluation are not. */
+static void check_augment(const bench *b) {
+    static const char *const sets[] = {"batch.size=50", "batch.size=50 augment.crop_padding=2"};
+    double loss[2], accuracy;
+    ls_step_report report[2];
+    for (int i = 0; i < 2; i++) {
+        ls_config *config;
         ls_engine *engine = open_engine(b, sets[i], &config);
-        train(b, engine, i ? other : first);
-        CHECK(b->comm, i == 0 || same_digest(b, first, other));
+        CHECK(b->comm, ls_engine_evaluate(engine, 0, &loss[i], &accuracy) == LS_OK);
+        CHECK(b->comm, one_step(engine, 0, 0, &report[i]) == LS_OK);
         close_engine(engine, config);
     }
-    ls_engine *engine = open_engine(b, "exchange_sum=float32", &config);
-    train(b, engine, other); /* runs; its bits are its own */
-    close_engine(engine, config);
+    CHECK(b->comm, loss[0] == loss[1]);
+    CHECK(b->comm, report[0].loss != report[1].loss);
 }
 
 /* After a first step with weight decay 0, the momentum buffer is the gradient. */
@@ -276,11 +348,18 @@ static void check_evaluate(const bench *b) {
 }
 
 int main(int argc, char **argv) {
+    const char *everything = "train.clip_norm=0.1 augment.crop_padding=2 augment.flip=true "
+                             "augment.cutout=3";
     bench b = {0};
     if (ls_comm_init(&argc, &argv, &b.comm) != LS_OK)
         return 1;
     set_up(&b);
-    check_modes(&b);
+    check_modes(&b, "");
+    check_modes(&b, everything);
+    check_clipping(&b, "");
+    check_clipping(&b, "exchange=flat");
+    check_clipping_limit(&b);
+    check_augment(&b);
     check_norm(&b);
     check_redo(&b);
     check_not_finite(&b);

@@ -1,5 +1,6 @@
 /* The exchange gives the same integer sums in every mode and at any number of ranks, for lengths
- * around chunk and bucket boundaries, finished in pieces, after discarded steps too. */
+ * around chunk and bucket boundaries, final in pieces, visited once or twice, after discarded steps
+ * too. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,7 +44,20 @@ static void fill(ls_comm *comm, ls_exchange *x, bool is_float, size_t first, siz
     }
 }
 
-/* One step: filled from the end in pieces of `piece`, then finished or discarded. */
+/* The step in parts: what is visited once is visited again, unchanged. */
+static void visit_twice(ls_comm *comm, ls_exchange *x, ls_visited *visited) {
+    CHECK(comm, ls_exchange_wait(x) == LS_OK);
+    ls_exchange_visit_sums(x, check_sums, visited);
+    size_t seen = visited->seen;
+    ls_comm_node_barrier(comm);
+    ls_exchange_visit_sums(x, check_sums, visited);
+    CHECK(comm, visited->seen == 2 * seen);
+    visited->seen = seen;
+    ls_exchange_close(x);
+}
+
+/* One step: filled from the end in pieces of `piece`, then finished, at once or in parts, or
+ * discarded. */
 static void step(ls_comm *comm, ls_exchange *x, bool is_float, size_t length, size_t piece,
                  int64_t number, size_t *all_seen) {
     ls_exchange_begin(x);
@@ -59,7 +73,10 @@ static void step(ls_comm *comm, ls_exchange *x, bool is_float, size_t length, si
         return;
     }
     ls_visited visited = {.comm = comm, .step = number, .is_float = is_float};
-    CHECK(comm, ls_exchange_finish(x, check_sums, &visited) == LS_OK);
+    if (number % 3 == 2)
+        visit_twice(comm, x, &visited);
+    else
+        CHECK(comm, ls_exchange_finish(x, check_sums, &visited) == LS_OK);
     *all_seen = visited.seen;
 }
 
