@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# `make demo`: Fashion-MNIST to HDF5, the LR range test on 2 ranks, its picture.  Shows every command.
+# `make demo`: Fashion-MNIST to HDF5, the LR range test on 2 ranks, its picture, a short training with
+# the LR it found.  Shows every command.
 # Usage: scripts/demo.sh BUILD.  FASHION_MNIST: folder of the four .gz files.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -44,6 +45,9 @@ run "$lockstep" plot "$out/find-lr.h5" -o "$out/find-lr.png"
 run "$lockstep" suggest "$out/find-lr.h5"
 
 recommended=$("$lockstep" suggest --plain "$out/find-lr.h5" | sed -n 's/^recommended //p')
+run scripts/mpirun.sh 2 "$lockstep" train "$config" "${sets[@]}" --out "$out" \
+    --set "train.lr=$recommended" --set train.epochs=3
+run "$lockstep" plot "$out/train.h5" -o "$out/train.png"
 printf '\nThe curve and all else the run computed:  %s\n' "$out/find-lr.h5"
 printf 'The picture:                              %s, .png\n' "$out/find-lr.svg"
 printf 'Recommended learning rate:                %s\n' "$recommended"

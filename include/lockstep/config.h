@@ -20,7 +20,28 @@ typedef enum ls_exchange_choice {
     LS_CONFIG_EXCHANGE_NODE,
     LS_CONFIG_EXCHANGE_FLAT
 } ls_exchange_choice;
+typedef enum ls_schedule_choice {
+    LS_CONFIG_SCHEDULE_CONSTANT,
+    LS_CONFIG_SCHEDULE_STEP,
+    LS_CONFIG_SCHEDULE_MULTISTEP,
+    LS_CONFIG_SCHEDULE_EXPONENTIAL,
+    LS_CONFIG_SCHEDULE_POLYNOMIAL,
+    LS_CONFIG_SCHEDULE_COSINE,
+    LS_CONFIG_SCHEDULE_COSINE_RESTARTS,
+    LS_CONFIG_SCHEDULE_TRIANGULAR,
+    LS_CONFIG_SCHEDULE_TRIANGULAR2,
+    LS_CONFIG_SCHEDULE_EXP_RANGE,
+    LS_CONFIG_SCHEDULE_ONE_CYCLE
+} ls_schedule_choice;
+typedef enum ls_anneal_choice { LS_CONFIG_ANNEAL_COSINE, LS_CONFIG_ANNEAL_LINEAR } ls_anneal_choice;
 typedef enum ls_sum_choice { LS_CONFIG_SUM_FIXED, LS_CONFIG_SUM_FLOAT32 } ls_sum_choice;
+
+#define LS_INTEGERS_LIMIT 16
+
+typedef struct ls_integers {
+    int count;
+    int64_t value[LS_INTEGERS_LIMIT];
+} ls_integers;
 
 typedef struct ls_data_config {
     char *file; /* HDF5; relative to the working directory */
@@ -33,6 +54,12 @@ typedef struct ls_batch_config {
     int64_t size;   /* samples of one optimizer step, over all ranks */
     int64_t slices; /* fixed parts of it; 1..size */
 } ls_batch_config;
+
+/* What is done to training samples; see lockstep/augment.h. */
+typedef struct ls_augment_config {
+    int64_t crop_padding, cutout;
+    bool flip;
+} ls_augment_config;
 
 typedef struct ls_find_lr_config {
     double start, end;
@@ -47,12 +74,37 @@ typedef struct ls_find_lr_config {
 
 typedef struct ls_train_config {
     int64_t epochs;
-    double lr; /* NaN: auto, from the range test */
+    double lr;                  /* NaN: auto, from the range test */
+    int64_t lr_reference_batch; /* lr is meant for this batch; 0: for batch.size */
     double momentum;
     bool nesterov;
     double weight_decay;
-    bool decay_all; /* also biases and batch-norm scales and shifts */
+    bool decay_all;     /* also biases and batch-norm scales and shifts */
+    double max_minutes; /* 0: no limit */
+    double clip_norm;   /* largest norm of the mean gradient; 0: any */
 } ls_train_config;
+
+/* How the LR moves over the run: the formulas are in lockstep/schedule.h.  NaN: auto. */
+typedef struct ls_schedule_config {
+    ls_schedule_choice kind;
+    double warmup_epochs, warmup_factor;
+    int64_t every_epochs; /* 0: a third of the run */
+    double factor;
+    ls_integers milestones; /* epochs */
+    double decay, power;
+    double base_lr, max_lr, final_lr;
+    double cycle_epochs, cycle_multiplier;
+    double rise;
+    ls_anneal_choice anneal;
+    bool cycle_momentum;
+    double min_momentum, max_momentum;
+} ls_schedule_config;
+
+typedef struct ls_checkpoint_config {
+    int64_t every_epochs, every_steps; /* 0: not by this count */
+    double every_minutes;
+    int64_t keep; /* the newest so many; the best one is kept beside them */
+} ls_checkpoint_config;
 
 typedef struct ls_compute_config {
     ls_compute_type type;
@@ -64,10 +116,16 @@ typedef struct ls_config {
     int64_t seed;
     ls_data_config data;
     ls_batch_config batch;
+    ls_augment_config augment;
     ls_model_spec model;
     ls_find_lr_config find_lr;
     ls_train_config train;
+    ls_schedule_config schedule;
+    ls_checkpoint_config checkpoint;
     ls_compute_config compute;
+    char *init;     /* HDF5 file with weights to start from, or "none" */
+    char *init_new; /* layers that it need not have, "dense1,dense2", or "none" */
+    char *frozen;   /* layers whose weights stay as they are, or "none" */
     ls_exchange_choice exchange;
     ls_sum_choice exchange_sum;
 } ls_config;

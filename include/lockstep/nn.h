@@ -56,7 +56,8 @@ typedef struct ls_param {
 
 /* Builds the network for samples of shape `input` and `outputs` classes or regression targets.
  * Shape errors are LS_ERR_INPUT and name the layer, its line and both shapes, and the last layer
- * must give `outputs` values a sample.  The spec is not kept. */
+ * must give `outputs` values a sample.  A dense layer takes an input of any shape, flattened.  The
+ * spec is not kept. */
 ls_status ls_net_create(const ls_model_spec *spec, const ls_shape *input, int64_t outputs,
                         ls_net **net);
 void ls_net_free(ls_net *net);
@@ -116,7 +117,8 @@ typedef struct ls_slice_result {
 } ls_slice_result;
 
 ls_slice_result ls_plan_result(const ls_plan *plan, int slot);
-/* (N, outputs): the last layer's output, before softmax.  Valid until the next pass. */
+/* (N, outputs): the last layer's output, before softmax.  Valid until the next pass of any plan, or
+ * the next ls_plan_create, which may move the memory that plans share. */
 const float *ls_plan_output(const ls_plan *plan, int slot);
 /* Mean and (unbiased) variance of every batch norm over this slice, in the order that
  * ls_param.statistics says: ls_net_statistics_size floats.  After a pass in LS_MODE_TRAIN. */
@@ -129,8 +131,8 @@ typedef struct ls_grad_sink {
      * loss times `loss_scale`.  Each element of each slot comes once a pass. */
     void (*block)(void *context, int slot, size_t param, size_t offset, size_t count,
                   const float *gradient);
-    /* Elements [offset, offset + count) have come for all slots.  Comes in falling offset order by
-     * layer, so that what is known to be final grows from the end of the flat array. */
+    /* Elements [offset, offset + count) have come for all slots.  Comes in falling offset order,
+     * paddings left out: what is trained from `offset` on is final.  Ends at offset 0. */
     void (*final)(void *context, size_t offset, size_t count);
 } ls_grad_sink;
 

@@ -8,6 +8,7 @@
 #include "lockstep/data.h"
 #include "lockstep/lr.h"
 #include "lockstep/nn.h"
+#include "lockstep/schedule.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,6 +38,10 @@ float *ls_engine_momentum(ls_engine *engine);
 /* Tells this rank's network that the caller has changed the weights.  Before that, all ranks of the
  * node must have finished with them. */
 void ls_engine_params_changed(ls_engine *engine);
+
+/* Collective.  Loads weights, running statistics and normalisation of a trained model from a
+ * checkpoint. LS_ERR_INPUT when it does not fit the network. */
+ls_status ls_engine_load(ls_engine *engine, const char *path);
 
 /* Collective.  Digest of weights, running statistics and momentum, on rank 0. */
 ls_status ls_engine_digest(ls_engine *engine, char text[LS_DIGEST_TEXT]);
@@ -96,6 +101,35 @@ ls_status ls_engine_step(ls_engine *engine, int64_t epoch, int64_t batch, ls_dec
  * (0: all), with running statistics; every sample once; the same bits on any layout. */
 ls_status ls_engine_evaluate(ls_engine *engine, int64_t samples, double *loss, double *accuracy);
 
+#define LS_TOP 5                /* of the top-5 accuracy */
+#define LS_CONFUSION_LIMIT 4096 /* classes; with more there is no confusion matrix */
+
+/* What an evaluation measured.  What does not apply is NaN, or NULL. */
+typedef struct ls_evaluation {
+    int64_t samples;
+    int64_t outputs; /* classes, or targets a sample */
+    double loss;     /* mean over the samples */
+
+    /* Classes.  Of equal outputs the lower class counts as the larger one. */
+    double accuracy;    /* share of samples whose largest output is the target class */
+    double top;         /* share whose target is among the LS_TOP largest, for > LS_TOP classes */
+    int64_t *confusion; /* (classes, classes): samples of class [row] taken for class [column] */
+
+    /* Regression. */
+    double rmse; /* root of the mean squared error, over samples and outputs */
+    double r2;   /* mean of output_r2 over the outputs whose targets are not all equal */
+    double *output_rmse, *output_r2; /* (outputs); R2 = 1 - sum (y - t)^2 / sum (t - mean t)^2 */
+} ls_evaluation;
+
+/* Collective.  ls_engine_evaluate with all that can be said.  Free with ls_evaluation_free. */
+ls_status ls_engine_evaluate_full(ls_engine *engine, int64_t samples, ls_evaluation *evaluation);
+void ls_evaluation_free(ls_evaluation *evaluation);
+
+/* Collective.  Writes the outputs for the test split, in dataset order, to HDF5 file `file`, which
+ * appears when it is whole: dataset `outputs` (N, outputs) float32, the class probabilities or the
+ * regression values, and with classes `predicted_class` (N) int32.  The same bits on any layout. */
+ls_status ls_engine_predict(ls_engine *engine, const char *file);
+
 /* ---- the LR range test ---------------------------------------------------------------------- */
 
 typedef struct ls_find_lr_result {
@@ -133,6 +167,62 @@ typedef struct ls_find_lr_job {
 /* Collective.  Runs the test and puts the engine back into the state before it.  *result on all
  * ranks. */
 ls_status ls_find_lr(ls_engine *engine, const ls_find_lr_job *job, ls_find_lr_result *result);
+
+/* ---- schedules ------------------------------------------------------------------------------ */
+
+/* Not collective.  The checked schedule of a run.  lr: train.lr or what stands for it, before the
+ * linear scaling rule, which is applied here; NaN when it is not known yet: what depends on it is
+ * NaN too, and not checked.  LS_ERR_INPUT names what does not fit. */
+ls_status ls_train_schedule(const ls_config *config, double lr, int64_t steps_per_epoch,
+                            ls_schedule *schedule);
+
+/* ---- training ------------------------------------------------------------------------------- */
+
+/* Why a training run ended. */
+typedef enum ls_train_end {
+    LS_TRAIN_DONE,      /* all epochs */
+    LS_TRAIN_SIGNAL,    /* asked to by a signal */
+    LS_TRAIN_STOP_FILE, /* a file `stop` in the folder */
+    LS_TRAIN_TIME_LIMIT /* train.max_minutes */
+} ls_train_end;
+
+const char *ls_train_end_name(ls_train_end end); /* "done", "signal", "stop_file", "time_limit" */
+
+/* Where a training run stands; given on rank 0 after each step. */
+typedef struct ls_train_progress {
+    int64_t step, steps, epoch, epochs; /* steps done, and in all; the epoch under way, from 1 */
+    double lr, loss, smoothed;
+    double test_loss, test_accuracy; /* after this step's epoch; NaN within an epoch */
+    double samples_per_second;       /* since the start of this process */
+    double seconds_left;
+} ls_train_progress;
+
+typedef struct ls_train_job {
+    const char
+        *folder; /* must exist; train.h5, checkpoints and best.h5 are written here, by rank 0 */
+    bool resume; /* go on from the newest valid checkpoint in the folder */
+    const ls_note *notes;
+    size_t note_count;
+    bool (*interrupted)(void); /* whether this process was asked to stop; may be NULL */
+    void (*progress)(void *context, const ls_train_progress *progress); /* may be NULL */
+    void *context;
+} ls_train_job;
+
+typedef struct ls_train_result {
+    ls_train_end end;
+    double lr;     /* the base LR: as configured, or as the range test recommends */
+    int64_t steps; /* done in all, those before a resume included */
+    double test_loss, test_accuracy; /* of the last evaluation; NaN without one */
+    double best;                     /* best accuracy, or loss for regression; NaN without one */
+    char digest[LS_DIGEST_TEXT];     /* of weights, statistics and momentum; on rank 0 */
+} ls_train_result;
+
+/* Collective.  Trains for train.epochs epochs, or until asked to stop; evaluates the test split,
+ * when there is one, after each epoch; writes DIR/train.h5, DIR/checkpoint-<step>.h5 and
+ * DIR/best.h5.  With train.lr auto the range test runs first (DIR/find-lr.h5), and its
+ * recommendation is the base LR: LS_ERR_INPUT when it has none. LS_ERR_NUMERIC when the loss or
+ * a gradient is not finite: the checkpoints before stay. */
+ls_status ls_train(ls_engine *engine, const ls_train_job *job, ls_train_result *result);
 
 #ifdef __cplusplus
 }

@@ -20,6 +20,8 @@ int ls_exit_code(ls_status status) {
         return 3;
     case LS_ERR_BUG:
         return 4;
+    case LS_STOPPED:
+        return 5;
     case LS_ERR_SYSTEM:
         break;
     }

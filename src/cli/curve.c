@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "lockstep/config.h"
-#include "lockstep/io.h"
 
 /* ---- run files ------------------------------------------------------------------------------ */
 
@@ -46,9 +45,7 @@ static const char *base_name(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-/* "fashion-mnist.h5, batch 128, momentum 0.9", from the configuration that the file keeps; its name
- * when there is none, or one of another version. */
-static ls_status describe_run(ls_run_reader *reader, const char *path, char **about) {
+ls_status ls_run_about(ls_run_reader *reader, const char *path, char **about) {
     const char *text = ls_run_note_text(reader, "configuration");
     ls_config *config = NULL;
     if (text && ls_config_parse(path, text, NULL, 0, &config) != LS_OK)
@@ -72,7 +69,7 @@ static ls_status read_run(ls_run_reader *reader, const char *path, ls_curve_data
     LS_TRY(copy_series(reader, path, "accuracy", false, &data->accuracy));
     LS_TRY(copy_series(reader, path, "validation_loss", false, &data->validation));
     LS_TRY(copy_noise(reader, data));
-    return describe_run(reader, path, &data->about);
+    return ls_run_about(reader, path, &data->about);
 }
 
 static ls_status load_run(const char *path, ls_curve_data *data) {
@@ -93,7 +90,7 @@ static ls_status load_csv(const char *path, ls_curve_data *data) {
     return LS_NEW(data->smoothed, (size_t)data->count);
 }
 
-static ls_status is_hdf5(const char *path, bool *hdf5) {
+ls_status ls_is_hdf5(const char *path, bool *hdf5) {
     static const char signature[] = "\x89HDF\r\n\x1a\n";
     char start[sizeof signature - 1];
     FILE *file = fopen(path, "rb");
@@ -111,7 +108,7 @@ static ls_status is_hdf5(const char *path, bool *hdf5) {
 ls_status ls_curve_load(const char *path, double beta, ls_curve_data *data) {
     ls_curve_data new = {0};
     bool hdf5 = false;
-    LS_TRY(is_hdf5(path, &hdf5));
+    LS_TRY(ls_is_hdf5(path, &hdf5));
     ls_status status = hdf5 ? load_run(path, &new) : load_csv(path, &new);
     if (status != LS_OK) {
         ls_curve_free(&new);

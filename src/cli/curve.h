@@ -3,6 +3,7 @@
 #ifndef LOCKSTEP_CLI_CURVE_H
 #define LOCKSTEP_CLI_CURVE_H
 
+#include "lockstep/io.h"
 #include "lockstep/lr.h"
 
 typedef struct ls_curve_data {
@@ -21,6 +22,13 @@ typedef struct ls_curve_data {
  * for a CSV. LS_ERR_INPUT says where in the file what was expected. */
 ls_status ls_curve_load(const char *path, double beta, ls_curve_data *data);
 void ls_curve_free(ls_curve_data *data);
+
+/* Whether a file is HDF5, by its first bytes.  LS_ERR_INPUT when it cannot be read. */
+ls_status ls_is_hdf5(const char *path, bool *hdf5);
+
+/* "fashion-mnist.h5, batch 128, momentum 0.9", from the configuration that a run file keeps; its
+ * name when there is none, or one of another version; and whether it is unfinished.  ls_free. */
+ls_status ls_run_about(ls_run_reader *reader, const char *path, char **about);
 
 /* The CSV part: fills count, lr and loss.  Rows in the order of the ramp, the learning rates
  * positive and growing; losses may be nan or inf; other columns are skipped. */

@@ -4,17 +4,6 @@
 #include "cli/progress.h"
 #include "cli/run.h"
 
-static ls_status describe(ls_comm *comm, const ls_engine *engine) {
-    const ls_net *net = ls_engine_net(engine);
-    ls_text text = {0};
-    ls_net_describe(net, &text);
-    ls_status status = text.failed ? LS_ERR_SYSTEM : LS_OK;
-    if (status == LS_OK)
-        ls_log(LS_LOG_VERBOSE, "%s", text.data);
-    ls_text_free(&text);
-    return ls_comm_agree(comm, status);
-}
-
 static void print_result(const ls_find_lr_result *result, const char *folder) {
     const ls_suggestion *recommended = &result->suggestions[LS_SUGGEST_RECOMMENDED];
     printf("%lld points; stopped: %s", (long long)result->points, ls_stop_name(result->stop));
@@ -37,7 +26,7 @@ static ls_status run_test(ls_comm *comm, const ls_run_args *args, ls_engine *eng
     const char *folder = args->folder ? args->folder : ".";
     ls_run_notes notes;
     ls_progress progress;
-    LS_TRY(describe(comm, engine));
+    LS_TRY(ls_run_describe(comm, engine));
     LS_TRY(ls_run_folder(comm, folder));
     LS_TRY(ls_run_notes_make(comm, args, &notes));
     ls_progress_begin(&progress);
@@ -59,8 +48,7 @@ static ls_status run_find_lr(ls_comm *comm, void *args) {
     ls_config *config = NULL;
     ls_engine *engine = NULL;
     ls_find_lr_result result;
-    if (ls_comm_rank(comm) == 0 && (run->quiet || run->verbose))
-        ls_log_set(run->quiet ? LS_LOG_QUIET : LS_LOG_VERBOSE);
+    ls_run_log_level(comm, run);
     LS_TRY(ls_run_config(comm, run, &config));
     bool validate = config->find_lr.validation_every > 0;
     ls_status status = ls_engine_create(comm, config, run->operands.word[0], validate, &engine);
@@ -75,7 +63,7 @@ static const ls_option options[] = {LS_RUN_OPTIONS};
 
 const ls_command ls_command_find_lr = {
     .name = "find-lr",
-    .summary = "LR range test: raise the learning rate each step and watch the loss",
+    .summary = "Find the learning rate by a range test: raise it each step, watch the loss",
     .operands = "CONFIG [--out DIR] [--set KEY=VALUE]...",
     .details = "Over one epoch the learning rate rises from find_lr.start to find_lr.end; the test "
                "stops\nwhen the smoothed loss passes find_lr.stop_factor times its best. The curve "

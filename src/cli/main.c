@@ -9,7 +9,11 @@
 #include "lockstep/build.h"
 
 const ls_command *const ls_commands[] = {&ls_command_find_lr,
+                                         &ls_command_train,
+                                         &ls_command_eval,
+                                         &ls_command_predict,
                                          &ls_command_suggest,
+                                         &ls_command_schedule,
                                          &ls_command_plot,
                                          &ls_command_info,
                                          &ls_command_convert,

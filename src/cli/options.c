@@ -111,7 +111,8 @@ static void print_program_help(void) {
         "\n'lockstep help COMMAND' tells more; 'lockstep help config' lists the configuration's "
         "keys.\n\n"
         "exit codes: 0 done; 1 the system failed (memory, disk, MPI); 2 the input is wrong;\n"
-        "            3 a loss or gradient is not a finite number; 4 a mistake of lockstep's own\n");
+        "            3 a loss or gradient is not a finite number; 4 a mistake of lockstep's own;\n"
+        "            5 stopped as asked, with a checkpoint\n");
 }
 
 void ls_command_print_help(const ls_command *command) {

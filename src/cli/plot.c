@@ -1,4 +1,5 @@
-/* lockstep plot: the picture of a range test, as SVG, PNG or PDF, or as text. */
+/* lockstep plot: the picture of a range test, or of training runs (plot_train.c), as SVG, PNG or
+ * PDF, or as text. */
 #include "cli/plot.h"
 
 #include <math.h>
@@ -28,34 +29,15 @@ typedef struct picture {
 
 /* ---- what range of losses to show ----------------------------------------------------------- */
 
-static int compare(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* The value below which `share` of the first `count` finite values lie; NaN if there are none. */
-static ls_status quantile(int64_t count, const double *values, double share, double *result) {
-    double *sorted;
-    int64_t finite = 0;
-    LS_TRY(LS_NEW(sorted, (size_t)count));
-    for (int64_t i = 0; i < count; i++)
-        if (isfinite(values[i]))
-            sorted[finite++] = values[i];
-    qsort(sorted, (size_t)finite, sizeof *sorted, compare);
-    *result = finite ? sorted[(int64_t)(share * (double)(finite - 1))] : NAN;
-    ls_free(sorted);
-    return LS_OK;
-}
-
 /* From just below the smallest losses to just above those at the start, so that the diverging tail
  * does not press the rest flat. */
 static ls_status choose_range(const ls_curve_data *data, double *low, double *high) {
     double raw_low, raw_start, smooth_low, smooth_start;
     int64_t tenth = data->count / 10 < 3 ? (data->count < 3 ? data->count : 3) : data->count / 10;
-    LS_TRY(quantile(data->count, data->loss, 0.005, &raw_low));
-    LS_TRY(quantile(data->count, data->smoothed, 0, &smooth_low));
-    LS_TRY(quantile(tenth, data->loss, 0.95, &raw_start));
-    LS_TRY(quantile(tenth, data->smoothed, 1, &smooth_start));
+    LS_TRY(ls_plot_quantile(data->count, data->loss, 0.005, &raw_low));
+    LS_TRY(ls_plot_quantile(data->count, data->smoothed, 0, &smooth_low));
+    LS_TRY(ls_plot_quantile(tenth, data->loss, 0.95, &raw_start));
+    LS_TRY(ls_plot_quantile(tenth, data->smoothed, 1, &smooth_start));
     *low = fmin(raw_low, smooth_low);
     *high = fmax(raw_start, smooth_start);
     if (!isfinite(*low) || !isfinite(*high))
@@ -70,25 +52,23 @@ static ls_status choose_range(const ls_curve_data *data, double *low, double *hi
 
 /* ---- the description ------------------------------------------------------------------------ */
 
-static void add_line(picture *made, ls_plot_line line) {
-    made->lines[made->plot.line_count++] = line;
+static void add_line(picture *made, const char *label, ls_plot_style style,
+                     const ls_curve_data *data, const double *y) {
+    made->lines[made->plot.line_count++] =
+        (ls_plot_line){.label = label, .style = style, .count = data->count, .x = data->lr, .y = y};
 }
 
 static ls_status describe_lines(const ls_curve_data *data, picture *made) {
-    int64_t count = data->count;
-    add_line(made, (ls_plot_line){"loss of each batch", LS_PLOT_FAINT, false, count, data->lr,
-                                  data->loss});
+    add_line(made, "loss of each batch", LS_PLOT_FAINT, data, data->loss);
     if (data->validation)
-        add_line(made, (ls_plot_line){"validation loss", LS_PLOT_POINTS, false, count, data->lr,
-                                      data->validation});
+        add_line(made, "validation loss", LS_PLOT_POINTS, data, data->validation);
     if (data->accuracy) {
-        LS_TRY(LS_NEW(made->accuracy, (size_t)count));
-        ls_smooth(LS_DEFAULT_BETA, count, data->accuracy, made->accuracy);
-        add_line(made, (ls_plot_line){"accuracy, smoothed", LS_PLOT_BOLD, true, count, data->lr,
-                                      made->accuracy});
+        LS_TRY(LS_NEW(made->accuracy, (size_t)data->count));
+        ls_smooth(LS_DEFAULT_BETA, data->count, data->accuracy, made->accuracy);
+        add_line(made, "accuracy, smoothed", LS_PLOT_BOLD, data, made->accuracy);
+        made->lines[made->plot.line_count - 1].right_axis = true;
     }
-    add_line(made,
-             (ls_plot_line){"smoothed loss", LS_PLOT_BOLD, false, count, data->lr, data->smoothed});
+    add_line(made, "smoothed loss", LS_PLOT_BOLD, data, data->smoothed);
     return LS_OK;
 }
 
@@ -167,15 +147,10 @@ static ls_status draw(const picture *made, const plot_args *args) {
     return status;
 }
 
-static ls_status run(ls_comm *comm, void *context) {
-    const plot_args *args = context;
+static ls_status plot_range_test(const plot_args *args) {
     double beta;
-    ls_plot_format format;
     ls_curve_data data;
     picture made = {0};
-    (void)comm;
-    if (args->output)
-        LS_TRY(ls_plot_format_of(args->output, &format));
     LS_TRY(ls_curve_beta("plot", args->beta, &beta));
     LS_TRY(ls_curve_load(args->operands.word[0], beta, &data));
     ls_status status = describe(&data, args->title, &made);
@@ -184,6 +159,41 @@ static ls_status run(ls_comm *comm, void *context) {
     ls_free(made.accuracy);
     ls_curve_free(&data);
     return status;
+}
+
+/* A CSV, or whatever cannot be read, is left to the range test's reader. */
+static ls_status is_training(const char *path, bool *training) {
+    ls_run_reader *reader;
+    bool hdf5;
+    *training = false;
+    LS_TRY(ls_is_hdf5(path, &hdf5));
+    if (!hdf5)
+        return LS_OK;
+    LS_TRY(ls_run_open(path, &reader));
+    *training = strcmp(ls_run_group(reader), "train") == 0;
+    ls_run_close(reader);
+    return LS_OK;
+}
+
+static ls_status run(ls_comm *comm, void *context) {
+    const plot_args *args = context;
+    const ls_words *files = &args->operands;
+    ls_plot_format format;
+    bool training;
+    (void)comm;
+    if (args->output)
+        LS_TRY(ls_plot_format_of(args->output, &format));
+    LS_TRY(is_training(files->word[0], &training));
+    if (!training && files->count > 1)
+        return ls_fail(LS_ERR_INPUT,
+                       "plot: '%s' is no training run: of range tests one is drawn at a time",
+                       files->word[0]);
+    if (!training)
+        return plot_range_test(args);
+    if (args->beta)
+        return ls_fail(LS_ERR_INPUT, "plot: --beta is for range tests: a training run stores its "
+                                     "smoothed loss");
+    return ls_plot_train(files->count, files->word, args->output, args->title);
 }
 
 static const ls_option options[] = {
@@ -196,13 +206,14 @@ static const ls_option options[] = {
 
 const ls_command ls_command_plot = {
     .name = "plot",
-    .summary = "Draw the curve of a range test: loss against learning rate",
-    .operands = "FILE [-o PICTURE.svg|.png|.pdf] [--title TEXT] [--beta B]",
+    .summary = "Draw a range test, or the loss, accuracy and LR of training runs",
+    .operands = "FILE... [-o PICTURE.svg|.png|.pdf] [--title TEXT] [--beta B]",
     .details =
         "FILE is the run file of find-lr, finished or not, or a CSV with the columns lr and\n"
-        "loss.  Without -o the picture is text, as wide as the terminal.  Needs gnuplot.",
+        "loss; or run files of train, any number, drawn together.  Without -o the picture is\n"
+        "text, as wide as the terminal.  Needs gnuplot.\n",
     .min_operands = 1,
-    .max_operands = 1,
+    .max_operands = SIZE_MAX,
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .args_size = sizeof(plot_args),

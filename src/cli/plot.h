@@ -1,5 +1,5 @@
 /* cli: a picture described as data, made into a gnuplot script and drawn by gnuplot as a process.
- * What is drawn (a range test, later a training run) is described by who calls. */
+ * What is drawn (a range test, a schedule, training runs) is described by who calls. */
 #ifndef LOCKSTEP_CLI_PLOT_H
 #define LOCKSTEP_CLI_PLOT_H
 
@@ -18,6 +18,7 @@ typedef struct ls_plot_line {
     bool right_axis;
     int64_t count;
     const double *x, *y; /* not owned */
+    int run;             /* lines of one run have one color, in a stack */
 } ls_plot_line;
 
 /* A row below the picture: a place on the x axis with its value, a range, or why there is none. */
@@ -31,7 +32,7 @@ typedef struct ls_plot_mark {
 typedef struct ls_plot {
     const char *title, *subtitle;
     const char *x_label, *y_label, *right_label;
-    bool log_x;
+    bool log_x, log_y;
     double y_low, y_high;    /* what is beyond is cut off */
     const char *point_label; /* a point to name in the picture; NULL for none */
     double point_x, point_y;
@@ -40,6 +41,16 @@ typedef struct ls_plot {
     const ls_plot_mark *marks;
     size_t mark_count;
 } ls_plot;
+
+/* Pictures above each other, on one x axis.  Of the panels count y_label, log_y, y_low, y_high and
+ * lines, and the subtitle, which stands inside; of the last one x_label too.  The legend is in the
+ * first one, at the upper right, where a loss leaves room. */
+typedef struct ls_plot_stack {
+    const char *title, *subtitle;
+    const ls_plot *panels;
+    const double *heights; /* relative */
+    size_t panel_count;
+} ls_plot_stack;
 
 typedef enum ls_plot_format { LS_PLOT_PNG, LS_PLOT_SVG, LS_PLOT_PDF } ls_plot_format;
 
@@ -51,10 +62,30 @@ void ls_plot_script(const ls_plot *plot, ls_plot_format format, ls_text *script)
 /* The same as text, `columns` wide. */
 void ls_plot_text_script(const ls_plot *plot, int columns, int rows, ls_text *script);
 
+void ls_plot_stack_script(const ls_plot_stack *stack, ls_plot_format format, ls_text *script);
+
 /* Draws into `path`, by a temporary name beside it: a failure leaves what was there.  LS_ERR_INPUT:
  * gnuplot is missing, or the folder is not writable. */
 ls_status ls_plot_write(const ls_plot *plot, const char *path);
+ls_status ls_plot_stack_write(const ls_plot_stack *stack, const char *path);
 /* Draws as text on standard output, as wide as the terminal, or 100 columns. */
 ls_status ls_plot_show(const ls_plot *plot);
+
+/* ---- values to draw ------------------------------------------------------------------------- */
+
+/* The value below which `share` of the finite values lie; NaN if there are none. */
+ls_status ls_plot_quantile(int64_t count, const double *values, double share, double *result);
+
+/* The finite points (x_0 + i x_step, y[i]) in new arrays, to free with ls_free.  Of very many, the
+ * lowest and the highest of every few, which look the same. */
+ls_status ls_plot_thin(int64_t count, double x_0, double x_step, const double *y, double **thin_x,
+                       double **thin_y, int64_t *thin_count);
+
+/* ---- kinds of pictures ---------------------------------------------------------------------- */
+
+/* Training runs in one picture, or as text when output is NULL.  LS_ERR_INPUT: a file is no run
+ * file of `train`. */
+ls_status ls_plot_train(size_t count, const char *const *paths, const char *output,
+                        const char *title);
 
 #endif

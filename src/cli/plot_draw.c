@@ -136,28 +136,43 @@ static ls_status finish(int out, const char *temporary, const char *path) {
     return LS_OK;
 }
 
-ls_status ls_plot_write(const ls_plot *plot, const char *path) {
-    ls_plot_format format;
-    LS_TRY(ls_plot_format_of(path, &format));
+static ls_status write_file(const ls_text *script, const char *path) {
     char *temporary = ls_format("%s.XXXXXX", path);
     if (temporary == NULL)
         return LS_ERR_SYSTEM;
-    ls_text script = {0};
     int out = mkostemp(temporary, O_CLOEXEC);
     ls_status status = LS_OK;
     if (out < 0) {
         status = ls_fail(LS_ERR_INPUT, "cannot write '%s': %s", path, strerror(errno));
     } else {
-        ls_plot_script(plot, format, &script);
-        status = draw(&script, out);
+        status = draw(script, out);
         if (status == LS_OK)
             status = finish(out, temporary, path);
         if (status != LS_OK)
             unlink(temporary);
         close(out);
     }
-    ls_text_free(&script);
     ls_free(temporary);
+    return status;
+}
+
+ls_status ls_plot_write(const ls_plot *plot, const char *path) {
+    ls_text script = {0};
+    ls_plot_format format;
+    LS_TRY(ls_plot_format_of(path, &format));
+    ls_plot_script(plot, format, &script);
+    ls_status status = write_file(&script, path);
+    ls_text_free(&script);
+    return status;
+}
+
+ls_status ls_plot_stack_write(const ls_plot_stack *stack, const char *path) {
+    ls_text script = {0};
+    ls_plot_format format;
+    LS_TRY(ls_plot_format_of(path, &format));
+    ls_plot_stack_script(stack, format, &script);
+    ls_status status = write_file(&script, path);
+    ls_text_free(&script);
     return status;
 }
 

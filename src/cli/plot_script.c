@@ -4,64 +4,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/plot.h"
+#include "cli/plot_pieces.h"
 
-static const char ink[] = "#333333", quiet[] = "#767676", grid[] = "#e4e4e4",
+static const char ink[] = LS_PLOT_INK, quiet[] = LS_PLOT_QUIET, grid[] = LS_PLOT_GRID,
                   main_color[] = "#0072b2", faint_color[] = "#a9cfe6", accent[] = "#d55e00",
                   extra[] = "#009e73";
 
 /* ---- pieces --------------------------------------------------------------------------------- */
 
-/* A single-quoted string: gnuplot knows no escape in it but '' for a quote. */
-static void add_quoted(ls_text *script, const char *text) {
-    ls_text_add(script, "'");
-    for (const char *c = text ? text : ""; *c; c++) {
-        if (*c == '\'')
-            ls_text_add(script, "''");
-        else
-            ls_text_add(script, "%c", (unsigned char)*c < ' ' ? ' ' : *c);
-    }
-    ls_text_add(script, "'");
-}
-
 static void add_data(const ls_plot *plot, ls_text *script) {
-    for (size_t i = 0; i < plot->line_count; i++) {
-        const ls_plot_line *line = &plot->lines[i];
-        ls_text_add(script, "$line%zu << EOD\n", i);
-        for (int64_t k = 0; k < line->count; k++)
-            if (isfinite(line->x[k]) && isfinite(line->y[k]))
-                ls_text_add(script, "%.9g %.9g\n", line->x[k], line->y[k]);
-        ls_text_add(script, "EOD\n");
-    }
-}
-
-/* First and last x of all lines. */
-static void x_range(const ls_plot *plot, double *low, double *high) {
-    *low = INFINITY;
-    *high = -INFINITY;
-    for (size_t i = 0; i < plot->line_count; i++) {
-        const ls_plot_line *line = &plot->lines[i];
-        for (int64_t k = 0; k < line->count; k++) {
-            *low = fmin(*low, line->x[k]);
-            *high = fmax(*high, line->x[k]);
-        }
-    }
-    for (size_t i = 0; i < plot->mark_count; i++) {
-        *low = fmin(
-            *low,
-            plot->marks[i].from); /* a recommendation may lie left of the ramp; NaN counts not */
-        *high = fmax(*high, plot->marks[i].to);
-    }
-    if (!(*low < *high)) { /* one point: some room around it */
-        *high = plot->log_x ? *high * 2 : *high + 1;
-        *low = plot->log_x ? *low / 2 : *low - 1;
-    }
+    for (size_t i = 0; i < plot->line_count; i++)
+        ls_plot_add_line(&plot->lines[i], "line", i, script);
 }
 
 /* Where x lies in the range: 0 left, 1 right. */
 static double share_of(const ls_plot *plot, double x) {
     double low, high;
-    x_range(plot, &low, &high);
+    ls_plot_x_range(plot, &low, &high);
     return plot->log_x ? log(x / low) / log(high / low) : (x - low) / (high - low);
 }
 
@@ -118,31 +77,13 @@ static bool has_right_axis(const ls_plot *plot) {
 
 /* ---- pictures ------------------------------------------------------------------------------- */
 
-static void add_terminal(ls_plot_format format, ls_text *script) {
-    switch (format) {
-    case LS_PLOT_PNG: /* a gnuplot without cairo draws PNG through libgd, less finely */
-        ls_text_add(script,
-                    "if (strstrt(GPVAL_TERMINALS, 'pngcairo')) {\n"
-                    "  set terminal pngcairo size 960,600 enhanced font 'Sans,11' background "
-                    "'#ffffff'\n"
-                    "} else {\n"
-                    "  set terminal png size 960,600 enhanced font 'Sans,10'\n}\n");
-        break;
-    case LS_PLOT_SVG:
-        ls_text_add(script, "set terminal svg size 960,600 dynamic enhanced font 'sans-serif,14' "
-                            "background '#ffffff'\n");
-        break;
-    case LS_PLOT_PDF:
-        ls_text_add(script, "set terminal pdfcairo size 8in,5in enhanced font 'Sans,12'\n");
-        break;
-    }
-}
-
 static void add_axes(const ls_plot *plot, ls_text *script) {
     double low, high;
-    x_range(plot, &low, &high);
+    ls_plot_x_range(plot, &low, &high);
     if (plot->log_x)
         ls_text_add(script, "set logscale x 10\nset mxtics 10\n");
+    if (plot->log_y)
+        ls_text_add(script, "set logscale y 10\nset mytics 10\nset format y '10^{%%T}'\n");
     ls_text_add(script,
                 "set encoding utf8\n"
                 "set style textbox opaque noborder fillcolor rgb '#ffffff' margins 0.4,0.4\n"
@@ -157,11 +98,11 @@ static void add_axes(const ls_plot *plot, ls_text *script) {
 
 static void add_title(const ls_plot *plot, ls_text *script) {
     ls_text_add(script, "set label 1 ");
-    add_quoted(script, plot->title);
+    ls_plot_add_quoted(script, plot->title);
     ls_text_add(script, " at screen 0.155,0.955 left noenhanced font ',16' textcolor rgb '%s'\n",
                 ink);
     ls_text_add(script, "set label 2 ");
-    add_quoted(script, plot->subtitle);
+    ls_plot_add_quoted(script, plot->subtitle);
     ls_text_add(script, " at screen 0.155,0.905 left noenhanced textcolor rgb '%s'\n", quiet);
 }
 
@@ -185,7 +126,7 @@ static void add_chosen_labels(const ls_plot *plot, ls_text *script) {
         char text[128];
         snprintf(text, sizeof text, "%s %.3g", mark->label, mark->from);
         ls_text_add(script, "set label ");
-        add_quoted(script, text);
+        ls_plot_add_quoted(script, text);
         ls_text_add(script,
                     " at first %.9g, graph 0.94 %s offset %s,0 noenhanced font ',13' textcolor rgb "
                     "'%s' front\n",
@@ -202,7 +143,7 @@ static void add_point_label(const ls_plot *plot, ls_text *script) {
                 "set label '' at first %.9g,%.9g point pointtype 6 pointsize 1.3 linewidth 1.5 "
                 "linecolor rgb '%s' front\nset label ",
                 plot->point_x, plot->point_y, ink);
-    add_quoted(script, plot->point_label);
+    ls_plot_add_quoted(script, plot->point_label);
     ls_text_add(script, " at first %.9g, graph 0.06 %s noenhanced boxed textcolor rgb '%s' front\n",
                 plot->point_x,
                 share > 0.85   ? "right"
@@ -225,7 +166,7 @@ static void add_lines(const ls_plot *plot, ls_text *script) {
             line->style == LS_PLOT_POINTS ? "linespoints pointtype 7 pointsize 0.5" : "lines",
             color, line->style == LS_PLOT_BOLD && !line->right_axis ? "3" : "1.2");
         ls_text_add(script, " title ");
-        add_quoted(script, line->label);
+        ls_plot_add_quoted(script, line->label);
     }
     if (plot->mark_count)
         ls_text_add(script,
@@ -242,11 +183,11 @@ static void add_upper(const ls_plot *plot, double bottom, ls_text *script) {
                 "textcolor rgb '%s'\n",
                 bottom, plot->y_low, plot->y_high, has_right_axis(plot) ? "0.915" : "0.965", ink);
     ls_text_add(script, "set ylabel ");
-    add_quoted(script, plot->y_label);
+    ls_plot_add_quoted(script, plot->y_label);
     ls_text_add(script, " textcolor rgb '%s' offset 1,0\n", ink);
     if (has_right_axis(plot)) {
         ls_text_add(script, "set y2tics textcolor rgb '%s'\nset border 11\nset y2label ", extra);
-        add_quoted(script, plot->right_label);
+        ls_plot_add_quoted(script, plot->right_label);
         ls_text_add(script, " textcolor rgb '%s' offset -1,0\n", extra);
     }
     add_chosen_lines(plot, script);
@@ -256,7 +197,7 @@ static void add_upper(const ls_plot *plot, double bottom, ls_text *script) {
 
 static void add_x_labels(const ls_plot *plot, ls_text *script) {
     ls_text_add(script, "set format x '%s'\nset xlabel ", plot->log_x ? "10^{%T}" : "%g");
-    add_quoted(script, plot->x_label);
+    ls_plot_add_quoted(script, plot->x_label);
     ls_text_add(script, " textcolor rgb '%s' offset 0,0.3\n", ink);
 }
 
@@ -266,7 +207,7 @@ static void add_row_text(const ls_plot *plot, const ls_plot_mark *mark, double y
     ls_text_add(script, "set label ");
     if (!isfinite(mark->from)) {
         snprintf(text, sizeof text, "none: %s", mark->reason ? mark->reason : "");
-        add_quoted(script, text);
+        ls_plot_add_quoted(script, text);
         ls_text_add(script,
                     " at graph 0.012, first %g left noenhanced boxed front textcolor rgb '%s'\n", y,
                     quiet);
@@ -277,7 +218,7 @@ static void add_row_text(const ls_plot *plot, const ls_plot_mark *mark, double y
     else
         snprintf(text, sizeof text, mark->chosen ? "%.3g" : "%.2g", mark->from);
     bool left = share_of(plot, mark->to) > 0.85;
-    add_quoted(script, text);
+    ls_plot_add_quoted(script, text);
     ls_text_add(
         script,
         " at first %.9g, first %g %s offset %s,0 noenhanced boxed textcolor rgb '%s' front\n",
@@ -294,7 +235,7 @@ static void add_rows(const ls_plot *plot, double top, ls_text *script) {
                 top, rows);
     for (size_t i = 0; i < rows; i++) {
         ls_text_add(script, i ? ", " : "");
-        add_quoted(script, plot->marks[i].label);
+        ls_plot_add_quoted(script, plot->marks[i].label);
         ls_text_add(script, " %zu", i + 1);
     }
     ls_text_add(script, ")\n");
@@ -315,7 +256,7 @@ static void add_rows(const ls_plot *plot, double top, ls_text *script) {
 void ls_plot_script(const ls_plot *plot, ls_plot_format format, ls_text *script) {
     const double row = 0.042, foot = 0.115, gap = 0.025;
     double top = foot + row * (double)plot->mark_count;
-    add_terminal(format, script);
+    ls_plot_add_terminal(format, 960, 600, script);
     add_data(plot, script);
     add_mark_data(plot, script);
     ls_text_add(script, "set multiplot\n");
@@ -334,9 +275,18 @@ void ls_plot_script(const ls_plot *plot, ls_plot_format format, ls_text *script)
 
 /* ---- text ----------------------------------------------------------------------------------- */
 
+static const char *text_sign(const ls_plot_line *line) {
+    static const char *const signs[] = {"o", "x", "a", "b", "c", "d", "e"};
+    if (line->style == LS_PLOT_FAINT)
+        return "·";
+    if (line->run == 0)
+        return line->style == LS_PLOT_BOLD ? "█" : "+";
+    return signs[(size_t)(line->run - 1) % 7];
+}
+
 void ls_plot_text_script(const ls_plot *plot, int columns, int rows, ls_text *script) {
     double low, high;
-    x_range(plot, &low, &high);
+    ls_plot_x_range(plot, &low, &high);
     add_data(plot, script);
     ls_text_add(script,
                 "set terminal dumb size %d,%d noenhanced mono\nset encoding utf8\n"
@@ -345,10 +295,12 @@ void ls_plot_text_script(const ls_plot *plot, int columns, int rows, ls_text *sc
                 columns, rows, low, high, plot->y_low, plot->y_high);
     if (plot->log_x)
         ls_text_add(script, "set logscale x 10\nunset mxtics\nset format x '1e%%T'\n");
+    if (plot->log_y)
+        ls_text_add(script, "set logscale y 10\nunset mytics\nset format y '1e%%T'\n");
     ls_text_add(script, "set title ");
-    add_quoted(script, plot->title);
+    ls_plot_add_quoted(script, plot->title);
     ls_text_add(script, "\nset xlabel ");
-    add_quoted(script, plot->x_label);
+    ls_plot_add_quoted(script, plot->x_label);
     ls_text_add(script, "\n");
     for (size_t i = 0; i < plot->mark_count; i++)
         if (plot->marks[i].chosen && isfinite(plot->marks[i].from))
@@ -360,11 +312,8 @@ void ls_plot_text_script(const ls_plot *plot, int columns, int rows, ls_text *sc
         if (line->right_axis)
             continue;
         ls_text_add(script, "%s$line%zu using 1:2 with points pointtype '%s' title ",
-                    drawn++ ? ", " : "", i,
-                    line->style == LS_PLOT_FAINT  ? "·"
-                    : line->style == LS_PLOT_BOLD ? "█"
-                                                  : "+");
-        add_quoted(script, line->label);
+                    drawn++ ? ", " : "", i, text_sign(line));
+        ls_plot_add_quoted(script, line->label);
     }
     ls_text_add(script, "\n");
 }

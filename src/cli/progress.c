@@ -1,37 +1,65 @@
 /* How far a run is, on standard error, from rank 0. */
 #include "cli/progress.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #define TERMINAL_SECONDS 0.1
 #define LOG_SECONDS 5.0
 
+enum { LINE_SIZE = 192 };
+
 void ls_progress_begin(ls_progress *progress) {
     *progress = (ls_progress){.terminal = isatty(STDERR_FILENO), .shown = ls_seconds()};
 }
 
+/* Whether a line is due; the last one of a run always is. */
+static bool is_due(const ls_progress *progress, bool last) {
+    double pause = progress->terminal ? TERMINAL_SECONDS : LOG_SECONDS;
+    return ls_log_get() != LS_LOG_QUIET && (last || ls_seconds() - progress->shown >= pause);
+}
+
+static void write_line(ls_progress *progress, const char *line, bool stays) {
+    if (progress->terminal)
+        fprintf(stderr, "\r%-96s%s", line, stays ? "\n" : "");
+    else
+        fprintf(stderr, "%s\n", line);
+    fflush(stderr);
+    progress->open = progress->terminal && !stays;
+    progress->shown = ls_seconds();
+}
+
 void ls_progress_find_lr(void *context, const ls_find_lr_progress *now) {
     ls_progress *progress = context;
-    double clock = ls_seconds();
-    bool last = now->step == now->steps;
-    double pause = progress->terminal ? TERMINAL_SECONDS : LOG_SECONDS;
-    if (ls_log_get() == LS_LOG_QUIET || (!last && clock - progress->shown < pause))
+    char line[LINE_SIZE];
+    if (!is_due(progress, now->step == now->steps))
         return;
     double rate = (double)now->samples / now->seconds;
     double left = now->seconds / (double)now->step * (double)(now->steps - now->step);
-    char line[160];
     snprintf(line, sizeof line,
              "step %lld/%lld  lr %.3g  loss %.4f  smoothed %.4f  %.0f samples/s  %.0f s left",
              (long long)now->step, (long long)now->steps, now->lr, now->loss, now->smoothed, rate,
              left);
-    if (progress->terminal)
-        fprintf(stderr, "\r%-96s", line);
+    write_line(progress, line, false);
+}
+
+void ls_progress_train(void *context, const ls_train_progress *now) {
+    ls_progress *progress = context;
+    char line[LINE_SIZE];
+    bool evaluated = !isnan(now->test_loss);
+    if (!is_due(progress, evaluated || now->step == now->steps))
+        return;
+    int length = snprintf(line, sizeof line, "epoch %lld/%lld  step %lld/%lld  lr %.3g  loss %.4f",
+                          (long long)now->epoch, (long long)now->epochs, (long long)now->step,
+                          (long long)now->steps, now->lr, now->smoothed);
+    if (evaluated)
+        snprintf(line + length, sizeof line - (size_t)length, "  test loss %.4f  accuracy %.2f %%",
+                 now->test_loss, 100 * now->test_accuracy);
     else
-        fprintf(stderr, "%s\n", line);
-    fflush(stderr);
-    progress->open = progress->terminal;
-    progress->shown = clock;
+        snprintf(line + length, sizeof line - (size_t)length, "  %.0f samples/s  %.0f s left",
+                 now->samples_per_second, now->seconds_left);
+    write_line(progress, line, evaluated);
 }
 
 void ls_progress_end(ls_progress *progress) {

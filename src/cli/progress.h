@@ -14,6 +14,8 @@ typedef struct ls_progress {
 void ls_progress_begin(ls_progress *progress);
 /* For ls_find_lr_job.progress; the context is the ls_progress. */
 void ls_progress_find_lr(void *context, const ls_find_lr_progress *now);
+/* For ls_train_job.progress. */
+void ls_progress_train(void *context, const ls_train_progress *now);
 void ls_progress_end(ls_progress *progress);
 
 #endif

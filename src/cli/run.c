@@ -43,3 +43,19 @@ ls_status ls_run_folder(ls_comm *comm, const char *folder) {
     }
     return ls_comm_agree(comm, status);
 }
+
+void ls_run_log_level(ls_comm *comm, const ls_run_args *args) {
+    if (ls_comm_rank(comm) == 0 && (args->quiet || args->verbose))
+        ls_log_set(args->quiet ? LS_LOG_QUIET : LS_LOG_VERBOSE);
+}
+
+ls_status ls_run_describe(ls_comm *comm, const ls_engine *engine) {
+    const ls_net *net = ls_engine_net(engine);
+    ls_text text = {0};
+    ls_net_describe(net, &text);
+    ls_status status = text.failed ? LS_ERR_SYSTEM : LS_OK;
+    if (status == LS_OK)
+        ls_log(LS_LOG_VERBOSE, "%s", text.data);
+    ls_text_free(&text);
+    return ls_comm_agree(comm, status);
+}

@@ -36,6 +36,12 @@ typedef struct ls_run_args {
 /* Collective.  Rank 0 reads the file, every rank parses the same text. */
 ls_status ls_run_config(ls_comm *comm, const ls_run_args *args, ls_config **config);
 
+/* --quiet and --verbose; ranks other than 0 stay quiet. */
+void ls_run_log_level(ls_comm *comm, const ls_run_args *args);
+
+/* Collective.  The table of layers, with --verbose. */
+ls_status ls_run_describe(ls_comm *comm, const ls_engine *engine);
+
 /* Collective.  Makes the folder and checks that files can be made in it. */
 ls_status ls_run_folder(ls_comm *comm, const char *folder);
 

@@ -1,5 +1,6 @@
 /* Reads a configuration: the file's keys, then --set, then what involves several keys. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -219,6 +220,10 @@ static ls_status check_together(const reader *r) {
         return ls_fail_at(culprit(r, "find_lr.end", "find_lr.start"),
                           "find_lr.end (%g) must be larger than find_lr.start (%g)", c->find_lr.end,
                           c->find_lr.start);
+    if (isnan(c->train.lr) && c->train.lr_reference_batch > 0)
+        return ls_fail_at(culprit(r, "train.lr_reference_batch", "train.lr"),
+                          "train.lr_reference_batch scales a given train.lr; auto finds one for "
+                          "this batch.size already");
     if (c->model.loss == LS_LOSS_MEAN_SQUARED_ERROR && c->find_lr.accuracy)
         return ls_fail_at(culprit(r, "find_lr.accuracy", "model.loss"),
                           "find_lr.accuracy needs classes: model.loss cross_entropy, not "

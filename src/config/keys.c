@@ -14,7 +14,8 @@
 
 const ls_key ls_config_keys[] = {
     {KEY(seed), .initial = "1", .min = 0, .max = SEED_MAX,
-     .help = "Every random number follows from it: initial weights, sample order, dropout."},
+     .help = "Every random number follows from it: initial weights, sample order, "
+             "augmentation, dropout."},
 
     {KEY(data.file), .example = "data.h5",
      .help = "HDF5 file with the data, relative to the working directory."},
@@ -35,6 +36,15 @@ const ls_key ls_config_keys[] = {
      .help = "Global batch: samples of one optimizer step, over all ranks."},
     {KEY(batch.slices), .initial = "4", .min = 1, .max = INT_MAX,
      .help = "Fixed parts of the global batch, the unit of computation; also the most ranks."},
+
+    {KEY(augment.crop_padding), .initial = "0", .min = 0, .max = INT_MAX, .unit = "pixels",
+     .help = "Move each training sample by up to so many pixels in every spatial dimension: padded "
+             "all around, then cropped at a random place.  0: off."},
+    {KEY(augment.flip), .initial = "false",
+     .help = "Mirror each training sample with probability 1/2 along its last dimension (width)."},
+    {KEY(augment.cutout), .initial = "0", .min = 0, .max = INT_MAX, .unit = "pixels",
+     .help = "Side of the square that is hidden at a random place of each training sample (DeVries "
+             "and Taylor 2017).  0: off."},
 
     {KEY(find_lr.start), .initial = "1e-8", .min = 0, .max = INFINITY, .open = LS_ABOVE_MIN,
      .help = "Learning rate of the first step."},
@@ -60,6 +70,9 @@ const ls_key ls_config_keys[] = {
     {KEY(train.lr), .initial = "auto", .min = 0, .max = INFINITY, .open = LS_ABOVE_MIN,
      .words = LS_WORDS("auto"),
      .help = "Learning rate; auto: what the range test recommends, which runs first."},
+    {KEY(train.lr_reference_batch), .initial = "0", .min = 0, .max = INT_MAX, .unit = "samples",
+     .help = "Linear scaling rule: train.lr is meant for this batch, and is multiplied by "
+             "batch.size / lr_reference_batch (Goyal et al. 2017; they have 256).  0: off."},
     {KEY(train.momentum), .initial = "0.9", .min = 0, .max = 1, .open = LS_BELOW_MAX,
      .help = "mu in v = mu v + g + lambda w, w = w - lr v; the range test uses it too."},
     {KEY(train.nesterov), .initial = "false",
@@ -68,6 +81,73 @@ const ls_key ls_config_keys[] = {
      .help = "lambda in the same equation."},
     {KEY(train.decay_all), .initial = "false",
      .help = "Weight decay also for biases and batch-norm scales and shifts."},
+    {KEY(train.clip_norm), .initial = "0", .min = 0, .max = INFINITY,
+     .help = "Scale the gradient down to this 2-norm, over all parameters, where it is larger; 0: "
+             "never."},
+    {KEY(train.max_minutes), .initial = "0", .min = 0, .max = INFINITY, .unit = "minutes",
+     .help = "Stop with a checkpoint when the next epoch's pace would pass this; 0: no limit."},
+
+    {KEY(schedule.kind), .initial = "step",
+     .words = LS_WORDS("constant", "step", "multistep", "exponential", "polynomial", "cosine",
+                       "cosine_restarts", "triangular", "triangular2", "exp_range", "one_cycle"),
+     .help = "How the learning rate moves over the run; formulas and sources: "
+             "lockstep/schedule.h.  'lockstep schedule CONFIG' draws it."},
+    {KEY(schedule.warmup_epochs), .initial = "0", .min = 0, .max = INT_MAX, .unit = "epochs",
+     .help = "Linear warm-up before any kind; fractions are allowed."},
+    {KEY(schedule.warmup_factor), .initial = "0.1", .min = 0, .max = 1,
+     .help = "The warm-up starts at so much of the learning rate that it goes to."},
+    {KEY(schedule.every_epochs), .initial = "0", .min = 0, .max = INT_MAX, .unit = "epochs",
+     .help = "step: the learning rate falls after every so many epochs; 0: a third of the run, "
+             "rounded up."},
+    {KEY(schedule.factor), .initial = "0.1", .min = 0, .max = 1, .open = LS_ABOVE_MIN,
+     .help = "step, multistep: what each fall multiplies the learning rate by."},
+    {KEY(schedule.milestones), .initial = "[]", .min = 1, .max = INT_MAX, .unit = "epochs",
+     .help = "multistep: the learning rate falls after these epochs, as in [30, 60, 80]."},
+    {KEY(schedule.decay), .initial = "auto", .min = 0, .max = 1, .open = LS_ABOVE_MIN,
+     .words = LS_WORDS("auto"),
+     .help = "exponential, exp_range: factor per epoch, applied a little every step; auto: such "
+             "that the run ends at a hundredth."},
+    {KEY(schedule.power), .initial = "1", .min = 0, .max = INFINITY, .open = LS_ABOVE_MIN,
+     .help = "polynomial: 1 is a straight line."},
+    {KEY(schedule.base_lr), .initial = "auto", .min = 0, .max = INFINITY, .words = LS_WORDS("auto"),
+     .help =
+         "triangular, triangular2, exp_range: lower bound; one_cycle: start.  auto: max_lr / 4; "
+         "one_cycle: max_lr / 25.  Smith's bounds from the range test can be put here."},
+    {KEY(schedule.max_lr), .initial = "auto", .min = 0, .max = INFINITY, .open = LS_ABOVE_MIN,
+     .words = LS_WORDS("auto"),
+     .help = "triangular, triangular2, exp_range: upper bound; one_cycle: peak.  auto: the "
+             "learning rate of the run."},
+    {KEY(schedule.final_lr), .initial = "auto", .min = 0, .max = INFINITY,
+     .words = LS_WORDS("auto"),
+     .help = "polynomial, cosine, cosine_restarts, one_cycle: where it ends.  auto: 0; one_cycle: "
+             "base_lr / 10000."},
+    {KEY(schedule.cycle_epochs), .initial = "auto", .min = 0, .max = INT_MAX, .open = LS_ABOVE_MIN,
+     .words = LS_WORDS("auto"), .unit = "epochs",
+     .help = "triangular, triangular2, exp_range: up and down (two of Smith's stepsizes); "
+             "cosine_restarts: the first cycle.  Fractions are allowed.  auto: three cycles fill "
+             "the run."},
+    {KEY(schedule.cycle_multiplier), .initial = "2", .min = 1, .max = 1000,
+     .help = "cosine_restarts: each cycle is so many times as long as the one before."},
+    {KEY(schedule.rise), .initial = "0.3", .min = 0, .max = 1, .open = LS_ABOVE_MIN | LS_BELOW_MAX,
+     .help = "one_cycle: share of the run in which the learning rate goes up."},
+    {KEY(schedule.anneal), .initial = "cosine", .words = LS_WORDS("cosine", "linear"),
+     .help = "one_cycle: the way up and down, half a cosine or a straight line."},
+    {KEY(schedule.cycle_momentum), .initial = "true",
+     .help = "one_cycle: the momentum goes down while the learning rate goes up, and back; false: "
+             "it stays train.momentum."},
+    {KEY(schedule.min_momentum), .initial = "0.85", .min = 0, .max = 1, .open = LS_BELOW_MAX,
+     .help = "one_cycle: momentum at the peak of the learning rate."},
+    {KEY(schedule.max_momentum), .initial = "0.95", .min = 0, .max = 1, .open = LS_BELOW_MAX,
+     .help = "one_cycle: momentum at both ends."},
+
+    {KEY(checkpoint.every_epochs), .initial = "1", .min = 0, .max = INT32_MAX, .unit = "epochs",
+     .help = "Checkpoint after so many epochs; 0: not by epochs.  The end always has one."},
+    {KEY(checkpoint.every_steps), .initial = "0", .min = 0, .max = INT32_MAX, .unit = "steps",
+     .help = "Checkpoint after so many steps; 0: not by steps."},
+    {KEY(checkpoint.every_minutes), .initial = "0", .min = 0, .max = INFINITY, .unit = "minutes",
+     .help = "Checkpoint when so much time has passed; 0: not by time."},
+    {KEY(checkpoint.keep), .initial = "3", .min = 1, .max = INT32_MAX,
+     .help = "How many of the newest checkpoints stay; the best one stays beside them."},
 
     {KEY(compute.type), .initial = "float32", .words = LS_WORDS("float32"),
      .help = "Type of activations and gradients within a rank."},
@@ -76,6 +156,13 @@ const ls_key ls_config_keys[] = {
      .help = "Highest instruction set to use; pin one where the nodes of a cluster differ."},
     {KEY(compute.threads), .initial = "1", .min = 1, .max = 1024,
      .help = "Threads per rank; one rank per core and one thread is usually fastest."},
+
+    {KEY(init), .initial = "none",
+     .help =
+         "Fine-tuning: a checkpoint whose weights and statistics to start from, by layer name."},
+    {KEY(init_new), .initial = "none",
+     .help = "Layers that start anew all the same, with commas: dense1,dense2."},
+    {KEY(frozen), .initial = "none", .help = "Layers whose weights stay as they are, with commas."},
 
     {KEY(exchange), .initial = "auto", .words = LS_WORDS("auto", "node", "flat"),
      .help = "How gradients are summed. node: in the node's shared memory, then between nodes; "
@@ -101,8 +188,11 @@ const size_t ls_config_key_count = sizeof ls_config_keys / sizeof *ls_config_key
 const ls_section ls_config_sections[] = {
     {"data", "Where the samples are"},
     {"batch", "The samples of one optimizer step"},
+    {"augment", "What is done to training samples, anew every epoch"},
     {"find_lr", "The learning rate range test"},
     {"train", "Training, and the optimizer of the range test"},
+    {"schedule", "How the learning rate moves over the run"},
+    {"checkpoint", "When the state of a training run is saved"},
     {"compute", "How a rank computes"},
     {"model", "The network"},
 };

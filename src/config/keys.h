@@ -8,14 +8,15 @@
 struct fy_node;
 
 typedef enum ls_key_type {
-    LS_KEY_INTEGER, /* int64_t */
-    LS_KEY_NUMBER,  /* double */
-    LS_KEY_BOOLEAN, /* bool */
-    LS_KEY_TEXT,    /* char *, owned */
-    LS_KEY_CHOICE,  /* an enum that counts from 0 */
-    LS_KEY_EXTENT,  /* ls_extent */
-    LS_KEY_LAYERS,  /* ls_layer_list, owned */
-    LS_KEY_NODE     /* struct fy_node *: layers that the reader reads later */
+    LS_KEY_INTEGER,  /* int64_t */
+    LS_KEY_NUMBER,   /* double */
+    LS_KEY_BOOLEAN,  /* bool */
+    LS_KEY_TEXT,     /* char *, owned */
+    LS_KEY_CHOICE,   /* an enum that counts from 0 */
+    LS_KEY_EXTENT,   /* ls_extent */
+    LS_KEY_INTEGERS, /* ls_integers */
+    LS_KEY_LAYERS,   /* ls_layer_list, owned */
+    LS_KEY_NODE      /* struct fy_node *: layers that the reader reads later */
 } ls_key_type;
 
 /* The type of a row follows from its field, so the two cannot disagree. */
@@ -26,6 +27,7 @@ typedef enum ls_key_type {
         bool: LS_KEY_BOOLEAN,                                                                      \
         char *: LS_KEY_TEXT,                                                                       \
         ls_extent: LS_KEY_EXTENT,                                                                  \
+        ls_integers: LS_KEY_INTEGERS,                                                              \
         ls_layer_list: LS_KEY_LAYERS,                                                              \
         struct fy_node *: LS_KEY_NODE,                                                             \
         default: LS_KEY_CHOICE)
@@ -37,7 +39,7 @@ typedef struct ls_key {
     ls_key_type type;
     size_t offset;       /* of the field in ls_config, or in ls_layer_spec */
     const char *initial; /* the default as text; NULL: required; "": left unset */
-    double min, max;     /* of integers, numbers and each size of an extent */
+    double min, max;     /* of numbers, and of integers, alone or in a list */
     int open;            /* LS_ABOVE_MIN, LS_BELOW_MAX */
     /* Choice: the words of the enum, in order.  Text: all that is allowed, NULL for anything.
      * Number: one word, stored as NaN.  Extent: one word, stored as count 0.  NULL at the end. */

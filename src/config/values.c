@@ -80,30 +80,46 @@ static bool number_parse(const ls_key *key, const char *text, double *number) {
     return true;
 }
 
-/* "3", "[3, 5]" or the key's word. */
-static bool extent_parse(const ls_key *key, const char *text, ls_extent *extent) {
-    ls_extent read = {0};
+/* "3" or "[3, 5]": at least one integer, at most `limit`. */
+static bool list_parse(const ls_key *key, const char *text, int limit, int64_t *values,
+                       int *count) {
     char item[24];
-    if (word_index(key, text) == 0) {
-        *extent = read;
-        return true;
-    }
-    bool list = text[0] == '[';
+    bool list = text[0] == '[', more;
     text += list;
+    *count = 0;
     do {
-        text += strspn(text, " ,");
+        text += strspn(text, " ");
         size_t length = strcspn(text, " ,]");
-        if (read.count == LS_MAX_SPATIAL || length >= sizeof item)
+        if (*count == limit || length >= sizeof item)
             return false;
         memcpy(item, text, length);
         item[length] = '\0';
-        if (!integer_parse(key, item, &read.size[read.count++]))
+        if (!integer_parse(key, item, &values[(*count)++]))
             return false;
         text += length;
-    } while (list && *text == ',');
-    if (strcmp(text, list ? "]" : "") != 0)
+        more = list && *text == ',';
+        text += more;
+    } while (more);
+    return strcmp(text, list ? "]" : "") == 0;
+}
+
+/* One integer, a list, or the key's word. */
+static bool extent_parse(const ls_key *key, const char *text, ls_extent *extent) {
+    ls_extent read = {0};
+    if (word_index(key, text) != 0 &&
+        !list_parse(key, text, LS_MAX_SPATIAL, read.size, &read.count))
         return false;
     *extent = read;
+    return true;
+}
+
+/* One integer, or a list, also an empty one. */
+static bool integers_parse(const ls_key *key, const char *text, ls_integers *integers) {
+    ls_integers read = {0};
+    if (strcmp(text, "[]") != 0 &&
+        !list_parse(key, text, LS_INTEGERS_LIMIT, read.value, &read.count))
+        return false;
+    *integers = read;
     return true;
 }
 
@@ -118,6 +134,7 @@ static bool kind_fits(const ls_key *key, ls_value_kind kind) {
     case LS_KEY_CHOICE:
         return kind == LS_VALUE_PLAIN || kind == LS_VALUE_QUOTED;
     case LS_KEY_EXTENT:
+    case LS_KEY_INTEGERS:
         return kind == LS_VALUE_PLAIN || kind == LS_VALUE_LIST;
     default:
         return kind == LS_VALUE_PLAIN;
@@ -144,6 +161,9 @@ static ls_status parse(const ls_key *key, const char *text, void *field) {
         break;
     case LS_KEY_EXTENT:
         fits = extent_parse(key, text, field);
+        break;
+    case LS_KEY_INTEGERS:
+        fits = integers_parse(key, text, field);
         break;
     case LS_KEY_TEXT:
         fits = *text != '\0' && (!key->words || word_index(key, text) >= 0);
@@ -218,14 +238,14 @@ static void number_write(double value, ls_text *text) {
     ls_text_add(text, "%s", digits);
 }
 
-static void extent_write(const ls_key *key, const ls_extent *extent, ls_text *text) {
-    if (extent->count == 0) {
+static void list_write(const ls_key *key, int count, const int64_t *values, ls_text *text) {
+    if (count == 0) {
         ls_text_add(text, "%s", key->words ? key->words[0] : "[]");
-    } else if (extent->count == 1) {
-        ls_text_add(text, "%lld", (long long)extent->size[0]);
+    } else if (count == 1) {
+        ls_text_add(text, "%lld", (long long)values[0]);
     } else {
-        for (int i = 0; i < extent->count; i++)
-            ls_text_add(text, "%s%lld", i ? ", " : "[", (long long)extent->size[i]);
+        for (int i = 0; i < count; i++)
+            ls_text_add(text, "%s%lld", i ? ", " : "[", (long long)values[i]);
         ls_text_add(text, "]");
     }
 }
@@ -281,7 +301,11 @@ void ls_key_write(const ls_key *key, const void *base, ls_text *text) {
         ls_text_add(text, "%s", key->words[*(const int *)field]);
         break;
     case LS_KEY_EXTENT:
-        extent_write(key, field, text);
+        list_write(key, ((const ls_extent *)field)->count, ((const ls_extent *)field)->size, text);
+        break;
+    case LS_KEY_INTEGERS:
+        list_write(key, ((const ls_integers *)field)->count, ((const ls_integers *)field)->value,
+                   text);
         break;
     case LS_KEY_LAYERS:
     case LS_KEY_NODE:
@@ -306,9 +330,12 @@ void ls_key_expected(const ls_key *key, ls_text *text) {
     switch (key->type) {
     case LS_KEY_INTEGER:
     case LS_KEY_EXTENT:
+    case LS_KEY_INTEGERS:
         ls_text_add(text, "an integer from %.0f to %.0f", key->min, key->max);
         if (key->type == LS_KEY_EXTENT)
             ls_text_add(text, ", or a list of one per spatial dimension");
+        if (key->type == LS_KEY_INTEGERS)
+            ls_text_add(text, ", or a list of up to %d", LS_INTEGERS_LIMIT);
         break;
     case LS_KEY_NUMBER:
         ls_text_add(text, "a number");

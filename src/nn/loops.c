@@ -1,12 +1,7 @@
 /* nn: element-by-element loops, compiled for several instruction sets, chosen at start. */
 #include "nn/loops.h"
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                             \
-    !defined(__SANITIZE_ADDRESS__) && !defined(LS_DEBUG)
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CLONES
-#endif
+#include "lockstep/base.h"
 
 /* Same index read and written: no dependence between iterations even if the arrays are the same. */
 #if defined(__clang__)
@@ -17,14 +12,14 @@
 #define INDEPENDENT
 #endif
 
-CLONES
+LS_CLONES
 void ls_loop_leaky(size_t count, float slope, const float *x, float *y) {
     INDEPENDENT
     for (size_t i = 0; i < count; i++)
         y[i] = x[i] <= 0.0f ? slope * x[i] : x[i];
 }
 
-CLONES
+LS_CLONES
 void ls_loop_leaky_gradient(size_t count, float slope, const float *reference, const float *dy,
                             float *dx) {
     INDEPENDENT
@@ -32,14 +27,14 @@ void ls_loop_leaky_gradient(size_t count, float slope, const float *reference, c
         dx[i] = reference[i] <= 0.0f ? slope * dy[i] : dy[i];
 }
 
-CLONES
+LS_CLONES
 static void add(size_t count, const float *a, const float *b, float *y) {
     INDEPENDENT
     for (size_t i = 0; i < count; i++)
         y[i] = a[i] + b[i];
 }
 
-CLONES
+LS_CLONES
 static void add_relu(size_t count, const float *a, const float *b, float *y) {
     INDEPENDENT
     for (size_t i = 0; i < count; i++) {
@@ -55,20 +50,20 @@ void ls_loop_add(size_t count, bool relu, const float *a, const float *b, float 
         add(count, a, b, y);
 }
 
-CLONES
+LS_CLONES
 void ls_loop_mask(size_t count, float scale, const uint8_t *keep, const float *x, float *y) {
     INDEPENDENT
     for (size_t i = 0; i < count; i++)
         y[i] = keep[i] ? scale * x[i] : 0.0f;
 }
 
-CLONES
+LS_CLONES
 void ls_loop_scale(size_t count, float scale, float *x) {
     for (size_t i = 0; i < count; i++)
         x[i] *= scale;
 }
 
-CLONES
+LS_CLONES
 void ls_loop_add_bias(int64_t rows, int64_t count, const float *bias, float *y) {
     for (int64_t row = 0; row < rows; row++) {
         INDEPENDENT
@@ -77,7 +72,7 @@ void ls_loop_add_bias(int64_t rows, int64_t count, const float *bias, float *y) 
     }
 }
 
-CLONES
+LS_CLONES
 void ls_loop_sum_rows(int64_t rows, int64_t count, const float *x, float *sums) {
     for (int64_t i = 0; i < count; i++)
         sums[i] = x[i];
@@ -91,7 +86,7 @@ void ls_loop_sum_rows(int64_t rows, int64_t count, const float *x, float *sums) 
 enum { TILE = 8 };
 
 /* Through a tile that the compiler keeps in registers. */
-CLONES
+LS_CLONES
 static void transpose_tiles(int64_t rows, int64_t columns, const float *restrict from,
                             float *restrict to) {
     float tile[TILE][TILE];

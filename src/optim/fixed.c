@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "lockstep/optim.h"
-#include "optim/clones.h"
 
 enum {
     GROWTH_BITS = 3,     /* room for the largest element to grow 8-fold from one step to the next */

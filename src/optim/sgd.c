@@ -2,7 +2,6 @@
 #include <math.h>
 
 #include "lockstep/optim.h"
-#include "optim/clones.h"
 
 enum { LANES = 16 }; /* independent partial sums: a fixed order that vectorises */
 

@@ -33,21 +33,34 @@ done:
     return status;
 }
 
-ls_status ls_batch_plan_get(ls_engine *engine, ls_mode mode, int64_t samples,
-                            const ls_batch_plan **plan) {
+/* Where a plan for such batches is; otherwise a free place, or that of the plan that was wanted
+ * longest ago, which goes. */
+static ls_batch_plan *find_place(ls_engine *engine, ls_mode mode, int64_t samples) {
+    ls_batch_plan *oldest = &engine->plans[0];
     for (int i = 0; i < PLAN_LIMIT; i++) {
         ls_batch_plan *at = &engine->plans[i];
-        if (at->samples == 0)
-            LS_TRY(make_plan(engine, mode, samples, at));
-        if (at->samples == samples && at->mode == mode) {
-            *plan = at;
-            return LS_OK;
-        }
+        if (at->samples == 0 || (at->samples == samples && at->mode == mode))
+            return at;
+        if (at->used < oldest->used)
+            oldest = at;
     }
-    return ls_fail(LS_ERR_BUG, "more than %d batch sizes", PLAN_LIMIT);
+    ls_plan_free(oldest->plan);
+    ls_free(oldest->slice);
+    *oldest = (ls_batch_plan){0};
+    return oldest;
 }
 
-static int slots_of(const ls_batch_plan *plan) {
+ls_status ls_batch_plan_get(ls_engine *engine, ls_mode mode, int64_t samples,
+                            const ls_batch_plan **plan) {
+    ls_batch_plan *place = find_place(engine, mode, samples);
+    if (place->samples == 0)
+        LS_TRY(make_plan(engine, mode, samples, place));
+    place->used = ++engine->plan_calls;
+    *plan = place;
+    return LS_OK;
+}
+
+int ls_batch_slots(const ls_batch_plan *plan) {
     return plan->plan ? ls_plan_slots(plan->plan) : 0;
 }
 
@@ -61,14 +74,18 @@ static uint64_t sample_at(const ls_engine *engine, const ls_data *data, int64_t 
 
 void ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *data, int64_t epoch,
                    int64_t batch) {
-    for (int slot = 0; slot < slots_of(plan); slot++) {
+    for (int slot = 0; slot < ls_batch_slots(plan); slot++) {
         int64_t first, count;
         ls_slice_samples(plan->samples, engine->slices, plan->slice[slot], &first, &count);
         first += batch * engine->config->batch.size;
         for (int64_t i = 0; i < count; i++)
             engine->ids[i] = sample_at(engine, data, epoch, first + i);
         memcpy(ls_plan_sample_ids(plan->plan, slot), engine->ids, (size_t)count * sizeof(uint64_t));
-        ls_data_inputs(data, &engine->norm, engine->ids, count, ls_plan_input(plan->plan, slot));
+        float *inputs = ls_plan_input(plan->plan, slot); /* (count, C, [D,] [H,] [W]) */
+        ls_data_inputs(data, &engine->norm, engine->ids, count, inputs);
+        if (plan->mode == LS_MODE_TRAIN)
+            ls_augment_apply(&engine->augment, (uint64_t)engine->config->seed, (uint32_t)epoch,
+                             ls_data_shape(data), engine->ids, count, engine->background, inputs);
         if (ls_data_is_classes(data))
             ls_data_classes(data, engine->ids, count, ls_plan_classes(plan->plan, slot));
         else
@@ -80,7 +97,7 @@ void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan) {
     for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
         *(ls_forward_row *)ls_board_row(engine->forward_board, slice) =
             (ls_forward_row){.stop_requested = engine->stop_requested};
-    for (int slot = 0; slot < slots_of(plan); slot++) {
+    for (int slot = 0; slot < ls_batch_slots(plan); slot++) {
         ls_slice_result result = ls_plan_result(plan->plan, slot);
         ls_forward_row *row =
             (ls_forward_row *)ls_board_row(engine->forward_board, plan->slice[slot]);

@@ -6,6 +6,7 @@
 
 #include "lockstep/io.h"
 #include "train/engine.h"
+#include "train/notes.h"
 
 enum { SERIES_LIMIT = 12, NOT_STORED = -1 };
 #define COMMIT_SECONDS 0.2
@@ -54,18 +55,6 @@ static void list_series(ls_curve_file *file, const ls_config *config) {
             file, (ls_series){"validation_loss", 1, "1", "mean test loss after the step", true});
 }
 
-static ls_status write_notes(const ls_curve_file *file, const ls_find_lr_job *job) {
-    ls_text text = {0};
-    ls_config_write(file->engine->config, &text);
-    ls_status status = text.failed ? LS_ERR_SYSTEM : LS_OK;
-    if (status == LS_OK)
-        status = ls_run_note(file->run, "configuration", text.data);
-    ls_text_free(&text);
-    for (size_t i = 0; i < job->note_count && status == LS_OK; i++)
-        status = ls_run_note(file->run, job->notes[i].name, job->notes[i].value);
-    return status;
-}
-
 ls_status ls_curve_file_create(const ls_engine *engine, const ls_find_lr_job *job, int64_t steps,
                                ls_curve_file **file) {
     ls_curve_file *made = NULL;
@@ -83,7 +72,7 @@ ls_status ls_curve_file_create(const ls_engine *engine, const ls_find_lr_job *jo
     LS_TRY_GOTO(failed, path ? LS_OK : LS_ERR_SYSTEM);
     LS_TRY_GOTO(failed, ls_run_create(path, "find_lr", steps, made->series,
                                       (size_t)made->series_count, &made->run));
-    LS_TRY_GOTO(failed, write_notes(made, job));
+    LS_TRY_GOTO(failed, ls_notes_write(made->run, engine->config, job->notes, job->note_count));
     ls_free(path);
     made->last_add = ls_seconds();
     *file = made;

@@ -3,6 +3,10 @@
 
 #include "train/engine.h"
 
+static const char *targets_name(const ls_data *data) {
+    return ls_data_is_classes(data) ? "classes" : "targets a sample";
+}
+
 static ls_status open_data(ls_engine *engine, bool with_test) {
     const ls_data_config *data = &engine->config->data;
     LS_TRY(ls_data_open(engine->comm, data->file, data->train_inputs, data->train_targets, 0,
@@ -15,6 +19,12 @@ static ls_status open_data(ls_engine *engine, bool with_test) {
         if (memcmp(ls_data_shape(train), ls_data_shape(engine->test), sizeof(ls_shape)) != 0)
             return ls_fail(LS_ERR_INPUT, "%s: samples of '%s' and '%s' differ in shape", data->file,
                            data->train_inputs, data->test_inputs);
+        if (ls_data_is_classes(train) != ls_data_is_classes(engine->test) ||
+            ls_data_outputs(train) != ls_data_outputs(engine->test))
+            return ls_fail(LS_ERR_INPUT, "%s: '%s' has %lld %s but '%s' has %lld %s", data->file,
+                           data->train_targets, (long long)ls_data_outputs(train),
+                           targets_name(train), data->test_targets,
+                           (long long)ls_data_outputs(engine->test), targets_name(engine->test));
     }
     bool wants_classes = engine->config->model.loss == LS_LOSS_CROSS_ENTROPY;
     if (wants_classes != ls_data_is_classes(train))
@@ -26,6 +36,18 @@ static ls_status open_data(ls_engine *engine, bool with_test) {
         return ls_normalization_measure(engine->comm, train, &engine->norm);
     return ls_comm_agree(engine->comm,
                          ls_normalization_identity(ls_data_shape(train)->size[0], &engine->norm));
+}
+
+static ls_status set_up_augment(ls_engine *engine) {
+    const ls_augment_config *config = &engine->config->augment;
+    const ls_normalization *norm = &engine->norm;
+    engine->augment = (ls_augment){
+        .crop_padding = config->crop_padding, .flip = config->flip, .cutout = config->cutout};
+    LS_TRY(ls_augment_check(&engine->augment, ls_data_shape(engine->train)));
+    LS_TRY(LS_NEW(engine->background, (size_t)norm->channels));
+    for (int64_t c = 0; c < norm->channels; c++)
+        engine->background[c] = (0 - norm->mean[c]) / norm->deviation[c];
+    return LS_OK;
 }
 
 static ls_status build_net(ls_engine *engine, const char *name) {
@@ -106,9 +128,11 @@ static ls_status set_up(ls_engine *engine, const char *name, bool with_test) {
     LS_TRY(ls_comm_same(engine->comm, "the instruction set (pin one with compute.isa)",
                         ls_compute_isa()));
     LS_TRY(open_data(engine, with_test));
+    LS_TRY(ls_comm_agree(engine->comm, set_up_augment(engine)));
     LS_TRY(build_net(engine, name));
     LS_TRY(share_weights(engine));
-    return ls_comm_agree(engine->comm, make_exchange(engine));
+    LS_TRY(ls_comm_agree(engine->comm, make_exchange(engine)));
+    return ls_warm_start(engine);
 }
 
 ls_status ls_engine_create(ls_comm *comm, const ls_config *config, const char *name, bool with_test,
@@ -137,6 +161,7 @@ void ls_engine_free(ls_engine *engine) {
         ls_free(engine->plans[i].slice);
     }
     ls_free(engine->ids);
+    ls_free(engine->frozen);
     ls_free(engine->slice_loss);
     ls_free(engine->next_exponent);
     ls_free(engine->exponent);
@@ -146,6 +171,7 @@ void ls_engine_free(ls_engine *engine) {
     ls_exchange_free(engine->exchange);
     ls_shared_free(engine->memory);
     ls_net_free(engine->net);
+    ls_free(engine->background);
     ls_normalization_free(&engine->norm);
     ls_data_close(engine->test);
     ls_data_close(engine->train);

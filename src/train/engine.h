@@ -2,10 +2,11 @@
 #ifndef LOCKSTEP_TRAIN_ENGINE_H
 #define LOCKSTEP_TRAIN_ENGINE_H
 
+#include "lockstep/augment.h"
 #include "lockstep/optim.h"
 #include "lockstep/train.h"
 
-enum { PLAN_LIMIT = 4 }; /* full and last batch, for training and for evaluation */
+enum { PLAN_LIMIT = 6 }; /* full and last batch: of training, of evaluation over all, over a part */
 
 /* The plan for this rank's slices of a batch of `samples`. */
 typedef struct ls_batch_plan {
@@ -13,6 +14,7 @@ typedef struct ls_batch_plan {
     int64_t samples; /* of the whole batch; 0: the place is free */
     ls_plan *plan;   /* NULL where no slice of this rank has a sample */
     int *slice;      /* of each slot */
+    int64_t used;    /* when it was last wanted, counted in calls */
 } ls_batch_plan;
 
 /* A slice's row of the board after forward; its statistics follow. */
@@ -27,6 +29,8 @@ struct ls_engine {
     const ls_config *config;
     ls_data *train, *test;
     ls_normalization norm;
+    ls_augment augment; /* of training samples */
+    float *background;  /* per channel: the normalised value of raw 0 */
     ls_net *net;
     int slices, first_slice, end_slice; /* of the batch; this rank's: [first, end) */
 
@@ -36,6 +40,7 @@ struct ls_engine {
     double *squares;   /* sum of squared mean gradients, per chunk of LS_CHUNK elements */
 
     ls_batch_plan plans[PLAN_LIMIT];
+    int64_t plan_calls;
     uint64_t *ids; /* scratch: sample indices of one slice */
 
     ls_exchange *exchange;
@@ -46,24 +51,40 @@ struct ls_engine {
     ls_board *gradient_board;      /* per parameter: bits of the largest |gradient| */
     ls_announcement *verdict;
 
+    bool *frozen;        /* per parameter: not updated */
     bool stop_requested; /* on this rank */
     double *slice_loss;  /* of the last step */
     double seconds[LS_PHASE_COUNT];
 };
 
+/* ---- starting from other weights (warm_start.c) --------------------------------------------- */
+
+/* Collective.  Loads config->init, if any, and marks the frozen parameters.  LS_ERR_INPUT names
+ * a layer that does not fit, or a name in the lists that no layer has. */
+ls_status ls_warm_start(ls_engine *engine);
+
 /* ---- batches (batch.c) ---------------------------------------------------------------------- */
 
 /* Samples of batch `batch` of a split of `count`. */
 int64_t ls_batch_samples(const ls_engine *engine, int64_t count, int64_t batch);
-/* The plan for a batch of `samples`, made when first wanted. */
+/* The plan for a batch of `samples`, made when first wanted; it stays until PLAN_LIMIT others have
+ * been wanted. */
 ls_status ls_batch_plan_get(ls_engine *engine, ls_mode mode, int64_t samples,
                             const ls_batch_plan **plan);
-/* Writes inputs and targets of batch `batch` into the plan.  epoch -1: dataset order. */
+/* Slots of the plan: 0 where no slice of this rank has a sample. */
+int ls_batch_slots(const ls_batch_plan *plan);
+/* Writes inputs and targets of batch `batch` into the plan, augmented when it is for training.
+ * epoch -1: dataset order. */
 void ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *data, int64_t epoch,
                    int64_t batch);
 /* Puts the results of the last forward pass on the board, and adds them up in slice order. */
 void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan);
 void ls_batch_sum(ls_engine *engine, double *loss, int64_t *correct);
+
+/* One forward pass over batch `batch`, of `samples` samples, of the test split in dataset order
+ * (evaluate.c).  Not collective: fails on this rank alone. */
+ls_status ls_batch_evaluate(ls_engine *engine, int64_t samples, int64_t batch,
+                            const ls_batch_plan **plan);
 
 /* ---- gradients (gradient.c) ----------------------------------------------------------------- */
 

@@ -1,36 +1,228 @@
-/* Evaluation over the test split: every sample once, summed in slice order. */
-#include "train/engine.h"
+/* Evaluation over the test split: every sample once.  Counts are integers, added over the ranks;
+ * floats travel slice by slice and are added in slice order: the same bits on any layout. */
+#include <math.h>
 
-static ls_status evaluate_batch(ls_engine *engine, int64_t samples, int64_t batch, double *loss,
-                                int64_t *correct) {
+#include "train/engine.h"
+#include "train/metrics.h"
+
+/* What is added up, batch after batch. */
+typedef struct ls_tally {
+    double loss;
+    int64_t correct;
+    /* Only in a full evaluation: */
+    int64_t outputs;
+    int64_t *confusion; /* of this rank's slices, then of all; NULL: not wanted */
+    int64_t top;        /* the same */
+    ls_board *errors;   /* regression: a slice's sums of squared errors, doubles; else NULL */
+    double *squares;    /* their sums, per output */
+} ls_tally;
+
+/* ---- one batch ------------------------------------------------------------------------------ */
+
+ls_status ls_batch_evaluate(ls_engine *engine, int64_t samples, int64_t batch,
+                            const ls_batch_plan **plan) {
+    LS_TRY(ls_batch_plan_get(engine, LS_MODE_EVALUATE, samples, plan));
+    ls_batch_fill(engine, *plan, engine->test, -1, batch);
+    return (*plan)->plan ? ls_plan_forward((*plan)->plan, 0, 0) : LS_OK;
+}
+
+static void count_classes(ls_tally *tally, const ls_batch_plan *plan) {
+    const int64_t classes = tally->outputs;
+    for (int slot = 0; slot < ls_batch_slots(plan); slot++) {
+        const float *z = ls_plan_output(plan->plan, slot);
+        const int32_t *target = ls_plan_classes(plan->plan, slot);
+        for (int64_t n = 0; n < ls_plan_samples(plan->plan, slot); n++, z += classes) {
+            tally->top += ls_is_among_top(classes, z, target[n], LS_TOP);
+            if (tally->confusion)
+                tally->confusion[target[n] * classes + ls_best_class(classes, z)]++;
+        }
+    }
+}
+
+static double *errors_of(const ls_tally *tally, int slice) {
+    return (double *)ls_board_row(tally->errors, slice);
+}
+
+static void publish_errors(const ls_engine *engine, ls_tally *tally, const ls_batch_plan *plan) {
+    const int64_t outputs = tally->outputs;
+    for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
+        for (int64_t i = 0; i < outputs; i++)
+            errors_of(tally, slice)[i] = 0;
+    for (int slot = 0; slot < ls_batch_slots(plan); slot++) {
+        const float *y = ls_plan_output(plan->plan, slot);
+        const float *target = ls_plan_targets(plan->plan, slot);
+        for (int64_t n = 0; n < ls_plan_samples(plan->plan, slot); n++)
+            ls_squared_errors_add(outputs, y + n * outputs, target + n * outputs,
+                                  errors_of(tally, plan->slice[slot]));
+    }
+}
+
+static ls_status add_errors(const ls_engine *engine, ls_tally *tally, const ls_batch_plan *plan) {
+    publish_errors(engine, tally, plan);
+    LS_TRY(ls_board_start(tally->errors));
+    LS_TRY(ls_board_wait(tally->errors));
+    for (int slice = 0; slice < engine->slices; slice++)
+        for (int64_t i = 0; i < tally->outputs; i++)
+            tally->squares[i] += errors_of(tally, slice)[i];
+    return LS_OK;
+}
+
+static ls_status add_batch(ls_engine *engine, int64_t samples, int64_t batch, ls_tally *tally) {
     const ls_batch_plan *plan;
-    LS_TRY(ls_batch_plan_get(engine, LS_MODE_EVALUATE, samples, &plan));
-    ls_batch_fill(engine, plan, engine->test, -1, batch);
-    if (plan->plan)
-        LS_TRY(ls_plan_forward(plan->plan, 0, 0));
+    double loss;
+    int64_t correct;
+    LS_TRY(ls_batch_evaluate(engine, samples, batch, &plan));
     ls_batch_publish(engine, plan);
     LS_TRY(ls_board_start(engine->forward_board));
+    if (tally->errors)
+        LS_TRY(add_errors(engine, tally, plan));
+    else if (tally->outputs > 0)
+        count_classes(tally, plan);
     LS_TRY(ls_board_wait(engine->forward_board));
-    ls_batch_sum(engine, loss, correct);
+    ls_batch_sum(engine, &loss, &correct);
+    tally->loss += loss;
+    tally->correct += correct;
     return LS_OK;
+}
+
+/* The first `count` samples, a batch at a time. */
+static ls_status add_samples(ls_engine *engine, int64_t count, ls_tally *tally) {
+    for (int64_t batch = 0; batch * engine->config->batch.size < count; batch++) {
+        int64_t samples = ls_batch_samples(engine, count, batch);
+        ls_status status = add_batch(engine, samples, batch, tally);
+        /* It has struck this rank alone, and the others wait for it. */
+        if (status != LS_OK && ls_comm_size(engine->comm) > 1)
+            ls_comm_abort(engine->comm, status);
+        LS_TRY(status);
+    }
+    return LS_OK;
+}
+
+static int64_t samples_of(const ls_engine *engine, int64_t wanted) {
+    int64_t count = ls_data_count(engine->test);
+    return wanted > 0 && wanted < count ? wanted : count;
 }
 
 ls_status ls_engine_evaluate(ls_engine *engine, int64_t samples, double *loss, double *accuracy) {
     LS_REQUIRE(engine->test != NULL);
-    int64_t count = ls_data_count(engine->test);
-    if (samples > 0 && samples < count)
-        count = samples;
-    double loss_sum = 0;
-    int64_t correct_sum = 0;
-    for (int64_t batch = 0; batch * engine->config->batch.size < count; batch++) {
-        double batch_loss;
-        int64_t batch_correct;
-        LS_TRY(evaluate_batch(engine, ls_batch_samples(engine, count, batch), batch, &batch_loss,
-                              &batch_correct));
-        loss_sum += batch_loss;
-        correct_sum += batch_correct;
-    }
-    *loss = loss_sum / (double)count;
-    *accuracy = (double)correct_sum / (double)count;
+    ls_tally tally = {0};
+    int64_t count = samples_of(engine, samples);
+    LS_TRY(add_samples(engine, count, &tally));
+    *loss = tally.loss / (double)count;
+    *accuracy = (double)tally.correct / (double)count;
     return LS_OK;
+}
+
+/* ---- all that can be said ------------------------------------------------------------------- */
+
+static bool has_classes(const ls_engine *engine) {
+    return ls_data_is_classes(engine->test);
+}
+
+static ls_status make_tally(const ls_engine *engine, ls_tally *tally) {
+    int64_t outputs = ls_data_outputs(engine->train);
+    size_t values = (size_t)outputs;
+    tally->outputs = outputs;
+    if (has_classes(engine))
+        return outputs <= LS_CONFUSION_LIMIT ? LS_NEW(tally->confusion, values * values) : LS_OK;
+    LS_TRY(LS_NEW(tally->squares, values));
+    return ls_board_create(engine->comm, engine->slices,
+                           values * (sizeof(double) / sizeof(uint32_t)), &tally->errors);
+}
+
+static void free_tally(ls_tally *tally) {
+    ls_board_free(tally->errors);
+    ls_free(tally->squares);
+    ls_free(tally->confusion);
+}
+
+/* Of the targets of the first `count` samples, which every rank can read: sums of their squared
+ * deviations from their mean, per output. */
+static ls_status measure_targets(const ls_engine *engine, int64_t count, double *sums) {
+    size_t outputs = (size_t)ls_data_outputs(engine->test);
+    double *mean = NULL;
+    float *target = NULL;
+    ls_status status;
+    LS_TRY_GOTO(done, LS_NEW(mean, outputs));
+    LS_TRY_GOTO(done, LS_NEW(target, outputs));
+    for (uint64_t id = 0; id < (uint64_t)count; id++) {
+        ls_data_targets(engine->test, &id, 1, target);
+        ls_deviations_add((int64_t)outputs, (int64_t)id + 1, target, mean, sums);
+    }
+done:
+    ls_free(target);
+    ls_free(mean);
+    return status;
+}
+
+/* The errors' sums become RMSE and R2. */
+static ls_status conclude_regression(const ls_engine *engine, const ls_tally *tally,
+                                     ls_evaluation *made) {
+    double all = 0, r2 = 0, count = (double)made->samples;
+    int64_t defined = 0;
+    LS_TRY(LS_NEW(made->output_rmse, (size_t)made->outputs));
+    LS_TRY(LS_NEW(made->output_r2, (size_t)made->outputs));
+    LS_TRY(measure_targets(engine, made->samples, made->output_r2));
+    for (int64_t i = 0; i < made->outputs; i++) {
+        made->output_rmse[i] = sqrt(tally->squares[i] / count);
+        made->output_r2[i] = ls_r2(tally->squares[i], made->output_r2[i]);
+        all += tally->squares[i];
+        if (isnan(made->output_r2[i]))
+            continue;
+        r2 += made->output_r2[i];
+        defined++;
+    }
+    made->rmse = sqrt(all / (count * (double)made->outputs));
+    made->r2 = defined > 0 ? r2 / (double)defined : (double)NAN;
+    return LS_OK;
+}
+
+/* The counts of this rank become those of all. */
+static ls_status conclude_classes(const ls_engine *engine, ls_tally *tally, ls_evaluation *made) {
+    size_t classes = (size_t)made->outputs;
+    LS_TRY(ls_comm_sum_int64(engine->comm, &tally->top, 1));
+    if (tally->confusion)
+        LS_TRY(ls_comm_sum_int64(engine->comm, tally->confusion, classes * classes));
+    made->confusion = tally->confusion;
+    tally->confusion = NULL;
+    made->accuracy = (double)tally->correct / (double)made->samples;
+    if (made->outputs > LS_TOP)
+        made->top = (double)tally->top / (double)made->samples;
+    return LS_OK;
+}
+
+static ls_status evaluate(ls_engine *engine, ls_tally *tally, ls_evaluation *made) {
+    LS_TRY(ls_comm_agree(engine->comm, make_tally(engine, tally)));
+    LS_TRY(add_samples(engine, made->samples, tally));
+    made->outputs = tally->outputs;
+    made->loss = tally->loss / (double)made->samples;
+    ls_status status = has_classes(engine) ? conclude_classes(engine, tally, made)
+                                           : conclude_regression(engine, tally, made);
+    return ls_comm_agree(engine->comm, status);
+}
+
+ls_status ls_engine_evaluate_full(ls_engine *engine, int64_t samples, ls_evaluation *evaluation) {
+    LS_REQUIRE(engine->test != NULL);
+    const double none = (double)NAN;
+    ls_evaluation made = {.samples = samples_of(engine, samples),
+                          .accuracy = none,
+                          .top = none,
+                          .rmse = none,
+                          .r2 = none};
+    ls_tally tally = {0};
+    ls_status status = evaluate(engine, &tally, &made);
+    free_tally(&tally);
+    if (status != LS_OK) {
+        ls_evaluation_free(&made);
+        return status;
+    }
+    *evaluation = made;
+    return LS_OK;
+}
+
+void ls_evaluation_free(ls_evaluation *evaluation) {
+    ls_free(evaluation->confusion);
+    ls_free(evaluation->output_rmse);
+    ls_free(evaluation->output_r2);
+    *evaluation = (ls_evaluation){0};
 }

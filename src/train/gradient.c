@@ -110,29 +110,49 @@ void ls_gradient_next(ls_engine *engine) {
 
 /* ---- momentum SGD --------------------------------------------------------------------------- */
 
+/* What is done to the sums, chunk by chunk. */
 typedef struct ls_update {
     ls_engine *engine;
-    ls_sgd decayed, plain; /* with weight decay, and without */
+    bool measures, updates; /* notes their squares; changes weights and momentum */
+    float factor;           /* of the gradient, from clipping */
+    ls_sgd decayed, plain;  /* with weight decay, and without */
 } ls_update;
 
 static bool is_decayed(const ls_engine *engine, const ls_param *param) {
     return param->role == LS_PARAM_WEIGHT || engine->config->train.decay_all;
 }
 
-/* Updates elements [offset, offset + count) of one parameter; returns their sum of squares. */
-static double update_param(const ls_update *update, size_t index, size_t offset, size_t count,
-                           const void *sums) {
+static double square_sum(const ls_engine *engine, size_t index, size_t count, const void *sums) {
+    return engine->fixed ? ls_square_sum_fixed(count, sums, engine->exponent[index])
+                         : ls_square_sum_float(count, sums);
+}
+
+/* The sums of a part of a chunk, as floats, times `factor`. */
+static void scale_sums(const ls_engine *engine, size_t index, float factor, size_t count,
+                       const void *sums, float *out) {
+    float unit = engine->fixed ? ldexpf(1, -engine->exponent[index]) : 1;
+    for (size_t i = 0; i < count; i++) {
+        float sum = engine->fixed ? (float)((const int32_t *)sums)[i] : ((const float *)sums)[i];
+        out[i] = sum * unit * factor;
+    }
+}
+
+/* Updates elements [offset, offset + count), at most LS_CHUNK, of one parameter. */
+static void update_param(const ls_update *update, size_t index, size_t offset, size_t count,
+                         const void *sums) {
     ls_engine *engine = update->engine;
     bool decayed = is_decayed(engine, ls_net_param(engine->net, index));
     const ls_sgd *sgd = decayed ? &update->decayed : &update->plain;
     float *v = engine->momentum + offset, *w = engine->params + offset;
-    if (!engine->fixed) {
+    if (update->factor < 1) {
+        float scaled[LS_CHUNK];
+        scale_sums(engine, index, update->factor, count, sums, scaled);
+        ls_sgd_update_float(sgd, count, scaled, v, w);
+    } else if (engine->fixed) {
+        ls_sgd_update_fixed(sgd, count, sums, engine->exponent[index], v, w);
+    } else {
         ls_sgd_update_float(sgd, count, sums, v, w);
-        return ls_square_sum_float(count, sums);
     }
-    int exponent = engine->exponent[index];
-    ls_sgd_update_fixed(sgd, count, sums, exponent, v, w);
-    return ls_square_sum_fixed(count, sums, exponent);
 }
 
 /* The first parameter that ends behind `offset`. */
@@ -150,29 +170,58 @@ static size_t find_param(const ls_net *net, size_t offset) {
 }
 
 /* One chunk of the flat array, parameter by parameter. */
-static void update_chunk(void *context, size_t offset, size_t count, const void *sums) {
+static void take_chunk(void *context, size_t offset, size_t count, const void *sums) {
     const ls_update *update = context;
-    const ls_net *net = update->engine->net;
+    ls_engine *engine = update->engine;
     size_t end = offset + count;
     double squares = 0;
-    for (size_t i = find_param(net, offset); i < ls_net_param_count(net); i++) {
-        const ls_param *param = ls_net_param(net, i);
+    for (size_t i = find_param(engine->net, offset); i < ls_net_param_count(engine->net); i++) {
+        const ls_param *param = ls_net_param(engine->net, i);
         if (param->offset >= end)
             break;
         size_t from = param->offset > offset ? param->offset : offset;
         size_t to = param->offset + param->count < end ? param->offset + param->count : end;
-        squares +=
-            update_param(update, i, from, to - from, (const uint32_t *)sums + (from - offset));
+        const void *part = (const uint32_t *)sums + (from - offset);
+        if (update->measures)
+            squares += square_sum(engine, i, to - from, part);
+        if (update->updates && !engine->frozen[i])
+            update_param(update, i, from, to - from, part);
     }
-    update->engine->squares[offset / LS_CHUNK] = squares;
+    if (update->measures)
+        engine->squares[offset / LS_CHUNK] = squares;
+}
+
+/* The factor that brings the norm down to train.clip_norm, as torch.nn.utils.clip_grad_norm_. */
+static float clip_factor(const ls_engine *engine) {
+    double factor = engine->config->train.clip_norm / (ls_gradient_norm(engine) + 1e-6);
+    return factor < 1 ? (float)factor : 1;
+}
+
+/* Every node has all sums, so the norm needs no message: its ranks measure their chunks, then all
+ * of them read the node's squares. */
+static ls_status apply_clipped(ls_update *update) {
+    ls_engine *engine = update->engine;
+    LS_TRY(ls_exchange_wait(engine->exchange));
+    update->measures = true;
+    ls_exchange_visit_sums(engine->exchange, take_chunk, update);
+    ls_comm_node_barrier(engine->comm);
+    update->factor = clip_factor(engine);
+    update->measures = false;
+    update->updates = true;
+    ls_exchange_visit_sums(engine->exchange, take_chunk, update);
+    ls_exchange_close(engine->exchange);
+    return LS_OK;
 }
 
 ls_status ls_gradient_apply(ls_engine *engine, double lr, double momentum) {
     const ls_train_config *train = &engine->config->train;
     ls_sgd sgd = {.lr = (float)lr, .momentum = (float)momentum, .nesterov = train->nesterov};
-    ls_update update = {.engine = engine, .decayed = sgd, .plain = sgd};
+    ls_update update = {.engine = engine, .factor = 1, .decayed = sgd, .plain = sgd};
     update.decayed.weight_decay = (float)train->weight_decay;
-    return ls_exchange_finish(engine->exchange, update_chunk, &update);
+    if (train->clip_norm > 0)
+        return apply_clipped(&update);
+    update.measures = update.updates = true;
+    return ls_exchange_finish(engine->exchange, take_chunk, &update);
 }
 
 double ls_gradient_norm(const ls_engine *engine) {

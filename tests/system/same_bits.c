@@ -61,6 +61,18 @@ Test(same_bits, allreduce_algorithms, .fini = workspace_remove) {
     }
 }
 
+/* What these programs print of their results; they check much more, in tests/system/ranks.c. */
+Test(same_bits, training_evaluation_prediction) {
+    static const char *const programs[] = {"engine", "evaluate"};
+    static const int ranks[] = {2, 3, 5};
+    for (size_t p = 0; p < sizeof programs / sizeof *programs; p++) {
+        const char *file = text("%s/tests/rank/%s", build_folder(), programs[p]);
+        const char *one = run_well("%s %s | grep ^bits:", mpirun(1), file);
+        for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++)
+            cr_expect_str_eq(run_well("%s %s | grep ^bits:", mpirun(ranks[i]), file), one);
+    }
+}
+
 /* What the others could not notice: another seed must give other bits. */
 Test(same_bits, digest_tells_runs_apart, .fini = workspace_remove) {
     make_dataset(1000, 100);

@@ -75,6 +75,7 @@ Test(base, exit_codes) {
     cr_assert_eq(ls_exit_code(LS_ERR_INPUT), 2);
     cr_assert_eq(ls_exit_code(LS_ERR_NUMERIC), 3);
     cr_assert_eq(ls_exit_code(LS_ERR_BUG), 4);
+    cr_assert_eq(ls_exit_code(LS_STOPPED), 5);
 }
 
 Test(base, memory_is_zeroed_and_aligned) {

@@ -22,6 +22,8 @@ Test(config, defaults) {
     cr_expect(c->data.normalize && c->data.shuffle);
     cr_expect_eq(c->batch.size, 128);
     cr_expect_eq(c->batch.slices, 4);
+    cr_expect(c->augment.crop_padding == 0 && !c->augment.flip && c->augment.cutout == 0);
+    cr_expect_eq(c->train.clip_norm, 0);
     cr_expect_eq(c->find_lr.start, 1e-8);
     cr_expect_eq(c->find_lr.end, 10);
     cr_expect_eq(c->find_lr.steps, 0);

@@ -123,6 +123,15 @@ Test(nn_layers, conv_first) {
     CHECK(SHAPE_2D(19, 4, 4), NN_CONV(5, 3));
 }
 
+/* Few channels in the middle: the layouts that the passes like best differ. */
+Test(nn_layers, conv_of_few_channels) {
+    CHECK(SHAPE_2D(1, 9, 9), NN_CONV(6, 3), NN_RELU, NN_CONV(16, 3));
+    CHECK(SHAPE_2D(1, 9, 9), NN_CONV(6, 3), NN_MAX_POOL(2), NN_CONV(16, 3));
+    CHECK(SHAPE_2D(3, 6, 6), NN_CONV(3, 1), NN_CONV(20, 3, .padding = NN_EACH(1)), NN_CONV(2, 3));
+    CHECK(SHAPE_1D(1, 12), NN_CONV(6, 3), NN_CONV(16, 5));
+    CHECK(SHAPE_3D(1, 4, 4, 4), NN_CONV(6, 2), NN_CONV(16, 2));
+}
+
 Test(nn_layers, max_pool) {
     CHECK(SHAPE_1D(2, 10), NN_CONV(3, 2), NN_MAX_POOL(3));
     CHECK(SHAPE_2D(2, 6, 7), NN_CONV(5, 1), NN_MAX_POOL(2));

@@ -84,6 +84,22 @@ Test(plot, without_marks_no_rows) {
     ls_text_free(&script);
 }
 
+Test(plot, log_y) {
+    ls_text script = {0};
+    ls_plot plot = example();
+    ls_plot_script(&plot, LS_PLOT_SVG, &script);
+    ls_plot_text_script(&plot, 72, 20, &script);
+    cr_expect_null(strstr(script.data, "logscale y"));
+    ls_text_free(&script);
+    plot.log_y = true;
+    ls_plot_script(&plot, LS_PLOT_SVG, &script);
+    has(&script, "set logscale y 10");
+    ls_text_free(&script);
+    ls_plot_text_script(&plot, 72, 20, &script);
+    has(&script, "set logscale y 10");
+    ls_text_free(&script);
+}
+
 Test(plot, text_has_the_wanted_size) {
     ls_text script = {0};
     ls_plot plot = example();

@@ -1,0 +1,29 @@
+/* train, inside: what is measured on outputs and targets.  Pure; sums go sample by sample in the
+ * order given, so that they are the same bits wherever they are computed. */
+#ifndef LOCKSTEP_TRAIN_METRICS_H
+#define LOCKSTEP_TRAIN_METRICS_H
+
+#include "lockstep/base.h"
+
+/* ---- classes -------------------------------------------------------------------------------- */
+
+/* The class with the largest of `classes` outputs; of equals the first. */
+int64_t ls_best_class(int64_t classes, const float *z);
+/* Whether fewer than `most` classes are ahead of `target`: larger, or equal and before it.  Never
+ * for an output that is not a number. */
+bool ls_is_among_top(int64_t classes, const float *z, int64_t target, int64_t most);
+/* Probabilities exp(z_i) / sum exp(z), computed in double.  `p` may be `z`. */
+void ls_softmax(int64_t classes, const float *z, float *p);
+
+/* ---- regression ----------------------------------------------------------------------------- */
+
+/* sums[i] += (y_i - t_i)^2 of one sample. */
+void ls_squared_errors_add(int64_t outputs, const float *y, const float *target, double *sums);
+/* Takes the targets of sample `number` (from 1) into their mean and sum of squared deviations from
+ * it (Welford 1962); both start at 0. */
+void ls_deviations_add(int64_t outputs, int64_t number, const float *target, double *mean,
+                       double *sums);
+/* 1 - errors / deviations; NaN where the targets are all equal. */
+double ls_r2(double errors, double deviations);
+
+#endif

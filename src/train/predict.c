@@ -1,0 +1,144 @@
+/* Prediction: the outputs for the test split in dataset order, gathered batch by batch and written
+ * by rank 0. */
+#include <string.h>
+
+#include "lockstep/io.h"
+#include "train/engine.h"
+#include "train/metrics.h"
+
+typedef struct ls_prediction {
+    ls_engine *engine;
+    int64_t count, outputs;
+    int64_t most; /* samples that a rank has in a batch, at most */
+    float *mine;  /* (most, outputs) */
+    /* Rank 0: */
+    float *all;       /* (ranks, most, outputs) */
+    int32_t *classes; /* (count); NULL for regression */
+    ls_dataset_writer *writer;
+} ls_prediction;
+
+/* The samples of a batch of `samples` that rank `rank` has: consecutive ones, in rank order. */
+static int64_t samples_of_rank(const ls_engine *engine, int64_t samples, int rank) {
+    int first, end;
+    int64_t start, stop, count;
+    ls_slice_range(engine->slices, ls_comm_size(engine->comm), rank, &first, &end);
+    ls_slice_samples(samples, engine->slices, first, &start, &count);
+    ls_slice_samples(samples, engine->slices, end - 1, &stop, &count);
+    return stop + count - start;
+}
+
+static bool has_classes(const ls_prediction *p) {
+    return ls_data_is_classes(p->engine->test);
+}
+
+/* ---- rank 0: the file ----------------------------------------------------------------------- */
+
+static ls_status open_file(ls_prediction *p, const char *file) {
+    const ls_array_info info = {LS_TYPE_F32, 2, {p->count, p->outputs}};
+    const ls_data_config *data = &p->engine->config->data;
+    LS_TRY(ls_dataset_create(file, &p->writer));
+    LS_TRY(ls_dataset_note(p->writer, "values",
+                           has_classes(p) ? "class probabilities" : "regression values"));
+    LS_TRY(ls_dataset_note(p->writer, "inputs_file", data->file));
+    LS_TRY(ls_dataset_note(p->writer, "inputs", data->test_inputs));
+    return ls_dataset_array(p->writer, "outputs", &info);
+}
+
+/* Moves the ranks' samples together; they are in dataset order then. */
+static void close_gaps(const ls_prediction *p, int64_t samples) {
+    int64_t row = 0;
+    for (int rank = 0; rank < ls_comm_size(p->engine->comm); rank++) {
+        int64_t count = samples_of_rank(p->engine, samples, rank);
+        memmove(p->all + row * p->outputs, p->all + rank * p->most * p->outputs,
+                (size_t)(count * p->outputs) * sizeof *p->all);
+        row += count;
+    }
+}
+
+static ls_status write_batch(ls_prediction *p, int64_t first, int64_t samples) {
+    close_gaps(p, samples);
+    for (int64_t n = 0; n < samples && has_classes(p); n++) {
+        float *z = p->all + n * p->outputs;
+        p->classes[first + n] = (int32_t)ls_best_class(p->outputs, z);
+        ls_softmax(p->outputs, z, z);
+    }
+    return ls_dataset_append(p->writer, samples, p->all);
+}
+
+static ls_status finish_file(ls_prediction *p) {
+    const ls_array_info info = {LS_TYPE_I32, 1, {p->count}};
+    if (has_classes(p)) {
+        LS_TRY(ls_dataset_array(p->writer, "predicted_class", &info));
+        LS_TRY(ls_dataset_append(p->writer, p->count, p->classes));
+    }
+    return ls_dataset_finish(p->writer);
+}
+
+/* ---- all ranks ------------------------------------------------------------------------------ */
+
+static ls_status open_prediction(ls_prediction *p, const char *file) {
+    ls_comm *comm = p->engine->comm;
+    int ranks = ls_comm_size(comm);
+    for (int rank = 0; rank < ranks; rank++) {
+        int64_t count = samples_of_rank(p->engine, p->engine->config->batch.size, rank);
+        p->most = count > p->most ? count : p->most;
+    }
+    size_t values = (size_t)(p->most * p->outputs);
+    LS_TRY(LS_NEW(p->mine, values));
+    if (ls_comm_rank(comm) != 0)
+        return LS_OK;
+    LS_TRY(LS_NEW(p->all, (size_t)ranks * values));
+    if (has_classes(p))
+        LS_TRY(LS_NEW(p->classes, (size_t)p->count));
+    return open_file(p, file);
+}
+
+static void close_prediction(ls_prediction *p) {
+    ls_dataset_writer_free(p->writer);
+    ls_free(p->classes);
+    ls_free(p->all);
+    ls_free(p->mine);
+}
+
+/* This rank's outputs of a batch, in dataset order. */
+static ls_status compute(ls_prediction *p, int64_t samples, int64_t batch) {
+    const ls_batch_plan *plan;
+    float *to = p->mine;
+    LS_TRY(ls_batch_evaluate(p->engine, samples, batch, &plan));
+    for (int slot = 0; slot < ls_batch_slots(plan); slot++) {
+        size_t values = (size_t)(ls_plan_samples(plan->plan, slot) * p->outputs);
+        memcpy(to, ls_plan_output(plan->plan, slot), values * sizeof *to);
+        to += values;
+    }
+    return LS_OK;
+}
+
+/* Rank 0's trouble with the file is told to the others with the next batch. */
+static ls_status predict(ls_prediction *p, const char *file) {
+    ls_comm *comm = p->engine->comm;
+    int64_t size = p->engine->config->batch.size;
+    ls_status status = open_prediction(p, file);
+    for (int64_t batch = 0; batch * size < p->count; batch++) {
+        int64_t samples = ls_batch_samples(p->engine, p->count, batch);
+        if (status == LS_OK)
+            status = compute(p, samples, batch);
+        LS_TRY(ls_comm_agree(comm, status));
+        LS_TRY(ls_comm_gather(comm, p->mine, (size_t)(p->most * p->outputs) * sizeof *p->mine,
+                              p->all));
+        if (ls_comm_rank(comm) == 0)
+            status = write_batch(p, batch * size, samples);
+    }
+    if (status == LS_OK && ls_comm_rank(comm) == 0)
+        status = finish_file(p);
+    return ls_comm_agree(comm, status);
+}
+
+ls_status ls_engine_predict(ls_engine *engine, const char *file) {
+    LS_REQUIRE(engine->test != NULL);
+    ls_prediction p = {.engine = engine,
+                       .count = ls_data_count(engine->test),
+                       .outputs = ls_data_outputs(engine->train)};
+    ls_status status = predict(&p, file);
+    close_prediction(&p);
+    return status;
+}

@@ -1,0 +1,211 @@
+/* Checkpoints of a training run: all that the next step depends on. */
+#include "train/state.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lockstep/checkpoint.h"
+#include "train/engine.h"
+
+enum { NAME_SIZE = 256, PATH_SIZE = 4096 };
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
+static ls_status write_param(const ls_engine *engine, const ls_param *param,
+                             ls_checkpoint_writer *writer) {
+    char name[NAME_SIZE];
+    snprintf(name, sizeof name, "model/%s", param->name);
+    LS_TRY(ls_checkpoint_array(writer, name, LS_TYPE_F32, param->ndims, param->shape,
+                               engine->params + param->offset));
+    if (param->role == LS_PARAM_MEAN || param->role == LS_PARAM_VARIANCE)
+        return LS_OK;
+    snprintf(name, sizeof name, "momentum/%s", param->name);
+    return ls_checkpoint_array(writer, name, LS_TYPE_F32, param->ndims, param->shape,
+                               engine->momentum + param->offset);
+}
+
+/* The fixed-point exponents come from the gradients of the step before: without them the next
+ * step would round otherwise. */
+static ls_status write_arrays(const ls_engine *engine, ls_checkpoint_writer *writer) {
+    int64_t params = (int64_t)ls_net_param_count(engine->net);
+    for (int64_t i = 0; i < params; i++)
+        LS_TRY(write_param(engine, ls_net_param(engine->net, (size_t)i), writer));
+    LS_TRY(ls_checkpoint_array(writer, "exchange/exponent", LS_TYPE_I32, 1, &params,
+                               engine->exponent));
+    const ls_normalization *norm = &engine->norm;
+    LS_TRY(ls_checkpoint_array(writer, "data/mean", LS_TYPE_F32, 1, &norm->channels, norm->mean));
+    return ls_checkpoint_array(writer, "data/deviation", LS_TYPE_F32, 1, &norm->channels,
+                               norm->deviation);
+}
+
+static ls_status write_state(const ls_engine *engine, const ls_train_state *state,
+                             ls_checkpoint_writer *writer) {
+    int64_t per_epoch = ls_engine_steps_per_epoch(engine);
+    LS_TRY(ls_checkpoint_integer(writer, "state/step", state->step));
+    LS_TRY(ls_checkpoint_integer(writer, "state/epoch", state->step / per_epoch));
+    LS_TRY(ls_checkpoint_integer(writer, "state/batch", state->step % per_epoch));
+    LS_TRY(ls_checkpoint_integer(writer, "state/calibrated", engine->calibrated));
+    LS_TRY(ls_checkpoint_number(writer, "state/lr", state->lr));
+    LS_TRY(ls_checkpoint_number(writer, "state/loss_average", state->smooth.average));
+    LS_TRY(ls_checkpoint_integer(writer, "state/loss_points", state->smooth.points));
+    LS_TRY(ls_checkpoint_number(writer, "state/best", state->best));
+    LS_TRY(ls_checkpoint_number(writer, "state/test_loss", state->test_loss));
+    LS_TRY(ls_checkpoint_number(writer, "state/test_accuracy", state->test_accuracy));
+    LS_TRY(ls_checkpoint_integer(writer, "state/seed", engine->config->seed));
+    LS_TRY(ls_checkpoint_integer(writer, "state/batch_size", engine->config->batch.size));
+    return ls_checkpoint_integer(writer, "state/batch_slices", engine->config->batch.slices);
+}
+
+static ls_status write_configuration(const ls_engine *engine, ls_checkpoint_writer *writer) {
+    ls_text text = {0};
+    ls_config_write(engine->config, &text);
+    ls_status status = text.failed ? LS_ERR_SYSTEM : LS_OK;
+    if (status == LS_OK)
+        status = ls_checkpoint_text(writer, "configuration", text.data);
+    ls_text_free(&text);
+    return status;
+}
+
+ls_status ls_state_write(ls_engine *engine, const ls_train_state *state, const char *path) {
+    ls_checkpoint_writer *writer = NULL;
+    LS_TRY(ls_checkpoint_create(path, &writer));
+    ls_status status = write_arrays(engine, writer);
+    if (status == LS_OK)
+        status = write_state(engine, state, writer);
+    if (status == LS_OK)
+        status = write_configuration(engine, writer);
+    if (status == LS_OK)
+        status = ls_checkpoint_finish(writer);
+    ls_checkpoint_writer_free(writer);
+    return status;
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+ls_status ls_state_read_param(const ls_checkpoint_reader *reader, const char *group,
+                              const ls_param *param, float *out) {
+    char name[NAME_SIZE];
+    ls_array_info info;
+    snprintf(name, sizeof name, "%s/%s", group, param->name);
+    LS_TRY(ls_checkpoint_info(reader, name, &info));
+    bool same = info.ndims == param->ndims;
+    for (int i = 0; i < param->ndims && same; i++)
+        same = info.shape[i] == param->shape[i];
+    if (!same)
+        return ls_fail(LS_ERR_INPUT, "the checkpoint's %s has another shape than the network's",
+                       name);
+    return ls_checkpoint_read(reader, name, LS_TYPE_F32, param->count, out + param->offset);
+}
+
+/* Whole node: one rank reads into the shared arrays. */
+static ls_status read_weights(ls_engine *engine, ls_checkpoint_reader *reader) {
+    for (size_t i = 0; i < ls_net_param_count(engine->net); i++) {
+        const ls_param *param = ls_net_param(engine->net, i);
+        LS_TRY(ls_state_read_param(reader, "model", param, engine->params));
+        if (param->role != LS_PARAM_MEAN && param->role != LS_PARAM_VARIANCE)
+            LS_TRY(ls_state_read_param(reader, "momentum", param, engine->momentum));
+    }
+    return LS_OK;
+}
+
+static ls_status check_same(ls_checkpoint_reader *reader, const char *name, int64_t now) {
+    int64_t then;
+    char path[NAME_SIZE];
+    snprintf(path, sizeof path, "state/%s", name);
+    LS_TRY(ls_checkpoint_get_integer(reader, path, &then));
+    if (then == now)
+        return LS_OK;
+    return ls_fail(
+        LS_ERR_INPUT,
+        "the checkpoint was made with %s %lld, the configuration has %lld: the run could "
+        "not go on as it was",
+        name, (long long)then, (long long)now);
+}
+
+static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
+                            ls_train_state *state) {
+    int64_t calibrated;
+    ls_range_test_begin(&state->smooth, engine->config->find_lr.beta, 0);
+    LS_TRY(check_same(reader, "seed", engine->config->seed));
+    LS_TRY(check_same(reader, "batch_size", engine->config->batch.size));
+    LS_TRY(check_same(reader, "batch_slices", engine->config->batch.slices));
+    LS_TRY(ls_checkpoint_get_integer(reader, "state/step", &state->step));
+    LS_TRY(ls_checkpoint_get_integer(reader, "state/calibrated", &calibrated));
+    LS_TRY(ls_checkpoint_get_number(reader, "state/lr", &state->lr));
+    LS_TRY(ls_checkpoint_get_number(reader, "state/loss_average", &state->smooth.average));
+    LS_TRY(ls_checkpoint_get_integer(reader, "state/loss_points", &state->smooth.points));
+    LS_TRY(ls_checkpoint_get_number(reader, "state/best", &state->best));
+    LS_TRY(ls_checkpoint_get_number(reader, "state/test_loss", &state->test_loss));
+    LS_TRY(ls_checkpoint_get_number(reader, "state/test_accuracy", &state->test_accuracy));
+    engine->calibrated = calibrated != 0;
+    return ls_checkpoint_read(reader, "exchange/exponent", LS_TYPE_I32,
+                              ls_net_param_count(engine->net), engine->exponent);
+}
+
+static ls_status read_model(ls_engine *engine, const ls_checkpoint_reader *reader) {
+    const ls_normalization *norm = &engine->norm;
+    size_t channels = (size_t)norm->channels;
+    LS_TRY(ls_checkpoint_read(reader, "data/mean", LS_TYPE_F32, channels, norm->mean));
+    LS_TRY(ls_checkpoint_read(reader, "data/deviation", LS_TYPE_F32, channels, norm->deviation));
+    for (size_t i = 0; i < ls_net_param_count(engine->net); i++)
+        if (ls_comm_node_rank(engine->comm) == 0)
+            LS_TRY(
+                ls_state_read_param(reader, "model", ls_net_param(engine->net, i), engine->params));
+    return LS_OK;
+}
+
+ls_status ls_engine_load(ls_engine *engine, const char *path) {
+    ls_checkpoint_reader *reader = NULL;
+    ls_status status = ls_checkpoint_open(path, &reader);
+    if (status == LS_OK)
+        status = read_model(engine, reader);
+    ls_checkpoint_close(reader);
+    status = ls_comm_agree(engine->comm, status);
+    ls_net_params_changed(engine->net);
+    return status;
+}
+
+/* Rank 0 looks; the others, one a node, read the file it names.  An empty path: there is none. */
+static ls_status find_newest(ls_engine *engine, const char *folder, char path[PATH_SIZE],
+                             ls_checkpoint_reader **reader) {
+    char *found = NULL;
+    ls_text rejected = {0};
+    ls_status status = LS_OK;
+    if (ls_comm_rank(engine->comm) == 0) {
+        status = ls_checkpoint_newest(folder, &rejected, reader, &found);
+        if (rejected.length > 0)
+            ls_log(LS_LOG_NORMAL, "%.*s", (int)rejected.length - 1, rejected.data);
+        if (status == LS_OK)
+            ls_log(LS_LOG_NORMAL, "going on from %s", found);
+        if (status == LS_ERR_INPUT && rejected.length == 0) {
+            ls_log(LS_LOG_NORMAL, "no checkpoint in %s: starting from the beginning", folder);
+            ls_message_set("");
+            status = LS_OK;
+        }
+        snprintf(path, PATH_SIZE, "%s", found ? found : "");
+    }
+    ls_text_free(&rejected);
+    ls_free(found);
+    LS_TRY(ls_comm_agree(engine->comm, status));
+    return ls_comm_broadcast(engine->comm, path, PATH_SIZE, 0);
+}
+
+ls_status ls_state_resume(ls_engine *engine, const char *folder, ls_train_state *state,
+                          bool *found) {
+    ls_checkpoint_reader *reader = NULL;
+    char path[PATH_SIZE] = "";
+    LS_TRY(find_newest(engine, folder, path, &reader));
+    *found = path[0] != '\0';
+    if (!*found)
+        return LS_OK;
+    ls_status status = reader ? LS_OK : ls_checkpoint_open(path, &reader);
+    if (status == LS_OK)
+        status = read_state(engine, reader, state);
+    if (status == LS_OK && ls_comm_node_rank(engine->comm) == 0)
+        status = read_weights(engine, reader);
+    ls_checkpoint_close(reader);
+    status = ls_comm_agree(engine->comm, status);
+    ls_net_params_changed(engine->net);
+    return status;
+}

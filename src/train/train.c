@@ -1,0 +1,285 @@
+/* Training: epochs of steps under a schedule, evaluations, checkpoints, and an end that all
+ * ranks agree on at a step boundary. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lockstep/checkpoint.h"
+#include "train/engine.h"
+#include "train/state.h"
+#include "train/train_file.h"
+
+enum { DIVERGED = 1, NOT_WRITTEN };     /* ls_verdict.stop */
+enum { SAVE = 0x100, END_MASK = 0xff }; /* ls_verdict.after: an ls_train_end, and SAVE */
+#define STOP_FILE_SECONDS 1.0           /* between looks for the file `stop` */
+
+typedef struct ls_training {
+    ls_engine *engine;
+    const ls_config *config;
+    const ls_train_job *job;
+    ls_schedule schedule;
+    ls_train_state state;
+    int64_t per_epoch, steps;
+    int64_t first_step;                                  /* of this process */
+    ls_train_file *file;                                 /* rank 0 */
+    double started, last_save, last_look, longest_pause; /* s; pause: evaluation and checkpoint */
+    bool stop_file;
+    ls_status written; /* rank 0: the last row; a failure ends the run at the next verdict */
+    ls_status saved;   /* rank 0: the last checkpoint */
+} ls_training;
+
+const char *ls_train_end_name(ls_train_end end) {
+    static const char *const names[] = {"done", "signal", "stop_file", "time_limit"};
+    return names[end];
+}
+
+static bool is_rank_0(const ls_training *run) {
+    return ls_comm_rank(run->engine->comm) == 0;
+}
+
+/* ---- rank 0 decides ------------------------------------------------------------------------- */
+
+static bool stop_file_is_there(ls_training *run) {
+    double now = ls_seconds();
+    if (run->stop_file || now - run->last_look < STOP_FILE_SECONDS)
+        return run->stop_file;
+    char *path = ls_format("%s/stop", run->job->folder);
+    run->last_look = now;
+    run->stop_file = path && access(path, F_OK) == 0;
+    ls_free(path);
+    return run->stop_file;
+}
+
+/* Whether another step, and the checkpoint after it, might pass the time limit. */
+static bool time_is_up(const ls_training *run) {
+    double limit = 60 * run->config->train.max_minutes, spent = ls_seconds() - run->started;
+    double steps = (double)(run->state.step - run->first_step + 1);
+    return limit > 0 && spent + 2 * spent / steps + run->longest_pause > limit;
+}
+
+static ls_train_end wanted_end(ls_training *run, const ls_step_report *report) {
+    if (report->stop_requested)
+        return LS_TRAIN_SIGNAL;
+    if (stop_file_is_there(run))
+        return LS_TRAIN_STOP_FILE;
+    return time_is_up(run) ? LS_TRAIN_TIME_LIMIT : LS_TRAIN_DONE;
+}
+
+static ls_verdict decide(void *context, const ls_step_report *report) {
+    ls_training *run = context;
+    const ls_checkpoint_config *checkpoint = &run->config->checkpoint;
+    if (run->written != LS_OK)
+        return (ls_verdict){.stop = NOT_WRITTEN};
+    if (!isfinite(report->loss))
+        return (ls_verdict){.stop = DIVERGED};
+    ls_verdict verdict = {.lr = ls_schedule_lr(&run->schedule, run->state.step),
+                          .momentum = ls_schedule_momentum(&run->schedule, run->state.step),
+                          .after = (int32_t)wanted_end(run, report)};
+    double pause = 60 * checkpoint->every_minutes;
+    if (pause > 0 && ls_seconds() - run->last_save > pause)
+        verdict.after |= SAVE;
+    return verdict;
+}
+
+/* ---- after a step --------------------------------------------------------------------------- */
+
+static bool is_better(const ls_training *run, double value) {
+    double best = run->state.best;
+    bool classes = ls_data_is_classes(ls_engine_train_data(run->engine));
+    return isnan(best) || (classes ? value > best : value < best);
+}
+
+/* On rank 0 alone: the other ranks may go on to the next step, whose update waits for rank 0.  A
+ * checkpoint that cannot be written is told, and the run goes on: the one before is whole. */
+static void save(ls_training *run, const char *name) {
+    if (!is_rank_0(run))
+        return;
+    char *path = ls_format("%s/%s", run->job->folder, name);
+    run->saved = path ? ls_train_file_commit(run->file) : LS_ERR_SYSTEM;
+    if (run->saved == LS_OK)
+        run->saved = ls_state_write(run->engine, &run->state, path);
+    if (run->saved != LS_OK)
+        ls_warn("%s; the run goes on", ls_message());
+    ls_message_set("");
+    ls_free(path);
+}
+
+static void save_step(ls_training *run) {
+    char name[64];
+    snprintf(name, sizeof name, "checkpoint-%lld.h5", (long long)run->state.step);
+    save(run, name);
+    run->last_save = ls_seconds();
+    if (is_rank_0(run) && run->saved == LS_OK &&
+        ls_checkpoint_prune(run->job->folder, run->config->checkpoint.keep) != LS_OK) {
+        ls_warn("%s", ls_message());
+        ls_message_set("");
+    }
+}
+
+static ls_status evaluate(ls_training *run) {
+    ls_train_state *state = &run->state;
+    LS_TRY(ls_engine_evaluate(run->engine, 0, &state->test_loss, &state->test_accuracy));
+    bool classes = ls_data_is_classes(ls_engine_train_data(run->engine));
+    double value = classes ? state->test_accuracy : state->test_loss;
+    if (is_better(run, value)) {
+        state->best = value;
+        save(run, "best.h5");
+    }
+    return LS_OK;
+}
+
+static bool wants_checkpoint(const ls_training *run, int32_t after) {
+    const ls_checkpoint_config *checkpoint = &run->config->checkpoint;
+    int64_t step = run->state.step, epochs = checkpoint->every_epochs;
+    return (after & SAVE) || (after & END_MASK) != LS_TRAIN_DONE || step == run->steps ||
+           (checkpoint->every_steps > 0 && step % checkpoint->every_steps == 0) ||
+           (epochs > 0 && step % (epochs * run->per_epoch) == 0);
+}
+
+static void show(const ls_training *run, const ls_step_report *report, double lr, bool evaluated) {
+    const ls_train_state *state = &run->state;
+    if (run->job->progress == NULL || !is_rank_0(run))
+        return;
+    double seconds = ls_seconds() - run->started;
+    double done = (double)(state->step - run->first_step);
+    ls_train_progress progress = {
+        .step = state->step,
+        .steps = run->steps,
+        .epoch = (state->step - 1) / run->per_epoch + 1,
+        .epochs = run->config->train.epochs,
+        .lr = lr,
+        .loss = report->loss,
+        .smoothed = state->smooth.smoothed,
+        .test_loss = evaluated ? state->test_loss : (double)NAN,
+        .test_accuracy = evaluated ? state->test_accuracy : (double)NAN,
+        .samples_per_second = done * (double)run->config->batch.size / seconds,
+        .seconds_left = seconds / done * (double)(run->steps - state->step)};
+    run->job->progress(run->job->context, &progress);
+}
+
+static void record(ls_training *run, const ls_step_report *report, const ls_verdict *verdict,
+                   bool evaluated) {
+    if (run->file == NULL)
+        return;
+    ls_train_point point = {.lr = verdict->lr,
+                            .momentum = verdict->momentum,
+                            .smoothed = run->state.smooth.smoothed,
+                            .test_loss = evaluated ? run->state.test_loss : (double)NAN,
+                            .test_accuracy = evaluated ? run->state.test_accuracy : (double)NAN,
+                            .report = report};
+    run->written = ls_train_file_add(run->file, run->state.step - 1, &point);
+}
+
+/* ---- a step, and the run -------------------------------------------------------------------- */
+
+static ls_status fail_diverged(const ls_training *run, const ls_step_report *report) {
+    return ls_fail(LS_ERR_NUMERIC, "the loss is %g at step %lld: a smaller learning rate may help",
+                   report->loss, (long long)run->state.step);
+}
+
+static ls_status finish_step(ls_training *run, const ls_step_report *report,
+                             const ls_verdict *verdict) {
+    double before = ls_seconds();
+    bool evaluated = run->engine->test && run->state.step % run->per_epoch == 0;
+    if (evaluated)
+        LS_TRY(evaluate(run));
+    record(run, report, verdict, evaluated);
+    if (wants_checkpoint(run, verdict->after))
+        save_step(run);
+    double pause = ls_seconds() - before;
+    run->longest_pause = pause > run->longest_pause ? pause : run->longest_pause;
+    show(run, report, verdict->lr, evaluated);
+    return LS_OK;
+}
+
+static ls_status take_step(ls_training *run, ls_train_end *end) {
+    ls_train_state *state = &run->state;
+    ls_step_report report;
+    ls_verdict verdict;
+    if (run->job->interrupted && run->job->interrupted())
+        ls_engine_request_stop(run->engine);
+    LS_TRY(ls_engine_step(run->engine, state->step / run->per_epoch, state->step % run->per_epoch,
+                          decide, run, &verdict, &report));
+    if (verdict.stop == NOT_WRITTEN)
+        return ls_comm_agree(run->engine->comm, run->written);
+    if (verdict.stop == DIVERGED)
+        return fail_diverged(run, &report);
+    ls_range_test_take(&state->smooth, report.loss);
+    state->step++;
+    *end = (ls_train_end)(verdict.after & END_MASK);
+    return finish_step(run, &report, &verdict);
+}
+
+static ls_status find_base_lr(ls_training *run) {
+    const ls_train_job *job = run->job;
+    if (!isnan(run->config->train.lr)) {
+        run->state.lr = run->config->train.lr;
+        return LS_OK;
+    }
+    ls_find_lr_job test = {
+        .folder = job->folder, .notes = job->notes, .note_count = job->note_count};
+    ls_find_lr_result result;
+    ls_log(LS_LOG_NORMAL, "train.lr is auto: the range test comes first");
+    LS_TRY(ls_find_lr(run->engine, &test, &result));
+    const ls_suggestion *recommended = &result.suggestions[LS_SUGGEST_RECOMMENDED];
+    if (!recommended->found)
+        return ls_fail(LS_ERR_INPUT,
+                       "the range test recommends no learning rate: %s; set train.lr (curve: %s/"
+                       "find-lr.h5)",
+                       recommended->reason, job->folder);
+    run->state.lr = recommended->value;
+    ls_log(LS_LOG_NORMAL, "the range test recommends a learning rate of %.3g", run->state.lr);
+    return LS_OK;
+}
+
+static ls_status prepare(ls_training *run) {
+    ls_train_state *state = &run->state;
+    *state = (ls_train_state){.best = (double)NAN, .test_loss = (double)NAN};
+    state->test_accuracy = (double)NAN;
+    ls_range_test_begin(&state->smooth, run->config->find_lr.beta, 0);
+    bool resumed = false;
+    /* Without the LR: what else is wrong with the schedule is told before the range test. */
+    LS_TRY(ls_train_schedule(run->config, (double)NAN, run->per_epoch, &run->schedule));
+    if (run->job->resume)
+        LS_TRY(ls_state_resume(run->engine, run->job->folder, state, &resumed));
+    if (!resumed)
+        LS_TRY(find_base_lr(run));
+    run->first_step = state->step;
+    LS_TRY(ls_train_schedule(run->config, state->lr, run->per_epoch, &run->schedule));
+    ls_status status = LS_OK;
+    if (is_rank_0(run))
+        status = ls_train_file_open(run->engine, run->job, run->steps, state->step, &run->file);
+    return ls_comm_agree(run->engine->comm, status);
+}
+
+static ls_status conclude(ls_training *run, ls_train_end end, ls_train_result *result) {
+    const ls_train_state *state = &run->state;
+    *result = (ls_train_result){.end = end,
+                                .lr = state->lr,
+                                .steps = state->step,
+                                .test_loss = state->test_loss,
+                                .test_accuracy = state->test_accuracy,
+                                .best = state->best};
+    LS_TRY(ls_engine_digest(run->engine, result->digest));
+    ls_status status = run->file ? ls_train_file_finish(run->file, result) : LS_OK;
+    if (status == LS_OK && run->saved != LS_OK)
+        status =
+            ls_fail(run->saved, "the last checkpoint of %s could not be written", run->job->folder);
+    return ls_comm_agree(run->engine->comm, status);
+}
+
+ls_status ls_train(ls_engine *engine, const ls_train_job *job, ls_train_result *result) {
+    ls_training run = {.engine = engine, .config = engine->config, .job = job};
+    ls_train_end end = LS_TRAIN_DONE;
+    run.per_epoch = ls_engine_steps_per_epoch(engine);
+    run.steps = run.per_epoch * engine->config->train.epochs;
+    ls_status status = prepare(&run);
+    run.started = run.last_save = ls_seconds();
+    while (status == LS_OK && end == LS_TRAIN_DONE && run.state.step < run.steps)
+        status = take_step(&run, &end);
+    if (status == LS_OK)
+        status = conclude(&run, end, result);
+    ls_train_file_free(run.file);
+    return status;
+}

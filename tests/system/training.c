@@ -1,0 +1,131 @@
+/* system tests: training gives the same bits on any layout, killed and resumed on any rank
+ * count, with the range test before it or not; it stops when asked to, and says so. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "system/command.h"
+
+enum { KILLS = 20 };
+
+#define TRAINING                                                                                   \
+    "--set train.lr=0.05 --set train.epochs=3 --set train.weight_decay=1e-4 "                      \
+    "--set train.clip_norm=2 --set augment.crop_padding=2 --set augment.flip=true "                \
+    "--set schedule.kind=cosine --set checkpoint.every_steps=5"
+
+/* Trains into folder `name` of the workspace and returns the folder. */
+static const char *train(const char *name, int ranks, const char *options) {
+    const char *out = text("%s/%s", workspace(), name);
+    run_well("%s %s train %s --quiet --out %s " TRAINING " %s", mpirun(ranks), program(),
+             make_config(), out, options);
+    return out;
+}
+
+/* The digest of weights, statistics and momentum in the last checkpoint. */
+static const char *digest(const char *folder) {
+    const char *line = run_well("%s info --digest $(ls %s/checkpoint-*.h5 | sort -V | tail -n 1)",
+                                program(), folder);
+    cr_assert_eq(strspn(line, "0123456789abcdef"), 32, "no digest: %s", line);
+    return text("%.32s", line);
+}
+
+static void same_curves(const char *one, const char *other) {
+    static const char *const series[] = {
+        "lr", "loss", "smoothed_loss", "gradient_norm", "test_loss", "test_accuracy"};
+    for (size_t i = 0; i < sizeof series / sizeof *series; i++)
+        run_well("h5diff -v %s/train.h5 %s/train.h5 /train/%s", one, other, series[i]);
+}
+
+Test(training, same_bits_at_any_rank_count, .fini = workspace_remove) {
+    static const int ranks[] = {2, 3, 4, 5, 8};
+    make_dataset(1000, 100);
+    const char *one = train("alone", 1, "");
+    for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++) {
+        const char *other = train(text("ranks-%d", ranks[i]), ranks[i], "");
+        cr_expect_str_eq(digest(one), digest(other), "%d ranks", ranks[i]);
+        same_curves(one, other);
+    }
+    cr_expect_str_eq(digest(one), digest(train("flat", 3, "--set exchange=flat")));
+}
+
+/* SIGKILL to all ranks at random moments, resumed each time on another rank count. */
+Test(training, killed_and_resumed, .fini = workspace_remove) {
+    make_dataset(40000, 100); /* 1,251 steps, some seconds */
+    const char *one = train("whole", 1, "");
+    const char *out = text("%s/killed", workspace());
+    srand(7);
+    for (int i = 0; i < KILLS; i++)
+        run("%s %s train %s --resume --out %s " TRAINING " >>%s/log 2>&1 & job=$!; "
+            "sleep 0.%03d; pkill -KILL -P $job; kill -KILL $job; wait $job 2>/dev/null; true",
+            mpirun(1 + rand() % 5), program(), make_config(), out, workspace(), 500 + rand() % 500);
+    run_well("%s %s train %s --resume --out %s " TRAINING " >>%s/log 2>&1", mpirun(2), program(),
+             make_config(), out, workspace());
+    const char *resumed = run_well("grep 'going on from' %s/log | sort -u | wc -l", workspace());
+    cr_expect_geq(atoi(resumed), KILLS / 4, "resumed from %s places only", resumed);
+    cr_expect_str_eq(digest(one), digest(out));
+    same_curves(one, out);
+}
+
+/* train.lr: auto is the range test's number given. */
+Test(training, auto_equals_the_number, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *found = train("auto", 2, "--set train.lr=auto --set find_lr.steps=100");
+    const char *lr = run_well("%s suggest --plain %s/find-lr.h5 | sed -n 's/^recommended //p'",
+                              program(), found);
+    char *number = text("%s", run_well("h5dump -a /train/base_lr -m %%.17g %s/train.h5 | "
+                                       "sed -n 's/.*(0): //p'",
+                                       found));
+    number[strcspn(number, "\n")] = '\0';
+    cr_assert_float_eq(atof(number), atof(lr), 1e-8 * atof(lr));
+    cr_expect_str_eq(digest(found), digest(train("number", 3, text("--set train.lr=%s", number))));
+}
+
+/* A damaged newest checkpoint is told and passed over. */
+Test(training, damaged_checkpoint, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *one = train("whole", 1, "");
+    const char *before = text("%s", digest(one));
+    run_well("truncate -s -100 %s/checkpoint-33.h5", one);
+    const char *said = run_well("%s %s train %s --resume --out %s " TRAINING, mpirun(2), program(),
+                                make_config(), one);
+    cr_expect_not_null(strstr(said, "checkpoint-33.h5"), "%s", said);
+    cr_expect_not_null(strstr(said, "going on from"), "%s", said);
+    cr_expect_str_eq(digest(one), before);
+}
+
+/* Asked to stop by a signal or a file: exit code 5, a checkpoint, and the way on. */
+Test(training, stops_when_asked, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *one = train("whole", 1, "");
+    const char *out = text("%s/stopped", workspace());
+    outcome result = run("mkdir -p %s; touch %s/stop; %s %s train %s --quiet --out %s " TRAINING,
+                         out, out, mpirun(2), program(), make_config(), out);
+    cr_expect_eq(result.code, 5, "%d: %s", result.code, result.output);
+    cr_expect_not_null(strstr(result.output, "--resume"), "%s", result.output);
+    run_well("rm %s/stop; %s %s train %s --quiet --resume --out %s " TRAINING, out, mpirun(3),
+             program(), make_config(), out);
+    cr_expect_str_eq(digest(one), digest(out));
+}
+
+Test(training, a_signal_stops, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *folder = workspace();
+    outcome result =
+        run("%s bash -c 'echo $$ >%s/pid-$OMPI_COMM_WORLD_RANK; exec \"$@\"' - %s train %s --quiet "
+            "--out %s/out " TRAINING " --set train.epochs=100000 & job=$!\n"
+            "for i in $(seq 300); do sleep 0.1; ls %s/out/checkpoint-*.h5 >/dev/null 2>&1 && "
+            "break; done\n"
+            "kill -USR1 $(cat %s/pid-1); wait $job",
+            mpirun(2), folder, program(), make_config(), folder, folder, folder);
+    cr_expect_eq(result.code, 5, "%d: %s", result.code, result.output);
+    cr_expect_not_null(strstr(result.output, "stopped as asked"), "%s", result.output);
+}
+
+Test(training, diverges, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    outcome result = run("%s %s train %s --quiet --out %s/out " TRAINING
+                         " --set train.lr=1e30 --set train.clip_norm=0",
+                         mpirun(2), program(), make_config(), workspace());
+    cr_expect_eq(result.code, 3, "%d: %s", result.code, result.output);
+}
