@@ -82,7 +82,7 @@ run-demo: $(PROGRAM)
 	@scripts/demo.sh $(BUILD)
 
 bench: $(PROGRAM) ## the demo network against PyTorch's DistributedDataParallel
-	@scripts/bench-ddp.sh --lockstep $(PROGRAM)
+	@scripts/bench-ddp.sh $(BUILD)
 
 lint: ## formatting, layers, static checks
 	@scripts/lint.sh

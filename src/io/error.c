@@ -7,7 +7,6 @@
 enum { REASON_SIZE = 400, TEXT_SIZE = 1600 };
 
 void ls_h5_quiet(void) {
-    H5dont_atexit();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
 

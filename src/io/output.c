@@ -15,6 +15,11 @@
 /* Attributes have a limit of 64 KiB: longer texts become datasets. */
 enum { ATTRIBUTE_LIMIT = 32768 };
 
+/* Whether this errno says that a file cannot grow. */
+static bool is_disk_trouble(int reason) {
+    return reason == ENOSPC || reason == EDQUOT || reason == EFBIG || reason == EIO;
+}
+
 /* ---- failure -------------------------------------------------------------------------------- */
 
 /* HDF5 1.10 crashes when the program ends if it could not write all of a file when it closed it. So
@@ -49,9 +54,36 @@ ls_status ls_h5_output_fail(ls_h5_output *output) {
     return status;
 }
 
+/* Gets the space that the file has so far given to its parts, holes included.  When H5Fflush or
+ * H5Dflush finds no room for metadata, HDF5 1.10 cannot close the file any more and crashes when
+ * the program, or MPI, ends: it may not come to that. */
+static ls_status get_room(ls_h5_output *output) {
+    void *handle;
+    hsize_t bytes;
+    if (H5Fget_vfd_handle(output->file, H5P_DEFAULT, &handle) < 0 ||
+        H5Fget_filesize(output->file, &bytes) < 0)
+        return ls_h5_output_fail(output);
+    if (fallocate(*(int *)handle, 0, 0, (off_t)bytes) == 0 || !is_disk_trouble(errno))
+        return LS_OK; /* some file systems cannot do it */
+    ls_status status =
+        ls_fail(LS_ERR_SYSTEM, "cannot write '%s': %s", output->path, strerror(errno));
+    divert(output);
+    return status;
+}
+
+/* Cuts off what get_room took and HDF5 gave back. */
+static ls_status cut_room(ls_h5_output *output) {
+    void *handle;
+    hsize_t bytes;
+    if (H5Fget_vfd_handle(output->file, H5P_DEFAULT, &handle) < 0 ||
+        H5Fget_filesize(output->file, &bytes) < 0 || ftruncate(*(int *)handle, (off_t)bytes) != 0)
+        return ls_h5_output_fail(output);
+    return LS_OK;
+}
+
 ls_status ls_h5_output_end(ls_h5_output *output, hid_t dataset) {
-    ls_status status = LS_OK;
-    if (H5Dflush(dataset) < 0)
+    ls_status status = get_room(output);
+    if (status == LS_OK && H5Dflush(dataset) < 0)
         status = ls_h5_output_fail(output);
     H5Dclose(dataset);
     return status;
@@ -150,8 +182,10 @@ ls_status ls_h5_output_close(ls_h5_output *output) {
         return LS_OK;
     if (output->failed)
         return ls_fail(LS_ERR_SYSTEM, "cannot write '%s': an earlier write failed", output->path);
+    LS_TRY(get_room(output));
     if (H5Fflush(output->file, H5F_SCOPE_LOCAL) < 0)
         return ls_h5_output_fail(output);
+    LS_TRY(cut_room(output));
     herr_t result = H5Fclose(output->file);
     output->file = H5I_INVALID_HID;
     return result < 0 ? ls_h5_output_fail(output) : LS_OK;
