@@ -283,7 +283,7 @@ static ls_status create_live_series(const ls_run *run, ls_h5_output *output, hid
         if (status != LS_OK)
             break;
         places[s] = (off_t)H5Dget_offset(dataset);
-        ls_h5_release(dataset);
+        status = ls_h5_output_end(output, dataset);
     }
     ls_h5_release(layout);
     return status;
