@@ -15,12 +15,13 @@
 /* Attributes have a limit of 64 KiB: longer texts become datasets. */
 enum { ATTRIBUTE_LIMIT = 32768 };
 
-/* Whether this errno says that a file cannot grow. */
-static bool is_disk_trouble(int reason) {
-    return reason == ENOSPC || reason == EDQUOT || reason == EFBIG || reason == EIO;
-}
-
 /* ---- failure -------------------------------------------------------------------------------- */
+
+/* Whether a failure with this errno is the machine's, not the user's. */
+static bool is_system_trouble(int reason) {
+    return reason == ENOSPC || reason == EDQUOT || reason == EFBIG || reason == EIO ||
+           reason == ENOMEM || reason == EMFILE || reason == ENFILE;
+}
 
 /* HDF5 1.10 crashes when the program ends if it could not write all of a file when it closed it. So
  * once a write has failed, what it still has goes to memory, where it cannot fail.  A limit on the
@@ -63,7 +64,7 @@ static ls_status get_room(ls_h5_output *output) {
     if (H5Fget_vfd_handle(output->file, H5P_DEFAULT, &handle) < 0 ||
         H5Fget_filesize(output->file, &bytes) < 0)
         return ls_h5_output_fail(output);
-    if (fallocate(*(int *)handle, 0, 0, (off_t)bytes) == 0 || !is_disk_trouble(errno))
+    if (fallocate(*(int *)handle, 0, 0, (off_t)bytes) == 0 || !is_system_trouble(errno))
         return LS_OK; /* some file systems cannot do it */
     ls_status status =
         ls_fail(LS_ERR_SYSTEM, "cannot write '%s': %s", output->path, strerror(errno));
@@ -97,12 +98,6 @@ static char *folder_of(const char *path) {
     if (slash == NULL)
         return ls_strdup(".");
     return slash == path ? ls_strdup("/") : ls_format("%.*s", (int)(slash - path), path);
-}
-
-/* Whether a failure with this errno is the machine's, not the user's. */
-static bool is_system_trouble(int reason) {
-    return reason == ENOSPC || reason == EDQUOT || reason == EIO || reason == ENOMEM ||
-           reason == EMFILE || reason == ENFILE;
 }
 
 /* A plain file first: the system says why it cannot be, HDF5 would not. */
