@@ -30,7 +30,9 @@ if [[ ! -e $source/train-images-idx3-ubyte.gz ]]; then
     echo "lockstep: no Fashion-MNIST in $source: install dataset-fashion-mnist, or set FASHION_MNIST" >&2
     exit 2
 fi
-mkdir -p "$build/data" "$out"
+mkdir -p "$build/data"
+rm -rf "$out" # train does not touch the checkpoints of another run
+mkdir "$out"
 if [[ ! -e $data ]]; then
     run "$lockstep" convert "$source" -o "$data" \
         --class-names T-shirt,trouser,pullover,dress,coat,sandal,shirt,sneaker,bag,boot

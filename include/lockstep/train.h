@@ -190,6 +190,7 @@ const char *ls_train_end_name(ls_train_end end); /* "done", "signal", "stop_file
 
 /* Where a training run stands; given on rank 0 after each step. */
 typedef struct ls_train_progress {
+    int64_t checkpoint;                 /* step of the newest checkpoint, -1: none yet */
     int64_t step, steps, epoch, epochs; /* steps done, and in all; the epoch under way, from 1 */
     double lr, loss, smoothed;
     double test_loss, test_accuracy; /* after this step's epoch; NaN within an epoch */

@@ -2,6 +2,8 @@
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "cli/progress.h"
 #include "cli/run.h"
@@ -13,8 +15,44 @@ typedef struct ls_train_args {
 
 static volatile sig_atomic_t signal_received;
 
+/* What rank 0 says when a signal comes: mpirun sends one too when another rank has died, and
+ * then there is no next step to stop after.  Written ahead, as a signal handler may do little:
+ * two texts, of which one is whole. */
+static char notices[2][512];
+static volatile sig_atomic_t notice;
+
 static void take_signal(int number) {
+    const char *text = notices[notice];
     signal_received = number;
+    if (text[0] != '\0' && write(STDERR_FILENO, text, strlen(text)) < 0)
+        signal_received = number; /* nothing else can be done */
+}
+
+static void prepare_notice(const char *config, const char *folder, int64_t checkpoint) {
+    int next = !notice;
+    char saved[64] = "no checkpoint yet";
+    if (checkpoint >= 0)
+        snprintf(saved, sizeof saved, "newest checkpoint: checkpoint-%lld.h5",
+                 (long long)checkpoint);
+    snprintf(notices[next], sizeof notices[next],
+             "lockstep: asked to stop, by the user or because a rank has died; %s; go on with: "
+             "lockstep train %s --out %s --resume\n",
+             saved, config, folder);
+    notice = next;
+}
+
+typedef struct ls_train_show {
+    ls_progress line;
+    const char *config, *folder;
+    int64_t noticed;
+} ls_train_show;
+
+static void show(void *context, const ls_train_progress *now) {
+    ls_train_show *shown = context;
+    if (now->checkpoint != shown->noticed)
+        prepare_notice(shown->config, shown->folder, now->checkpoint);
+    shown->noticed = now->checkpoint;
+    ls_progress_train(&shown->line, now);
 }
 
 static bool interrupted(void) {
@@ -45,21 +83,22 @@ static void print_result(const ls_train_result *result, const ls_train_args *arg
 static ls_status train(ls_comm *comm, const ls_train_args *args, ls_engine *engine) {
     const char *folder = args->run.folder ? args->run.folder : ".";
     ls_run_notes notes;
-    ls_progress progress;
+    ls_train_show shown = {.config = args->run.operands.word[0], .folder = folder, .noticed = -2};
     ls_train_result result;
     LS_TRY(ls_run_describe(comm, engine));
     LS_TRY(ls_run_folder(comm, folder));
     LS_TRY(ls_run_notes_make(comm, &args->run, &notes));
-    ls_progress_begin(&progress);
+    ls_progress_begin(&shown.line);
     ls_train_job job = {.folder = folder,
                         .resume = args->resume,
                         .notes = notes.notes,
                         .note_count = notes.count,
                         .interrupted = interrupted,
-                        .progress = ls_progress_train,
-                        .context = &progress};
+                        .progress = show,
+                        .context = &shown};
     ls_status status = ls_train(engine, &job, &result);
-    ls_progress_end(&progress);
+    ls_progress_end(&shown.line);
+    notices[notice][0] = '\0'; /* from here on there is nothing to go on with, or another message */
     ls_run_notes_free(&notes);
     if (status == LS_OK && ls_comm_rank(comm) == 0)
         print_result(&result, args, folder);

@@ -21,6 +21,7 @@ typedef struct ls_training {
     ls_schedule schedule;
     ls_train_state state;
     int64_t per_epoch, steps;
+    int64_t last_checkpoint;                             /* its step; -1: none */
     int64_t first_step;                                  /* of this process */
     ls_train_file *file;                                 /* rank 0 */
     double started, last_save, last_look, longest_pause; /* s; pause: evaluation and checkpoint */
@@ -96,7 +97,7 @@ static void save(ls_training *run, const char *name) {
     if (!is_rank_0(run))
         return;
     char *path = ls_format("%s/%s", run->job->folder, name);
-    run->saved = path ? ls_train_file_commit(run->file) : LS_ERR_SYSTEM;
+    run->saved = path ? ls_train_file_sync(run->file) : LS_ERR_SYSTEM;
     if (run->saved == LS_OK)
         run->saved = ls_state_write(run->engine, &run->state, path);
     if (run->saved != LS_OK)
@@ -110,6 +111,8 @@ static void save_step(ls_training *run) {
     snprintf(name, sizeof name, "checkpoint-%lld.h5", (long long)run->state.step);
     save(run, name);
     run->last_save = ls_seconds();
+    if (run->saved == LS_OK)
+        run->last_checkpoint = run->state.step;
     if (is_rank_0(run) && run->saved == LS_OK &&
         ls_checkpoint_prune(run->job->folder, run->config->checkpoint.keep) != LS_OK) {
         ls_warn("%s", ls_message());
@@ -148,6 +151,7 @@ static void show(const ls_training *run, const ls_step_report *report, double lr
         .steps = run->steps,
         .epoch = (state->step - 1) / run->per_epoch + 1,
         .epochs = run->config->train.epochs,
+        .checkpoint = run->last_checkpoint,
         .lr = lr,
         .loss = report->loss,
         .smoothed = state->smooth.smoothed,
@@ -233,6 +237,27 @@ static ls_status find_base_lr(ls_training *run) {
     return LS_OK;
 }
 
+/* A new run must not mix its checkpoints with those of another, nor prune them. */
+static ls_status check_folder(const ls_training *run) {
+    ls_checkpoint_reader *reader = NULL;
+    char *path = NULL;
+    ls_text rejected = {0};
+    if (run->job->resume || !is_rank_0(run))
+        return LS_OK;
+    ls_status status = ls_checkpoint_newest(run->job->folder, &rejected, &reader, &path);
+    bool there = status == LS_OK || rejected.length > 0;
+    ls_checkpoint_close(reader);
+    ls_text_free(&rejected);
+    ls_free(path);
+    ls_message_set("");
+    if (!there)
+        return LS_OK;
+    return ls_fail(LS_ERR_INPUT,
+                   "folder '%s' holds checkpoints of another run: go on with it by --resume, or "
+                   "choose another --out",
+                   run->job->folder);
+}
+
 static ls_status prepare(ls_training *run) {
     ls_train_state *state = &run->state;
     *state = (ls_train_state){.best = (double)NAN, .test_loss = (double)NAN};
@@ -241,11 +266,13 @@ static ls_status prepare(ls_training *run) {
     bool resumed = false;
     /* Without the LR: what else is wrong with the schedule is told before the range test. */
     LS_TRY(ls_train_schedule(run->config, (double)NAN, run->per_epoch, &run->schedule));
+    LS_TRY(ls_comm_agree(run->engine->comm, check_folder(run)));
     if (run->job->resume)
         LS_TRY(ls_state_resume(run->engine, run->job->folder, state, &resumed));
     if (!resumed)
         LS_TRY(find_base_lr(run));
     run->first_step = state->step;
+    run->last_checkpoint = resumed ? state->step : -1;
     LS_TRY(ls_train_schedule(run->config, state->lr, run->per_epoch, &run->schedule));
     ls_status status = LS_OK;
     if (is_rank_0(run))

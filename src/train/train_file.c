@@ -77,6 +77,11 @@ static void put(ls_train_file *file, size_t which, int64_t row, double value) {
     *ls_run_row(file->run, which, row) = value;
 }
 
+static ls_status commit(ls_train_file *file) {
+    file->last_commit = ls_seconds();
+    return ls_run_commit(file->run, file->rows);
+}
+
 ls_status ls_train_file_add(ls_train_file *file, int64_t step, const ls_train_point *point) {
     const ls_step_report *report = point->report;
     double now = ls_seconds();
@@ -93,16 +98,16 @@ ls_status ls_train_file_add(ls_train_file *file, int64_t step, const ls_train_po
     memcpy(ls_run_row(file->run, S_PHASES, step), report->seconds, sizeof report->seconds);
     file->last_add = now;
     file->rows = step + 1;
-    return now - file->last_commit < COMMIT_SECONDS ? LS_OK : ls_train_file_commit(file);
+    return now - file->last_commit < COMMIT_SECONDS ? LS_OK : commit(file);
 }
 
-ls_status ls_train_file_commit(ls_train_file *file) {
-    file->last_commit = ls_seconds();
-    return ls_run_commit(file->run, file->rows);
+ls_status ls_train_file_sync(ls_train_file *file) {
+    LS_TRY(commit(file));
+    return ls_run_sync(file->run);
 }
 
 ls_status ls_train_file_finish(ls_train_file *file, const ls_train_result *result) {
-    LS_TRY(ls_train_file_commit(file));
+    LS_TRY(commit(file));
     LS_TRY(ls_run_set_text(file->run, "end", ls_train_end_name(result->end)));
     LS_TRY(ls_run_set_number(file->run, "base_lr", result->lr));
     LS_TRY(ls_run_set_number(file->run, "best", result->best));

@@ -18,8 +18,8 @@ ls_status ls_train_file_open(const ls_engine *engine, const ls_train_job *job, i
                              int64_t done, ls_train_file **file);
 /* Adds the row of step `step`; rows are committed a few times a second. */
 ls_status ls_train_file_add(ls_train_file *file, int64_t step, const ls_train_point *point);
-/* All rows so far are in the file when this returns: before a checkpoint that relies on them. */
-ls_status ls_train_file_commit(ls_train_file *file);
+/* All rows so far are on the disk when this returns: before a checkpoint that relies on them. */
+ls_status ls_train_file_sync(ls_train_file *file);
 ls_status ls_train_file_finish(ls_train_file *file, const ls_train_result *result);
 void ls_train_file_free(ls_train_file *file);
 

@@ -122,6 +122,77 @@ Test(training, a_signal_stops, .fini = workspace_remove) {
     cr_expect_not_null(strstr(result.output, "stopped as asked"), "%s", result.output);
 }
 
+/* A rank that is lost ends all, and rank 0 names the newest checkpoint and the way on. */
+Test(training, a_rank_is_lost, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *folder = workspace();
+    outcome result =
+        run("%s bash -c 'echo $$ >%s/pid-$OMPI_COMM_WORLD_RANK; exec \"$@\"' - %s train %s --quiet "
+            "--out %s/out " TRAINING " --set train.epochs=100000 & job=$!\n"
+            "for i in $(seq 300); do sleep 0.1; ls %s/out/checkpoint-*.h5 >/dev/null 2>&1 && "
+            "break; done\n"
+            "sleep 0.2; kill -KILL $(cat %s/pid-1); wait $job",
+            mpirun(2), folder, program(), make_config(), folder, folder, folder);
+    cr_expect_neq(result.code, 0, "%s", result.output);
+    cr_expect_not_null(strstr(result.output, "newest checkpoint: checkpoint-"), "%s",
+                       result.output);
+    cr_expect_not_null(strstr(result.output, "--resume"), "%s", result.output);
+}
+
+/* Without --resume a run does not touch another one's checkpoints. */
+Test(training, a_folder_in_use, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *one = train("whole", 1, "");
+    const char *before = text("%s", digest(one));
+    REFUSED(WORDS("holds checkpoints of another run", "--resume"),
+            "%s %s train %s --quiet --out %s " TRAINING, mpirun(2), program(), make_config(), one);
+    cr_expect_str_eq(digest(one), before);
+}
+
+/* A disk with no room for a second checkpoint: told, the first one stays whole, the exit code is
+ * not 0. */
+Test(training, no_room_for_a_checkpoint, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *config = write_file("large.yaml", text("data: {file: %s/data.h5}\n"
+                                                       "train: {lr: 0.01, epochs: 2}\n"
+                                                       "model: {layers: [dense: {units: 4000}, "
+                                                       "relu, dense: {units: 10}]}\n",
+                                                       workspace()));
+    if (run("unshare -rm mount -t tmpfs none %s", workspace()).code != 0)
+        cr_skip_test("no right to mount a small disk here");
+    /* 64 MB for best.h5 and the checkpoints of both epochs, 25 MB each */
+    outcome result =
+        run("mkdir %s/disk; unshare -rm sh -c 'mount -t tmpfs -o size=64m none %s/disk "
+            "&& %s train %s --out %s/disk; echo code $?; ls %s/disk; "
+            "%s info --digest %s/disk/checkpoint-8.h5'",
+            workspace(), workspace(), program(), config, workspace(), workspace(), program(),
+            workspace());
+    cr_expect_not_null(strstr(result.output, "No space left"), "%s", result.output);
+    cr_expect_not_null(strstr(result.output, "the run goes on"), "%s", result.output);
+    cr_expect_not_null(strstr(result.output, "code 1"), "%s", result.output);
+    cr_expect_null(strstr(result.output, ".tmp."), "%s", result.output);
+    cr_expect_eq(result.code, 0, "the first checkpoint is whole: %s", result.output);
+}
+
+/* Evaluation and prediction of a checkpoint; frozen layers; weights of another run. */
+Test(training, the_model_is_used, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *one = train("one", 2, "");
+    const char *model = text("%s/best.h5", one);
+    const char *alone = text("%s", run_well("%s eval %s", program(), model));
+    cr_expect_str_eq(run_well("%s %s eval %s", mpirun(3), program(), model), alone);
+    cr_expect_not_null(strstr(alone, "samples   100\n"), "%s", alone);
+    run_well("%s predict %s -o %s/p1.h5", program(), model, one);
+    run_well("%s %s predict %s -o %s/p3.h5", mpirun(3), program(), model, one);
+    run_well("h5diff -v %s/p1.h5 %s/p3.h5 /outputs", one, one);
+    const char *tuned =
+        train("tuned", 2, text("--set init=%s --set frozen=conv1 --set init_new=dense1", model));
+    run_well("h5diff %s %s/best.h5 /model/conv1/weight", model, tuned);
+    cr_expect_neq(run("h5diff -q %s %s/best.h5 /model/dense1/weight", model, tuned).code, 0);
+    REFUSED(WORDS("frozen", "no layer 'conv9'"), "%s train %s --out %s/no --set frozen=conv9",
+            program(), make_config(), workspace());
+}
+
 Test(training, diverges, .fini = workspace_remove) {
     make_dataset(1000, 100);
     outcome result = run("%s %s train %s --quiet --out %s/out " TRAINING
