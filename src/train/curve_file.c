@@ -72,7 +72,7 @@ ls_status ls_curve_file_create(const ls_engine *engine, const ls_find_lr_job *jo
     LS_TRY_GOTO(failed, path ? LS_OK : LS_ERR_SYSTEM);
     LS_TRY_GOTO(failed, ls_run_create(path, "find_lr", steps, made->series,
                                       (size_t)made->series_count, &made->run));
-    LS_TRY_GOTO(failed, ls_notes_write(made->run, engine->config, job->notes, job->note_count));
+    LS_TRY_GOTO(failed, ls_notes_write(made->run, engine, job->notes, job->note_count));
     ls_free(path);
     made->last_add = ls_seconds();
     *file = made;

@@ -1,12 +1,33 @@
 /* What every run file says of its run. */
 #include "train/notes.h"
 
-ls_status ls_notes_write(ls_run *run, const ls_config *config, const ls_note *notes, size_t count) {
+#include "train/engine.h"
+
+/* One value a channel, with all digits of a float. */
+static ls_status write_channels(ls_run *run, const char *name, int64_t channels,
+                                const float *values) {
+    ls_text text = {0};
+    for (int64_t i = 0; i < channels; i++)
+        ls_text_add(&text, "%s%.9g", i ? " " : "", (double)values[i]);
+    ls_status status = text.failed ? LS_ERR_SYSTEM : ls_run_note(run, name, text.data);
+    ls_text_free(&text);
+    return status;
+}
+
+static ls_status write_configuration(ls_run *run, const ls_config *config) {
     ls_text text = {0};
     ls_config_write(config, &text);
     ls_status status = text.failed ? LS_ERR_SYSTEM : ls_run_note(run, "configuration", text.data);
     ls_text_free(&text);
-    for (size_t i = 0; i < count && status == LS_OK; i++)
-        status = ls_run_note(run, notes[i].name, notes[i].value);
     return status;
+}
+
+ls_status ls_notes_write(ls_run *run, const ls_engine *engine, const ls_note *notes, size_t count) {
+    const ls_normalization *norm = &engine->norm;
+    LS_TRY(write_configuration(run, engine->config));
+    LS_TRY(write_channels(run, "data/mean", norm->channels, norm->mean));
+    LS_TRY(write_channels(run, "data/deviation", norm->channels, norm->deviation));
+    for (size_t i = 0; i < count; i++)
+        LS_TRY(ls_run_note(run, notes[i].name, notes[i].value));
+    return LS_OK;
 }

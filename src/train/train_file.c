@@ -63,7 +63,7 @@ ls_status ls_train_file_open(const ls_engine *engine, const ls_train_job *job, i
     LS_TRY_GOTO(failed, status);
     LS_TRY_GOTO(failed, ls_run_set_number(made->run, "steps_per_epoch",
                                           (double)ls_engine_steps_per_epoch(engine)));
-    LS_TRY_GOTO(failed, ls_notes_write(made->run, engine->config, job->notes, job->note_count));
+    LS_TRY_GOTO(failed, ls_notes_write(made->run, engine, job->notes, job->note_count));
     ls_free(path);
     *file = made;
     return LS_OK;

@@ -108,31 +108,28 @@ Test(training, stops_when_asked, .fini = workspace_remove) {
     cr_expect_str_eq(digest(one), digest(out));
 }
 
-Test(training, a_signal_stops, .fini = workspace_remove) {
-    make_dataset(1000, 100);
+/* A long run on two ranks, the second of which gets a signal once there is a checkpoint. */
+static outcome signalled(const char *name) {
     const char *folder = workspace();
-    outcome result =
-        run("%s bash -c 'echo $$ >%s/pid-$OMPI_COMM_WORLD_RANK; exec \"$@\"' - %s train %s --quiet "
-            "--out %s/out " TRAINING " --set train.epochs=100000 & job=$!\n"
-            "for i in $(seq 300); do sleep 0.1; ls %s/out/checkpoint-*.h5 >/dev/null 2>&1 && "
-            "break; done\n"
-            "kill -USR1 $(cat %s/pid-1); wait $job",
-            mpirun(2), folder, program(), make_config(), folder, folder, folder);
+    make_dataset(1000, 100);
+    return run("%s bash -c 'echo $$ >%s/pid-$OMPI_COMM_WORLD_RANK; exec \"$@\"' - %s train %s "
+               "--quiet --out %s/out " TRAINING " --set train.epochs=100000 & job=$!\n"
+               "for i in $(seq 300); do\n"
+               "  sleep 0.1; ls %s/out/checkpoint-*.h5 >/dev/null 2>&1 && break\n"
+               "done\n"
+               "sleep 0.2; kill -%s $(cat %s/pid-1); wait $job",
+               mpirun(2), folder, program(), make_config(), folder, folder, name, folder);
+}
+
+Test(training, a_signal_stops, .fini = workspace_remove) {
+    outcome result = signalled("USR1");
     cr_expect_eq(result.code, 5, "%d: %s", result.code, result.output);
     cr_expect_not_null(strstr(result.output, "stopped as asked"), "%s", result.output);
 }
 
 /* A rank that is lost ends all, and rank 0 names the newest checkpoint and the way on. */
 Test(training, a_rank_is_lost, .fini = workspace_remove) {
-    make_dataset(1000, 100);
-    const char *folder = workspace();
-    outcome result =
-        run("%s bash -c 'echo $$ >%s/pid-$OMPI_COMM_WORLD_RANK; exec \"$@\"' - %s train %s --quiet "
-            "--out %s/out " TRAINING " --set train.epochs=100000 & job=$!\n"
-            "for i in $(seq 300); do sleep 0.1; ls %s/out/checkpoint-*.h5 >/dev/null 2>&1 && "
-            "break; done\n"
-            "sleep 0.2; kill -KILL $(cat %s/pid-1); wait $job",
-            mpirun(2), folder, program(), make_config(), folder, folder, folder);
+    outcome result = signalled("KILL");
     cr_expect_neq(result.code, 0, "%s", result.output);
     cr_expect_not_null(strstr(result.output, "newest checkpoint: checkpoint-"), "%s",
                        result.output);
