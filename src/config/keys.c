@@ -155,7 +155,7 @@ const ls_key ls_config_keys[] = {
      .words = LS_WORDS("auto", "sse41", "avx2", "avx512", "avx512_bf16", "amx"),
      .help = "Highest instruction set to use; pin one where the nodes of a cluster differ."},
     {KEY(compute.threads), .initial = "1", .min = 1, .max = 1024,
-     .help = "Threads per rank; one rank per core and one thread is usually fastest."},
+     .help = "Threads per rank; lockstep is made for one rank per core and one thread."},
 
     {KEY(init), .initial = "none",
      .help =
