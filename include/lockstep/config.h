@@ -74,7 +74,7 @@ typedef struct ls_find_lr_config {
 
 typedef struct ls_train_config {
     int64_t epochs;
-    double lr;                  /* NaN: auto, from the range test */
+    double lr;                  /* NaN: auto, from the range test; not given: 0.1, with init 0.01 */
     int64_t lr_reference_batch; /* lr is meant for this batch; 0: for batch.size */
     double momentum;
     bool nesterov;

@@ -210,6 +210,13 @@ static const ls_place *culprit(const reader *r, const char *first, const char *s
     return best;
 }
 
+/* The rule of thumb for fine-tuning, where no learning rate is given. */
+static void set_fine_tuning_lr(const reader *r) {
+    const ls_key *key = ls_key_find(ls_config_keys, ls_config_key_count, "train.lr");
+    if (!is_given(&r->given[key - ls_config_keys]) && strcmp(r->config->init, "none") != 0)
+        r->config->train.lr = 0.01;
+}
+
 static ls_status check_together(const reader *r) {
     const ls_config *c = r->config;
     if (c->batch.slices > c->batch.size)
@@ -248,6 +255,7 @@ ls_status ls_config_parse(const char *file, const char *text, const char *const 
     for (size_t i = 0; i < set_count; i++)
         LS_TRY_GOTO(done, apply_set(&r, sets[i]));
     LS_TRY_GOTO(done, check_required(&r));
+    set_fine_tuning_lr(&r);
     LS_TRY_GOTO(done, check_together(&r));
     *config = r.config;
     r.config = NULL;

@@ -67,9 +67,10 @@ const ls_key ls_config_keys[] = {
 
     {KEY(train.epochs), .initial = "10", .min = 1, .max = INT_MAX, .unit = "epochs",
      .help = "Passes over the training set."},
-    {KEY(train.lr), .initial = "auto", .min = 0, .max = INFINITY, .open = LS_ABOVE_MIN,
+    {KEY(train.lr), .initial = "0.1", .min = 0, .max = INFINITY, .open = LS_ABOVE_MIN,
      .words = LS_WORDS("auto"),
-     .help = "Learning rate; auto: what the range test recommends, which runs first."},
+     .help = "Learning rate; auto: what the range test recommends, which runs first.  Where it is "
+             "not given, a rule of thumb: 0.1, or 0.01 when fine-tuning (init)."},
     {KEY(train.lr_reference_batch), .initial = "0", .min = 0, .max = INT_MAX, .unit = "samples",
      .help = "Linear scaling rule: train.lr is meant for this batch, and is multiplied by "
              "batch.size / lr_reference_batch (Goyal et al. 2017; they have 256).  0: off."},

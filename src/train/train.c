@@ -219,6 +219,9 @@ static ls_status find_base_lr(ls_training *run) {
     const ls_train_job *job = run->job;
     if (!isnan(run->config->train.lr)) {
         run->state.lr = run->config->train.lr;
+        ls_log(LS_LOG_NORMAL,
+               "learning rate %g, as train.lr says; 'train.lr: auto' finds one first",
+               run->state.lr);
         return LS_OK;
     }
     ls_find_lr_job test = {

@@ -34,7 +34,7 @@ Test(config, defaults) {
     cr_expect_eq(c->find_lr.validation_every, 0);
     cr_expect_eq(c->find_lr.validation_samples, 1000);
     cr_expect_eq(c->train.epochs, 10);
-    cr_expect(isnan(c->train.lr));
+    cr_expect_eq(c->train.lr, 0.1);
     cr_expect_eq(c->train.momentum, 0.9);
     cr_expect_not(c->train.nesterov);
     cr_expect_eq(c->train.weight_decay, 0);
@@ -293,6 +293,18 @@ Test(config, help_names_every_key) {
     ls_config_free(c);
     ls_text_free(&help);
     ls_text_free(&written);
+}
+
+Test(config, rules_of_thumb_for_the_learning_rate) {
+    ls_config *c = parse_with(MINIMAL, SETS("init=model.h5"));
+    cr_expect_eq(c->train.lr, 0.01);
+    ls_config_free(c);
+    c = parse_with(MINIMAL, SETS("init=model.h5", "train.lr=0.1"));
+    cr_expect_eq(c->train.lr, 0.1);
+    ls_config_free(c);
+    c = parse_with(MINIMAL, SETS("init=model.h5", "train.lr=auto"));
+    cr_expect(isnan(c->train.lr));
+    ls_config_free(c);
 }
 
 Test(config, configs_parse) {

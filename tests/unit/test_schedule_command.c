@@ -68,14 +68,15 @@ Test(schedule_command, what_it_cannot_know, .init = begin, .fini = end) {
     refused(RUN("-o", "a.gif", "--samples", "9"), ".svg, .png or .pdf");
     refused(RUN("-o", picture, "--samples", "9", "-s", "schedule.kind=multistep"), "milestones");
     refused(RUN("-o", picture, "--samples", "9", "-s", "schedule.kind=cosine", "-s",
-                "schedule.final_lr=0.01"),
+                "schedule.final_lr=0.01", "-s", "train.lr=auto"),
             "--lr X");
 }
 
 Test(schedule_command, a_relative_learning_rate, .init = begin, .fini = end) {
     char text[4096] = "";
     need_gnuplot();
-    cr_assert_eq(RUN("-o", picture, "--samples", "1280"), LS_OK, "%s", ls_message());
+    cr_assert_eq(RUN("-o", picture, "--samples", "1280", "-s", "train.lr=auto"), LS_OK, "%s",
+                 ls_message());
     fflush(stdout);
     FILE *out = cr_get_redirected_stdout();
     cr_assert_gt(fread(text, 1, sizeof text - 1, out), 0);
@@ -107,7 +108,7 @@ Test(schedule_command, bounds_in_full, .init = begin, .fini = end) {
     char text[4096] = "";
     need_gnuplot();
     cr_assert_eq(RUN("-o", picture, "--samples", "1280", "-s", "schedule.kind=triangular", "-s",
-                     "schedule.base_lr=0.01", "-s", "schedule.max_lr=0.06"),
+                     "schedule.base_lr=0.01", "-s", "schedule.max_lr=0.06", "-s", "train.lr=auto"),
                  LS_OK, "%s", ls_message());
     fflush(stdout);
     FILE *out = cr_get_redirected_stdout();

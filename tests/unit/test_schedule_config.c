@@ -102,7 +102,7 @@ Test(schedule_config, linear_scaling_rule) {
                               "schedule.kind=constant"),
                          0.1);
     close_to(ls_schedule_lr(&s, 0), 0.4);
-    expect_message(MINIMAL, SETS("train.lr_reference_batch=256"),
+    expect_message(MINIMAL, SETS("train.lr=auto", "train.lr_reference_batch=256"),
                    "--set train.lr_reference_batch=256: train.lr_reference_batch scales a given "
                    "train.lr; auto finds one for this batch.size already");
 }
