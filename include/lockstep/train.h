@@ -98,7 +98,8 @@ ls_status ls_engine_step(ls_engine *engine, int64_t epoch, int64_t batch, ls_dec
                          void *context, ls_verdict *verdict, ls_step_report *report);
 
 /* Collective.  Mean loss and share of correct classes over the first `samples` of the test split
- * (0: all), with running statistics; every sample once; the same bits on any layout. */
+ * (0: all), with running statistics; every sample once; the same bits on any layout.  Accuracy is
+ * NaN for regression. */
 ls_status ls_engine_evaluate(ls_engine *engine, int64_t samples, double *loss, double *accuracy);
 
 #define LS_TOP 5                /* of the top-5 accuracy */

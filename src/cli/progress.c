@@ -53,7 +53,9 @@ void ls_progress_train(void *context, const ls_train_progress *now) {
     int length = snprintf(line, sizeof line, "epoch %lld/%lld  step %lld/%lld  lr %.3g  loss %.4f",
                           (long long)now->epoch, (long long)now->epochs, (long long)now->step,
                           (long long)now->steps, now->lr, now->smoothed);
-    if (evaluated)
+    if (evaluated && isnan(now->test_accuracy))
+        snprintf(line + length, sizeof line - (size_t)length, "  test loss %.4f", now->test_loss);
+    else if (evaluated)
         snprintf(line + length, sizeof line - (size_t)length, "  test loss %.4f  accuracy %.2f %%",
                  now->test_loss, 100 * now->test_accuracy);
     else

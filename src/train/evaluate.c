@@ -109,7 +109,8 @@ ls_status ls_engine_evaluate(ls_engine *engine, int64_t samples, double *loss, d
     int64_t count = samples_of(engine, samples);
     LS_TRY(add_samples(engine, count, &tally));
     *loss = tally.loss / (double)count;
-    *accuracy = (double)tally.correct / (double)count;
+    *accuracy =
+        ls_data_is_classes(engine->test) ? (double)tally.correct / (double)count : (double)NAN;
     return LS_OK;
 }
 

@@ -166,7 +166,10 @@ static void record(ls_training *run, const ls_step_report *report, const ls_verd
                    bool evaluated) {
     if (run->file == NULL)
         return;
+    bool classes = ls_data_is_classes(ls_engine_train_data(run->engine));
     ls_train_point point = {.lr = verdict->lr,
+                            .accuracy = classes ? (double)report->correct / (double)report->samples
+                                                : (double)NAN,
                             .momentum = verdict->momentum,
                             .smoothed = run->state.smooth.smoothed,
                             .test_loss = evaluated ? run->state.test_loss : (double)NAN,

@@ -89,7 +89,7 @@ ls_status ls_train_file_add(ls_train_file *file, int64_t step, const ls_train_po
     put(file, S_MOMENTUM, step, point->momentum);
     put(file, S_LOSS, step, report->loss);
     put(file, S_SMOOTHED, step, point->smoothed);
-    put(file, S_ACCURACY, step, (double)report->correct / (double)report->samples);
+    put(file, S_ACCURACY, step, point->accuracy);
     put(file, S_GRADIENT_NORM, step, report->gradient_norm);
     put(file, S_TEST_LOSS, step, point->test_loss);
     put(file, S_TEST_ACCURACY, step, point->test_accuracy);

@@ -252,6 +252,9 @@ static void check_regression(const bench *b) {
     CHECK(b->comm, is_near(evaluation.loss, sum / (SAMPLES * TARGETS), 1e-12));
     CHECK(b->comm, evaluation.r2 == (evaluation.output_r2[0] + evaluation.output_r2[1]) / 2);
     CHECK(b->comm, isnan(evaluation.accuracy) && isnan(evaluation.top) && !evaluation.confusion);
+    double loss, accuracy;
+    CHECK(b->comm, ls_engine_evaluate(engine, 0, &loss, &accuracy) == LS_OK);
+    CHECK(b->comm, loss == evaluation.loss && isnan(accuracy));
     print_digest(b);
     if (ls_comm_rank(b->comm) == 0)
         printf("bits: regression %a %a %a\n", evaluation.loss, evaluation.rmse, evaluation.r2);
