@@ -39,12 +39,13 @@ LIBRARY_SOURCES := $(filter-out src/cli/%,$(wildcard src/*/*.c src/*/*/*.c))
 PROGRAM_SOURCES := $(wildcard src/cli/*.c)
 UNIT_SOURCES := $(wildcard tests/unit/*.c)
 SYSTEM_SOURCES := $(wildcard tests/system/*.c)
-RANK_SOURCES := $(wildcard tests/rank/*.c)
+RANK_HELPERS := tests/rank/bench.c
+RANK_SOURCES := $(filter-out $(RANK_HELPERS),$(wildcard tests/rank/*.c))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 LIBRARY_OBJECTS := $(call objects,$(LIBRARY_SOURCES))
 PROGRAM_OBJECTS := $(call objects,$(PROGRAM_SOURCES))
-TEST_OBJECTS := $(call objects,$(UNIT_SOURCES) $(SYSTEM_SOURCES) $(RANK_SOURCES))
+TEST_OBJECTS := $(call objects,$(UNIT_SOURCES) $(SYSTEM_SOURCES) $(RANK_SOURCES) $(RANK_HELPERS))
 RANK_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(RANK_SOURCES))
 UNIT_TESTS := $(BUILD)/tests/unit
 SYSTEM_TESTS := $(BUILD)/tests/system
@@ -167,7 +168,7 @@ $(SYSTEM_TESTS): $(call objects,$(SYSTEM_SOURCES))
 	@mkdir -p $(@D) && $(require_criterion)
 	$(call quiet,LD,$@)$(LINK) $^ $(CRITERION_LIBS) -o $@
 
-$(RANK_PROGRAMS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(STATIC)
+$(RANK_PROGRAMS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call objects,$(RANK_HELPERS)) $(STATIC)
 	@mkdir -p $(@D)
 	$(call quiet,LD,$@)$(LINK) $^ $(LIBRARY_LIBS) -o $@
 

@@ -4,12 +4,11 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "check.h"
 #include "lockstep/config.h"
-#include "lockstep/io.h"
 #include "lockstep/train.h"
+#include "rank/bench.h"
+#include "rank/check.h"
 
 enum { SAMPLES = 50, SIDE = 6, PIXELS = SIDE * SIDE, CLASSES = 3, STEPS = 6 };
 
@@ -26,16 +25,9 @@ static const char *const configuration = "data: {file: %s}\n"
                                          "    - dropout: {rate: 0.25}\n"
                                          "    - dense: {units: 3}\n";
 
-typedef struct bench {
-    ls_comm *comm;
-    char folder[64], file[96];
-} bench;
-
-/* ---- the dataset ---------------------------------------------------------------------------- */
-
-static ls_status write_split(ls_dataset_writer *writer, const char *split, uint32_t salt) {
+static ls_status write_split(ls_dataset_writer *writer, const char *split, int number) {
     static uint8_t inputs[SAMPLES * PIXELS], targets[SAMPLES];
-    const uint32_t key[2] = {salt, 3};
+    const uint32_t key[2] = {(uint32_t)number + 1, 3};
     for (uint32_t i = 0; i < SAMPLES; i++) {
         targets[i] = (uint8_t)(i * 7 % CLASSES);
         for (uint32_t p = 0; p < PIXELS; p++) {
@@ -46,45 +38,8 @@ static ls_status write_split(ls_dataset_writer *writer, const char *split, uint3
         }
     }
     const ls_array_info image = {LS_TYPE_U8, 4, {0, 1, SIDE, SIDE}}, label = {LS_TYPE_U8, 1, {0}};
-    char name[32];
-    snprintf(name, sizeof name, "%s/inputs", split);
-    LS_TRY(ls_dataset_array(writer, name, &image));
-    LS_TRY(ls_dataset_append(writer, SAMPLES, inputs));
-    snprintf(name, sizeof name, "%s/targets", split);
-    LS_TRY(ls_dataset_array(writer, name, &label));
-    return ls_dataset_append(writer, SAMPLES, targets);
-}
-
-static ls_status write_dataset(const char *path) {
-    ls_dataset_writer *writer = NULL;
-    LS_TRY(ls_dataset_create(path, &writer));
-    ls_status status = write_split(writer, "train", 1);
-    if (status == LS_OK)
-        status = write_split(writer, "test", 2);
-    if (status == LS_OK)
-        status = ls_dataset_finish(writer);
-    ls_dataset_writer_free(writer);
-    return status;
-}
-
-static void set_up(bench *b) {
-    ls_status status = LS_OK;
-    if (ls_comm_rank(b->comm) == 0) {
-        strcpy(b->folder, "/tmp/ls-engine-XXXXXX");
-        CHECK(b->comm, mkdtemp(b->folder) != NULL);
-        snprintf(b->file, sizeof b->file, "%s/data.h5", b->folder);
-        status = write_dataset(b->file);
-    }
-    CHECK(b->comm, ls_comm_agree(b->comm, status) == LS_OK);
-    CHECK(b->comm, ls_comm_broadcast(b->comm, b->file, sizeof b->file, 0) == LS_OK);
-}
-
-static void tear_down(bench *b) {
-    ls_comm_barrier(b->comm);
-    if (ls_comm_rank(b->comm) == 0) {
-        unlink(b->file);
-        rmdir(b->folder);
-    }
+    LS_TRY(bench_write_array(writer, split, "inputs", &image, SAMPLES, inputs));
+    return bench_write_array(writer, split, "targets", &label, SAMPLES, targets);
 }
 
 /* ---- engines -------------------------------------------------------------------------------- */
@@ -353,7 +308,7 @@ int main(int argc, char **argv) {
     bench b = {0};
     if (ls_comm_init(&argc, &argv, &b.comm) != LS_OK)
         return 1;
-    set_up(&b);
+    bench_set_up(&b, write_split);
     check_modes(&b, "");
     check_modes(&b, everything);
     check_clipping(&b, "");
@@ -366,7 +321,7 @@ int main(int argc, char **argv) {
     check_stop(&b);
     check_snapshot(&b);
     check_evaluate(&b);
-    tear_down(&b);
+    bench_tear_down(&b);
     ls_comm_finalize(b.comm);
     return 0;
 }

@@ -3,11 +3,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "check.h"
-#include "lockstep/io.h"
 #include "lockstep/train.h"
+#include "rank/bench.h"
+#include "rank/check.h"
 
 enum { SAMPLES = 53, FEATURES = 9, CLASSES = 7, TARGETS = 3, STEPS = 12 };
 
@@ -17,11 +16,6 @@ static const char *const configuration = "data: {file: %s}\n"
                                          "model: {layers: [dense: {units: 12}, relu, %s]}\n";
 static const char *const class_layer = "dense: {units: 7}";
 static const char *const value_layer = "dense: {units: 3}";
-
-typedef struct bench {
-    ls_comm *comm;
-    char folder[64], file[96], predictions[96];
-} bench;
 
 /* ---- the dataset ---------------------------------------------------------------------------- */
 
@@ -34,16 +28,10 @@ static float target_of(int sample, int output) {
     return output == 2 ? 1.5f : sinf((float)(sample * (output + 1))) + (float)output;
 }
 
-static ls_status write_array(ls_dataset_writer *writer, const char *split, const char *name,
-                             ls_array_info info, const void *values) {
-    char path[64];
-    snprintf(path, sizeof path, "%s/%s", split, name);
-    LS_TRY(ls_dataset_array(writer, path, &info));
-    return ls_dataset_append(writer, SAMPLES, values);
-}
-
-static ls_status write_split(ls_dataset_writer *writer, const char *split, float shift) {
-    float inputs[SAMPLES][FEATURES], values[SAMPLES][TARGETS];
+static ls_status write_split(ls_dataset_writer *writer, const char *split, int number) {
+    const ls_array_info rows = {LS_TYPE_F32, 2, {0, FEATURES}}, byte = {LS_TYPE_U8, 1, {0}};
+    const ls_array_info triples = {LS_TYPE_F32, 2, {0, TARGETS}}, one = {LS_TYPE_F32, 1, {0}};
+    float inputs[SAMPLES][FEATURES], values[SAMPLES][TARGETS], shift = 0.5f * (float)number;
     uint8_t classes[SAMPLES];
     for (int n = 0; n < SAMPLES; n++) {
         classes[n] = class_of(n);
@@ -52,47 +40,10 @@ static ls_status write_split(ls_dataset_writer *writer, const char *split, float
         for (int i = 0; i < TARGETS; i++)
             values[n][i] = target_of(n, i);
     }
-    LS_TRY(write_array(writer, split, "inputs", (ls_array_info){LS_TYPE_F32, 2, {0, FEATURES}},
-                       inputs));
-    LS_TRY(write_array(writer, split, "targets", (ls_array_info){LS_TYPE_U8, 1, {0}}, classes));
-    LS_TRY(write_array(writer, split, "values", (ls_array_info){LS_TYPE_F32, 2, {0, TARGETS}},
-                       values));
-    return write_array(writer, split, "one", (ls_array_info){LS_TYPE_F32, 1, {0}}, values);
-}
-
-static ls_status write_dataset(const char *path) {
-    ls_dataset_writer *writer = NULL;
-    LS_TRY(ls_dataset_create(path, &writer));
-    ls_status status = write_split(writer, "train", 0);
-    if (status == LS_OK)
-        status = write_split(writer, "test", 0.5f);
-    if (status == LS_OK)
-        status = ls_dataset_finish(writer);
-    ls_dataset_writer_free(writer);
-    return status;
-}
-
-static void set_up(bench *b) {
-    ls_status status = LS_OK;
-    if (ls_comm_rank(b->comm) == 0) {
-        strcpy(b->folder, "/tmp/ls-evaluate-XXXXXX");
-        CHECK(b->comm, mkdtemp(b->folder) != NULL);
-        snprintf(b->file, sizeof b->file, "%s/data.h5", b->folder);
-        snprintf(b->predictions, sizeof b->predictions, "%s/predictions.h5", b->folder);
-        status = write_dataset(b->file);
-    }
-    CHECK(b->comm, ls_comm_agree(b->comm, status) == LS_OK);
-    CHECK(b->comm, ls_comm_broadcast(b->comm, b->file, sizeof b->file, 0) == LS_OK);
-    CHECK(b->comm, ls_comm_broadcast(b->comm, b->predictions, sizeof b->predictions, 0) == LS_OK);
-}
-
-static void tear_down(bench *b) {
-    ls_comm_barrier(b->comm);
-    if (ls_comm_rank(b->comm) == 0) {
-        unlink(b->predictions);
-        unlink(b->file);
-        rmdir(b->folder);
-    }
+    LS_TRY(bench_write_array(writer, split, "inputs", &rows, SAMPLES, inputs));
+    LS_TRY(bench_write_array(writer, split, "targets", &byte, SAMPLES, classes));
+    LS_TRY(bench_write_array(writer, split, "values", &triples, SAMPLES, values));
+    return bench_write_array(writer, split, "one", &one, SAMPLES, values);
 }
 
 /* ---- engines -------------------------------------------------------------------------------- */
@@ -127,7 +78,7 @@ static ls_engine *open_engine(const bench *b, ls_config *config) {
 
 static void read_array(const bench *b, const char *name, ls_array_info expected, void *values) {
     ls_array *array;
-    CHECK(b->comm, ls_array_open(b->comm, b->predictions, name, &array) == LS_OK);
+    CHECK(b->comm, ls_array_open(b->comm, b->output, name, &array) == LS_OK);
     const ls_array_info *info = ls_array_describe(array);
     CHECK(b->comm, info->type == expected.type && info->ndims == expected.ndims);
     for (int d = 0; d < expected.ndims; d++)
@@ -140,7 +91,7 @@ static void print_digest(const bench *b) {
     char digest[LS_DIGEST_TEXT];
     if (ls_comm_rank(b->comm) != 0)
         return;
-    CHECK(b->comm, ls_file_digest(b->predictions, digest) == LS_OK);
+    CHECK(b->comm, ls_file_digest(b->output, digest) == LS_OK);
     printf("bits: predictions %s\n", digest);
 }
 
@@ -203,7 +154,7 @@ static void check_classes(const bench *b) {
     CHECK(b->comm, isnan(evaluation.rmse) && isnan(evaluation.r2) && !evaluation.output_r2);
     CHECK(b->comm, ls_engine_evaluate(engine, 0, &loss, &accuracy) == LS_OK);
     CHECK(b->comm, loss == evaluation.loss && accuracy == evaluation.accuracy);
-    CHECK(b->comm, ls_engine_predict(engine, b->predictions) == LS_OK);
+    CHECK(b->comm, ls_engine_predict(engine, b->output) == LS_OK);
     check_against_predictions(b, &evaluation);
     check_subset(b, engine, &evaluation);
     print_digest(b);
@@ -242,7 +193,7 @@ static void check_regression(const bench *b) {
     ls_evaluation evaluation;
     double sum = 0, errors;
     CHECK(b->comm, ls_engine_evaluate_full(engine, 0, &evaluation) == LS_OK);
-    CHECK(b->comm, ls_engine_predict(engine, b->predictions) == LS_OK);
+    CHECK(b->comm, ls_engine_predict(engine, b->output) == LS_OK);
     read_array(b, "outputs", (ls_array_info){LS_TYPE_F32, 2, {SAMPLES, TARGETS}}, y);
     for (int i = 0; i < TARGETS; i++) {
         check_output(b, &evaluation, (const float(*)[TARGETS])y, i, &errors);
@@ -298,12 +249,12 @@ int main(int argc, char **argv) {
     bench b = {0};
     if (ls_comm_init(&argc, &argv, &b.comm) != LS_OK)
         return 1;
-    set_up(&b);
+    bench_set_up(&b, write_split);
     check_classes(&b);
     check_regression(&b);
     check_unwritable(&b);
     check_targets_that_do_not_fit(&b);
-    tear_down(&b);
+    bench_tear_down(&b);
     ls_comm_finalize(b.comm);
     return 0;
 }
