@@ -86,7 +86,8 @@ const ls_key ls_config_keys[] = {
      .help = "Scale the gradient down to this 2-norm, over all parameters, where it is larger; 0: "
              "never."},
     {KEY(train.max_minutes), .initial = "0", .min = 0, .max = INFINITY, .unit = "minutes",
-     .help = "Stop with a checkpoint when the next epoch's pace would pass this; 0: no limit."},
+     .help = "Stop with a checkpoint before this much time has passed since the start, that of the "
+             "range test included; 0: no limit."},
 
     {KEY(schedule.kind), .initial = "step",
      .words = LS_WORDS("constant", "step", "multistep", "exponential", "polynomial", "cosine",

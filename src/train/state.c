@@ -166,6 +166,13 @@ ls_status ls_engine_load(ls_engine *engine, const char *path) {
     return status;
 }
 
+/* In any case, --quiet or not: a damaged checkpoint is never passed over silently. */
+static void tell_rejected(char *lines) {
+    char *rest = lines;
+    for (char *line; rest && *rest && (line = strsep(&rest, "\n"));)
+        ls_warn("%s", line);
+}
+
 /* Rank 0 looks; the others, one a node, read the file it names.  An empty path: there is none. */
 static ls_status find_newest(ls_engine *engine, const char *folder, char path[PATH_SIZE],
                              ls_checkpoint_reader **reader) {
@@ -174,8 +181,7 @@ static ls_status find_newest(ls_engine *engine, const char *folder, char path[PA
     ls_status status = LS_OK;
     if (ls_comm_rank(engine->comm) == 0) {
         status = ls_checkpoint_newest(folder, &rejected, reader, &found);
-        if (rejected.length > 0)
-            ls_log(LS_LOG_NORMAL, "%.*s", (int)rejected.length - 1, rejected.data);
+        tell_rejected(rejected.data);
         if (status == LS_OK)
             ls_log(LS_LOG_NORMAL, "going on from %s", found);
         if (status == LS_ERR_INPUT && rejected.length == 0) {

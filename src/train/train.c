@@ -21,10 +21,11 @@ typedef struct ls_training {
     ls_schedule schedule;
     ls_train_state state;
     int64_t per_epoch, steps;
-    int64_t last_checkpoint;                             /* its step; -1: none */
-    int64_t first_step;                                  /* of this process */
-    ls_train_file *file;                                 /* rank 0 */
-    double started, last_save, last_look, longest_pause; /* s; pause: evaluation and checkpoint */
+    int64_t last_checkpoint;                    /* its step; -1: none */
+    int64_t first_step;                         /* of this process */
+    ls_train_file *file;                        /* rank 0 */
+    double began, started;                      /* s; the run, its first step */
+    double last_save, last_look, longest_pause; /* s; pause: evaluation and checkpoint */
     bool stop_file;
     ls_status written; /* rank 0: the last row; a failure ends the run at the next verdict */
     ls_status saved;   /* rank 0: the last checkpoint */
@@ -52,14 +53,17 @@ static bool stop_file_is_there(ls_training *run) {
     return run->stop_file;
 }
 
-/* Whether another step, and the checkpoint after it, might pass the time limit. */
+/* Whether the rest of this step, another one and the checkpoint after it might pass the time
+ * limit. */
 static bool time_is_up(const ls_training *run) {
-    double limit = 60 * run->config->train.max_minutes, spent = ls_seconds() - run->started;
-    double steps = (double)(run->state.step - run->first_step + 1);
-    return limit > 0 && spent + 2 * spent / steps + run->longest_pause > limit;
+    double limit = 60 * run->config->train.max_minutes, now = ls_seconds();
+    double pace = (now - run->started) / (double)(run->state.step - run->first_step + 1);
+    return limit > 0 && now - run->began + 2 * pace + run->longest_pause > limit;
 }
 
 static ls_train_end wanted_end(ls_training *run, const ls_step_report *report) {
+    if (run->state.step + 1 == run->steps)
+        return LS_TRAIN_DONE; /* whoever asks: there is nothing to go on with */
     if (report->stop_requested)
         return LS_TRAIN_SIGNAL;
     if (stop_file_is_there(run))
@@ -303,7 +307,8 @@ static ls_status conclude(ls_training *run, ls_train_end end, ls_train_result *r
 }
 
 ls_status ls_train(ls_engine *engine, const ls_train_job *job, ls_train_result *result) {
-    ls_training run = {.engine = engine, .config = engine->config, .job = job};
+    ls_training run = {
+        .engine = engine, .config = engine->config, .job = job, .began = ls_seconds()};
     ls_train_end end = LS_TRAIN_DONE;
     run.per_epoch = ls_engine_steps_per_epoch(engine);
     run.steps = run.per_epoch * engine->config->train.epochs;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "system/command.h"
 
@@ -89,18 +90,67 @@ Test(training, auto_equals_the_number, .fini = workspace_remove) {
     cr_expect_str_eq(digest(found), digest(train("number", 3, text("--set train.lr=%s", number))));
 }
 
-/* A damaged newest checkpoint is told and passed over. */
+/* ---- damaged checkpoints -------------------------------------------------------------------- */
+
+enum { FLIPS = 200, DAMAGES = 6 };
+
+/* Cuts a file at a random place, or changes 200 of its bytes. */
+static void damage(const char *path, bool cut) {
+    FILE *file = fopen(path, "r+b");
+    cr_assert_not_null(file, "no %s", path);
+    fseek(file, 0, SEEK_END);
+    long bytes = ftell(file);
+    if (cut)
+        cr_assert_eq(ftruncate(fileno(file), rand() % bytes), 0);
+    for (int i = 0; i < FLIPS && !cut; i++) {
+        long at = rand() % bytes;
+        fseek(file, at, SEEK_SET);
+        int byte = fgetc(file);
+        fseek(file, at, SEEK_SET);
+        fputc(byte ^ (1 + rand() % 255), file);
+    }
+    cr_assert_eq(fclose(file), 0);
+}
+
+static outcome resume(const char *out, const char *options) {
+    return run("%s %s train %s --resume --out %s " TRAINING " %s", mpirun(2), program(),
+               make_config(), out, options);
+}
+
+/* A damaged newest checkpoint is told, --quiet or not, and the one before is used.  With the
+ * reasons and many more damages: test_io_checkpoint_damage.c. */
 Test(training, damaged_checkpoint, .fini = workspace_remove) {
     make_dataset(1000, 100);
-    const char *one = train("whole", 1, "");
-    const char *before = text("%s", digest(one));
-    run_well("truncate -s -100 %s/checkpoint-33.h5", one);
-    const char *said = run_well("%s %s train %s --resume --out %s " TRAINING, mpirun(2), program(),
-                                make_config(), one);
-    cr_expect_not_null(strstr(said, "checkpoint-33.h5"), "%s", said);
-    cr_expect_not_null(strstr(said, "going on from"), "%s", said);
-    cr_expect_str_eq(digest(one), before);
+    const char *one = train("whole", 1, ""), *before = digest(one);
+    srand(7);
+    for (int i = 0; i < DAMAGES; i++) {
+        bool quiet = i % 3 == 0;
+        damage(text("%s/checkpoint-33.h5", one), i % 2 == 0);
+        outcome result = resume(one, quiet ? "--quiet" : "");
+        cr_expect_eq(result.code, 0, "%d: %s", result.code, result.output);
+        cr_expect_not_null(strstr(result.output, "checkpoint-33.h5' is "), "%s", result.output);
+        cr_expect(quiet || strstr(result.output, "checkpoint-30.h5\n"), "%s", result.output);
+        cr_expect_str_eq(digest(one), before);
+    }
 }
+
+/* Nothing to go on from is not the same as a new run. */
+Test(training, only_damaged_checkpoints, .fini = workspace_remove) {
+    static const int steps[] = {25, 30, 33};
+    make_dataset(1000, 100);
+    const char *one = train("whole", 1, "");
+    srand(8);
+    for (int i = 0; i < 3; i++)
+        damage(text("%s/checkpoint-%d.h5", one, steps[i]), i == 0);
+    outcome result = resume(one, "--quiet");
+    cr_expect_eq(result.code, 2, "%d: %s", result.code, result.output);
+    cr_expect_not_null(strstr(result.output, "is whole"), "%s", result.output);
+    for (int i = 0; i < 3; i++)
+        cr_expect_not_null(strstr(result.output, text("checkpoint-%d.h5'", steps[i])), "%s",
+                           result.output);
+}
+
+/* ---- stopping ------------------------------------------------------------------------------- */
 
 /* Asked to stop by a signal or a file: exit code 5, a checkpoint, and the way on. */
 Test(training, stops_when_asked, .fini = workspace_remove) {
@@ -114,6 +164,49 @@ Test(training, stops_when_asked, .fini = workspace_remove) {
     run_well("rm %s/stop; %s %s train %s --quiet --resume --out %s " TRAINING, out, mpirun(3),
              program(), make_config(), out);
     cr_expect_str_eq(digest(one), digest(out));
+}
+
+#define NO_TIME "--quiet --set train.max_minutes=1e-9"
+
+/* A time limit that is over at once: every start makes one step and leaves a checkpoint. */
+Test(training, a_time_limit_stops, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *one = train("whole", 1, ""), *out = text("%s/limited", workspace());
+    for (int start = 1; start <= 3; start++) {
+        outcome result = resume(out, NO_TIME);
+        cr_expect_eq(result.code, 5, "%d: %s", result.code, result.output);
+        cr_expect_not_null(
+            strstr(result.output, text("stopped as asked (time_limit) after step %d\n", start)),
+            "%s", result.output);
+        cr_expect(exists("%s/checkpoint-%d.h5", out, start));
+    }
+    outcome rest = resume(out, "--set train.max_minutes=1e6");
+    cr_expect_eq(rest.code, 0, "%d: %s", rest.code, rest.output);
+    cr_expect_not_null(strstr(rest.output, "checkpoint-3.h5\n"), "%s", rest.output);
+    cr_expect_str_eq(digest(one), digest(out));
+    same_curves(one, out);
+}
+
+/* A run that has made its last step is done, whatever the time. */
+Test(training, no_time_limit_after_the_end, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *out = text("%s/out", workspace());
+    const char *two_steps = NO_TIME " --set train.epochs=1 --set batch.size=500";
+    cr_expect_eq(resume(out, two_steps).code, 5);
+    outcome result = resume(out, two_steps);
+    cr_expect_eq(result.code, 0, "%d: %s", result.code, result.output);
+    cr_expect_null(strstr(result.output, "--resume"), "%s", result.output);
+}
+
+/* One that passes in mid-run, at whatever step that is. */
+Test(training, a_time_limit_in_a_long_run, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *out = text("%s/out", workspace());
+    outcome result = resume(out, "--quiet --set train.epochs=100000 --set train.max_minutes=0.02");
+    cr_expect_eq(result.code, 5, "%d: %s", result.code, result.output);
+    const char *said = strstr(result.output, "(time_limit) after step ");
+    cr_assert_not_null(said, "%s", result.output);
+    cr_expect(exists("%s/checkpoint-%d.h5", out, atoi(said + strlen("(time_limit) after step "))));
 }
 
 /* A long run on two ranks, the second of which gets a signal once there is a checkpoint. */

@@ -170,6 +170,52 @@ Test(io_checkpoint_damage, newest_with_damaged_ones, .fini = io_remove) {
     ls_text_free(&rejected);
 }
 
+/* checkpoint-5.h5 with this content is refused with a reason, and checkpoint-4.h5 is taken. */
+static void check_passed_over(const char *content, size_t bytes) {
+    static const char *const reasons[] = {"truncated", "empty", "damaged", "checksum",
+                                          "not a checkpoint"};
+    ls_text rejected = {0};
+    bool told = false;
+    checkpoint_store(io_path("checkpoint-5.h5"), content, bytes);
+    cr_assert_eq(newest(&rejected), 4);
+    cr_assert_not_null(strstr(rejected.data, "checkpoint-5.h5'"));
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        told = told || strstr(rejected.data, reasons[i]);
+    cr_assert(told, "%s", rejected.data);
+    cr_assert_eq(strchr(rejected.data, '\n')[1], '\0', "more than one line: %s", rejected.data);
+    ls_text_free(&rejected);
+}
+
+static void flip_any(char *content, size_t bytes) {
+    content[(size_t)rand() % bytes] ^= (char)(1 + rand() % 255);
+}
+
+Test(io_checkpoint_damage, newest_cut_or_flipped_anywhere, .fini = io_remove) {
+    enum { CUTS = 50, FLIPS = 200, ROUNDS = 10 };
+    size_t bytes;
+    ls_text rejected = {0};
+    checkpoint_make(4);
+    char *whole = io_load(checkpoint_make(5), &bytes), *damaged = malloc(bytes);
+    srand(4);
+    for (int i = 0; i < CUTS; i++)
+        check_passed_over(whole, (size_t)rand() % bytes);
+    for (int i = 0; i < FLIPS; i++) { /* one at a time */
+        memcpy(damaged, whole, bytes);
+        flip_any(damaged, bytes);
+        check_passed_over(damaged, bytes);
+    }
+    for (int round = 0; round < ROUNDS; round++) { /* all at once */
+        memcpy(damaged, whole, bytes);
+        for (int i = 0; i < FLIPS; i++)
+            flip_any(damaged, bytes);
+        check_passed_over(damaged, bytes);
+    }
+    checkpoint_store(io_path("checkpoint-5.h5"), whole, bytes);
+    cr_assert_eq(newest(&rejected), 5);
+    free(damaged);
+    free(whole);
+}
+
 Test(io_checkpoint_damage, newest_of_none, .fini = io_remove) {
     ls_text rejected = {0};
     ls_checkpoint_reader *reader = NULL;
