@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what lockstep needs: on Debian and Ubuntu with apt (through sudo unless root), elsewhere it
-# prints the packages' names and stops.  Silent when all is there.  --dev: also what `make lint` needs.
+# prints the packages' names and stops.  Silent when all is there.  --dev: also what `make lint` needs, and h5py,
+# with which one of the tests reads the files.
 set -euo pipefail
 
 packages=(
@@ -10,7 +11,7 @@ packages=(
     libcriterion-dev hdf5-tools # tests
     dataset-fashion-mnist       # demo, tests
 )
-tools=(clang clang-format cppcheck shellcheck)
+tools=(clang clang-format cppcheck shellcheck python3-h5py)
 
 case ${1:-} in
     '') ;;

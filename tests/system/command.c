@@ -141,6 +141,19 @@ void run_refused(const char *const *words, const char *format, ...) {
                            script);
 }
 
+const char *python_with(const char *modules) {
+    const char *const known[] = {getenv("LS_TORCH_PYTHON"), "python3", "/usr/bin/python3"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (known[i] && run("%s -c 'import %s'", known[i], modules).code == 0)
+            return known[i];
+    return NULL;
+}
+
+void skip(const char *why) {
+    fprintf(stderr, "skipped: %s\n", why);
+    cr_skip_test("%s", why);
+}
+
 /* ---- inputs --------------------------------------------------------------------------------- */
 
 const char *write_file(const char *name, const char *content) {

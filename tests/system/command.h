@@ -1,5 +1,6 @@
 /* system tests: running the built programs as a user does, in a folder of one's own.
- * LS_BUILD names the build folder ("build" by default); the working directory is the repository. */
+ * LS_BUILD names the build folder ("build" by default); LS_TORCH_PYTHON a Python with PyTorch and
+ * h5py, where python3 has not; the working directory is the repository. */
 #ifndef LOCKSTEP_TESTS_COMMAND_H
 #define LOCKSTEP_TESTS_COMMAND_H
 
@@ -33,6 +34,11 @@ void run_refused(const char *const *words, const char *format, ...)
 
 /* "mpirun -n RANKS" as tests need it: any number of ranks, cores shared with other tests. */
 const char *mpirun(int ranks);
+
+/* A Python that can import these modules, "h5py, torch"; NULL when there is none. */
+const char *python_with(const char *modules);
+/* Ends the test as skipped; the line "skipped: WHY" tells it. */
+void skip(const char *why);
 
 /* Writes a text file into the workspace and returns its path. */
 const char *write_file(const char *name, const char *text);
