@@ -130,6 +130,10 @@ typedef struct ls_text {
 void ls_text_add(ls_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void ls_text_free(ls_text *text);
 
+/* A JSON string, quoted and escaped; a JSON number of 9 digits, null when it is not finite. */
+void ls_json_string(ls_text *text, const char *value);
+void ls_json_number(ls_text *text, double value);
+
 /* The element of `words` nearest to `word` by edit distance, NULL if none is near enough to be
  * what was meant. */
 const char *ls_nearest(const char *word, const char *const *words, size_t count);
@@ -172,6 +176,28 @@ double ls_seconds(void); /* monotonic clock, s */
 /* Makes the folder and its parents; no error if it is there.  LS_ERR_INPUT names what is in the
  * way. */
 ls_status ls_make_folder(const char *path);
+
+/* A text file that appears under its name when it is whole, or not at all; what is no regular file
+ * is written as it comes.  LS_ERR_INPUT when it cannot be made. */
+typedef struct ls_text_file ls_text_file;
+ls_status ls_text_file_create(const char *path, ls_text_file **file);
+ls_status ls_text_file_add(ls_text_file *file, const char *text, size_t bytes);
+ls_status ls_text_file_finish(ls_text_file *file); /* it appears; free it then */
+void ls_text_file_free(ls_text_file *file);
+
+/* ---- this process --------------------------------------------------------------------------- */
+
+/* Seconds since the process was started, to 0.01; 0 where the system does not tell. */
+double ls_process_age(void);
+
+double ls_process_cpu_seconds(void); /* processor time that it took, all threads */
+
+/* Bytes; 0 where the system does not tell. */
+typedef struct ls_process_memory {
+    size_t peak_resident; /* most there ever was, shared pages counted in full (VmHWM) */
+    size_t proportional;  /* now; of a page shared by n processes an n-th (Pss) */
+} ls_process_memory;
+ls_process_memory ls_process_memory_now(void);
 
 #ifdef __cplusplus
 }
