@@ -10,6 +10,7 @@
 #define LOCKSTEP_COMM_H
 
 #include "lockstep/base.h"
+#include "lockstep/record.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -45,8 +46,22 @@ void ls_comm_node_barrier(ls_comm *comm);
 /* Collective.  Gathers `bytes` from each rank to rank 0, in rank order; `all` is used there only.
  */
 ls_status ls_comm_gather(ls_comm *comm, const void *mine, size_t bytes, void *all);
+/* Called on rank 0 with what one rank gave. */
+typedef ls_status ls_comm_take(void *context, int rank, const void *data, size_t bytes);
+/* Collective.  Hands each rank's block, of any size, to `take` on rank 0, in rank order, one at a
+ * time.  A failure of `take` is returned on all ranks, once all have given theirs. */
+ls_status ls_comm_collect(ls_comm *comm, const void *mine, size_t bytes, ls_comm_take *take,
+                          void *context);
 /* Collective.  values[i] becomes the sum of all ranks' values[i], on every rank. */
 ls_status ls_comm_sum_int64(ls_comm *comm, int64_t *values, size_t count);
+
+/* Collective.  What to add to this rank's ls_seconds() to get rank 0's at the same moment, and how
+ * wrong that can be: half the shortest of a few round trips (Cristian, "Probabilistic clock
+ * synchronization", 1989).  The ranks of a host have one clock: their offset is below the error. */
+typedef struct ls_clock_offset {
+    double seconds, error;
+} ls_clock_offset;
+ls_status ls_comm_clock_offset(ls_comm *comm, ls_clock_offset *offset);
 
 /* Slices [*first, *end) of rank `rank`: contiguous, balanced.  Pure. */
 void ls_slice_range(int slices, int ranks, int rank, int *first, int *end);
@@ -59,6 +74,7 @@ typedef struct ls_shared ls_shared;
  * it in the message when it does not fit. */
 ls_status ls_shared_create(ls_comm *comm, size_t bytes, const char *what, ls_shared **shared);
 void *ls_shared_data(const ls_shared *shared);
+size_t ls_shared_bytes(const ls_shared *shared);
 /* Collective. */
 void ls_shared_free(ls_shared *shared);
 
@@ -144,6 +160,17 @@ void ls_exchange_close(ls_exchange *exchange);
 
 ls_exchange_mode ls_exchange_mode_used(const ls_exchange *exchange);
 int ls_exchange_buckets(const ls_exchange *exchange);
+/* Bytes of what a bucket sums. */
+size_t ls_exchange_bucket_bytes(const ls_exchange *exchange, int bucket);
+/* Bytes that the exchange holds: memory that the ranks of the node share, and of this rank alone.
+ */
+void ls_exchange_memory(const ls_exchange *exchange, size_t *node, size_t *rank);
+
+/* Seconds that this rank has waited for sums since ls_exchange_begin; not for close. */
+double ls_exchange_waited(const ls_exchange *exchange);
+/* From now on LS_EVENT_BUCKET and LS_EVENT_WAIT are noted; NULL: no more.  Kept by reference.  That
+ * a bucket is complete is seen when the exchange is next called. */
+void ls_exchange_record(ls_exchange *exchange, ls_recorder *recorder);
 
 #ifdef __cplusplus
 }

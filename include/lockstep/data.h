@@ -43,6 +43,8 @@ const ls_shape *ls_data_shape(const ls_data *data);
 bool ls_data_is_classes(const ls_data *data);
 /* Classes (largest + 1, or as given), or targets a sample. */
 int64_t ls_data_outputs(const ls_data *data);
+/* Of the one copy that the ranks of a node share. */
+size_t ls_data_bytes(const ls_data *data);
 
 /* ---- normalisation -------------------------------------------------------------------------- */
 

@@ -19,6 +19,7 @@ typedef struct ls_bucket {
     size_t first, end;       /* elements of the array */
     size_t my_first, my_end; /* this rank's share of them; a multiple of LS_CHUNK from the start */
     MPI_Request request;
+    double final; /* when it became so on this rank; only with a recorder */
 } ls_bucket;
 
 /* How many buckets of which step a rank of the node has finished; a cache line each. */
@@ -40,6 +41,8 @@ struct ls_exchange {
     uint32_t *addends;              /* this rank's */
     uint32_t *partial;              /* node mode, several nodes: sums over the node, own shares */
     uint32_t *sums;                 /* over all ranks */
+    double waited;                  /* for sums of this step, s */
+    ls_recorder *recorder;
 };
 
 /* ---- buckets -------------------------------------------------------------------------------- */
@@ -156,6 +159,40 @@ int ls_exchange_buckets(const ls_exchange *x) {
     return x->bucket_count;
 }
 
+size_t ls_exchange_bucket_bytes(const ls_exchange *x, int bucket) {
+    return (x->buckets[bucket].end - x->buckets[bucket].first) * sizeof *x->addends;
+}
+
+void ls_exchange_memory(const ls_exchange *x, size_t *node, size_t *rank) {
+    bool flat = x->mode == LS_EXCHANGE_FLAT;
+    size_t array = x->length * sizeof *x->addends;
+    *node = x->memory ? ls_shared_bytes(x->memory) : 0;
+    *rank = (flat ? array : 0) + (x->partial ? array : 0);
+    if (x->sums)
+        *rank += flat || x->partial ? array : LS_CHUNK * sizeof *x->sums;
+}
+
+/* ---- times ---------------------------------------------------------------------------------- */
+
+double ls_exchange_waited(const ls_exchange *x) {
+    return x->waited;
+}
+
+void ls_exchange_record(ls_exchange *x, ls_recorder *recorder) {
+    x->recorder = recorder;
+}
+
+/* This rank has waited for a bucket since `start`. */
+static void note_wait(ls_exchange *x, int index, double start) {
+    x->waited += ls_seconds() - start;
+    ls_record_end(x->recorder, LS_EVENT_WAIT, index, start);
+}
+
+/* The sums of a bucket can be had. */
+static void note_complete(ls_exchange *x, int index) {
+    ls_record_end(x->recorder, LS_EVENT_BUCKET, index, x->buckets[index].final);
+}
+
 /* ---- sums over the node --------------------------------------------------------------------- */
 
 /* Whether all ranks of the node have finished bucket `index` of this step. */
@@ -208,39 +245,69 @@ static ls_status start_bucket(ls_exchange *x, ls_bucket *bucket) {
     return LS_OK;
 }
 
+static void wait_for_node(ls_exchange *x, int index) {
+    double start = ls_seconds();
+    for (unsigned spins = 0; !node_has(x, index);)
+        ls_wait_a_little(&spins);
+    note_wait(x, index, start);
+}
+
 /* Starts what is complete; without `wait` only what is complete by now. */
 static ls_status start_buckets(ls_exchange *x, bool wait) {
-    unsigned spins = 0;
-    while (x->started_count < x->final_count) {
-        if (x->mode == LS_EXCHANGE_NODE && !node_has(x, x->started_count)) {
+    for (; x->started_count < x->final_count; x->started_count++) {
+        int index = x->started_count;
+        ls_bucket *bucket = &x->buckets[index];
+        if (x->mode == LS_EXCHANGE_NODE && !node_has(x, index)) {
             if (!wait)
                 return LS_OK;
-            ls_wait_a_little(&spins);
-            continue;
+            wait_for_node(x, index);
         }
-        LS_TRY(start_bucket(x, &x->buckets[x->started_count]));
-        x->started_count++;
+        LS_TRY(start_bucket(x, bucket));
+        if (bucket->request == MPI_REQUEST_NULL)
+            note_complete(x, index);
     }
+    return LS_OK;
+}
+
+static ls_status wait_for_bucket(ls_exchange *x, int index) {
+    ls_bucket *bucket = &x->buckets[index];
+    if (bucket->request == MPI_REQUEST_NULL)
+        return LS_OK;
+    double start = ls_seconds();
+    LS_MPI(MPI_Wait(&bucket->request, MPI_STATUS_IGNORE));
+    note_wait(x, index, start);
+    note_complete(x, index);
     return LS_OK;
 }
 
 void ls_exchange_begin(ls_exchange *x) {
     x->final_count = 0;
     x->started_count = 0;
+    x->waited = 0;
+}
+
+/* Makes progress on the buckets that travel. */
+static void test_buckets(ls_exchange *x) {
+    for (int i = 0; i < x->started_count; i++) {
+        int complete = 0;
+        if (x->buckets[i].request == MPI_REQUEST_NULL)
+            continue;
+        MPI_Test(&x->buckets[i].request, &complete, MPI_STATUS_IGNORE);
+        if (complete)
+            note_complete(x, i);
+    }
 }
 
 void ls_exchange_final(ls_exchange *x, size_t offset) {
-    int before = x->final_count, flag;
+    int before = x->final_count;
     while (x->final_count < x->bucket_count && x->buckets[x->final_count].first >= offset)
-        x->final_count++;
+        x->buckets[x->final_count++].final = ls_record_start(x->recorder);
     if (x->mode == LS_EXCHANGE_NODE && x->final_count != before)
         atomic_store_explicit(&x->ready[x->comm->node_rank].count,
                               x->finished + (uint64_t)x->final_count, memory_order_release);
     if (start_buckets(x, false) != LS_OK)
         return; /* finish meets the same failure again and reports it */
-    for (int i = 0; i < x->started_count; i++)
-        if (x->buckets[i].request != MPI_REQUEST_NULL)
-            MPI_Test(&x->buckets[i].request, &flag, MPI_STATUS_IGNORE);
+    test_buckets(x);
 }
 
 /* The sums of one chunk, wherever they are. */
@@ -265,7 +332,7 @@ ls_status ls_exchange_finish(ls_exchange *x, ls_exchange_visit *visit, void *con
     LS_REQUIRE(x->final_count == x->bucket_count);
     LS_TRY(start_buckets(x, true));
     for (int i = 0; i < x->bucket_count; i++) {
-        LS_MPI(MPI_Wait(&x->buckets[i].request, MPI_STATUS_IGNORE));
+        LS_TRY(wait_for_bucket(x, i));
         visit_share(x, &x->buckets[i], visit, context);
     }
     ls_exchange_close(x);
@@ -276,7 +343,7 @@ ls_status ls_exchange_wait(ls_exchange *x) {
     LS_REQUIRE(x->final_count == x->bucket_count);
     LS_TRY(start_buckets(x, true));
     for (int i = 0; i < x->bucket_count; i++)
-        LS_MPI(MPI_Wait(&x->buckets[i].request, MPI_STATUS_IGNORE));
+        LS_TRY(wait_for_bucket(x, i));
     return LS_OK;
 }
 
@@ -286,8 +353,10 @@ void ls_exchange_visit_sums(ls_exchange *x, ls_exchange_visit *visit, void *cont
 }
 
 void ls_exchange_close(ls_exchange *x) {
+    double start = ls_record_start(x->recorder);
     x->finished += (uint64_t)x->bucket_count;
     ls_comm_node_barrier(x->comm);
+    ls_record_end(x->recorder, LS_EVENT_WAIT, -1, start);
 }
 
 ls_status ls_exchange_discard(ls_exchange *x) {

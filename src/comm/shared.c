@@ -8,6 +8,7 @@
 struct ls_shared {
     MPI_Win window; /* MPI_WIN_NULL: private memory, as there is nobody to share it with */
     void *data;
+    size_t bytes;
 };
 
 static size_t round_up(size_t bytes, size_t to) {
@@ -31,6 +32,7 @@ static ls_status check_space(const ls_comm *comm, size_t bytes, const char *what
 ls_status ls_shared_create(ls_comm *comm, size_t bytes, const char *what, ls_shared **shared) {
     ls_shared *made = NULL;
     LS_TRY(ls_comm_agree(comm, LS_NEW(made, 1)));
+    made->bytes = bytes;
     if (comm->node_size == 1) {
         made->window = MPI_WIN_NULL;
         made->data = ls_calloc(bytes, 1);
@@ -59,6 +61,10 @@ ls_status ls_shared_create(ls_comm *comm, size_t bytes, const char *what, ls_sha
 
 void *ls_shared_data(const ls_shared *shared) {
     return shared->data;
+}
+
+size_t ls_shared_bytes(const ls_shared *shared) {
+    return shared->bytes;
 }
 
 void ls_shared_free(ls_shared *shared) {

@@ -184,3 +184,7 @@ bool ls_data_is_classes(const ls_data *data) {
 int64_t ls_data_outputs(const ls_data *data) {
     return data->outputs;
 }
+
+size_t ls_data_bytes(const ls_data *data) {
+    return ls_shared_bytes(data->inputs_memory) + ls_shared_bytes(data->targets_memory);
+}

@@ -122,6 +122,51 @@ static void check_announcement(ls_comm *comm) {
     ls_announcement_free(announcement);
 }
 
+/* ---- collecting, clocks --------------------------------------------------------------------- */
+
+typedef struct ls_collected {
+    ls_comm *comm;
+    int next, fail_at;
+} ls_collected;
+
+/* Rank r gives r * 30000 words, each r. */
+static ls_status take_block(void *context, int rank, const void *data, size_t bytes) {
+    ls_collected *collected = context;
+    CHECK(collected->comm, rank == collected->next++);
+    CHECK(collected->comm, bytes == (size_t)rank * 30000 * sizeof(int));
+    for (size_t i = 0; i < bytes / sizeof(int); i++)
+        CHECK(collected->comm, ((const int *)data)[i] == rank);
+    return rank == collected->fail_at ? ls_fail(LS_ERR_INPUT, "no more") : LS_OK;
+}
+
+static void check_collect(ls_comm *comm) {
+    int rank = ls_comm_rank(comm), size = ls_comm_size(comm);
+    size_t count = (size_t)rank * 30000;
+    int *mine = ls_calloc(count, sizeof *mine);
+    for (size_t i = 0; i < count; i++)
+        mine[i] = rank;
+    for (int fail_at = size; fail_at >= 0; fail_at -= size) { /* nowhere, then at rank 0 */
+        ls_collected collected = {.comm = comm, .fail_at = fail_at};
+        ls_status status =
+            ls_comm_collect(comm, mine, count * sizeof *mine, take_block, &collected);
+        CHECK(comm, status == (fail_at == 0 ? LS_ERR_INPUT : LS_OK));
+        CHECK(comm, strcmp(ls_message(), fail_at == 0 ? "no more" : "") == 0);
+        CHECK(comm, collected.next == (rank > 0 ? 0 : fail_at == 0 ? 1 : size));
+    }
+    ls_message_set("");
+    ls_free(mine);
+}
+
+/* The ranks of a test are on one machine: whatever the round trips took, the true offset of 0 is
+ * within the error. */
+static void check_clocks(ls_comm *comm) {
+    ls_clock_offset offset = {7, 7};
+    CHECK(comm, ls_comm_clock_offset(comm, &offset) == LS_OK);
+    double size = offset.seconds < 0 ? -offset.seconds : offset.seconds;
+    CHECK(comm, size <= offset.error);
+    CHECK(comm, ls_comm_rank(comm) == 0 ? offset.error == 0 : offset.error > 0);
+}
+
 int main(int argc, char **argv) {
     ls_comm *comm;
     if (ls_comm_init(&argc, &argv, &comm) != LS_OK)
@@ -133,6 +178,8 @@ int main(int argc, char **argv) {
     check_slice_ranges(comm);
     check_board(comm);
     check_announcement(comm);
+    check_collect(comm);
+    check_clocks(comm);
     ls_comm_finalize(comm);
     return 0;
 }

@@ -104,6 +104,44 @@ static void check_mode(ls_comm *comm, ls_exchange_mode mode, ls_exchange_type ty
     ls_exchange_free(x);
 }
 
+/* Every bucket is noted once a step, finished or discarded, and waiting is counted. */
+static void check_record(ls_comm *comm, ls_exchange_mode mode) {
+    enum { LENGTH = 200 * LS_CHUNK + 16 };
+    ls_exchange *x;
+    ls_recorder recorder = {0};
+    size_t seen, bytes = 0;
+    CHECK(comm, ls_exchange_create(comm, mode, LS_EXCHANGE_INT32, LENGTH, &x) == LS_OK);
+    int buckets = ls_exchange_buckets(x);
+    for (int bucket = 0; bucket < buckets; bucket++)
+        bytes += ls_exchange_bucket_bytes(x, bucket);
+    CHECK(comm, buckets > 2 && bytes == LENGTH * sizeof(int32_t));
+    ls_exchange_record(x, &recorder);
+    for (int64_t number = 0; number < 3; number++) { /* finished, discarded, in parts */
+        double waits = 0, start = ls_seconds();
+        int noted = 0;
+        recorder.count = 0;
+        step(comm, x, false, LENGTH, 50000, number, &seen);
+        for (size_t i = 0; i < recorder.count; i++) {
+            const ls_event *event = &recorder.events[i];
+            CHECK(comm, event->start >= start && event->end >= event->start);
+            noted += event->kind == LS_EVENT_BUCKET;
+            if (event->kind == LS_EVENT_BUCKET)
+                CHECK(comm, event->index == noted - 1 || mode == LS_EXCHANGE_FLAT);
+            if (event->kind == LS_EVENT_WAIT && event->index >= 0)
+                waits += event->end - event->start;
+        }
+        CHECK(comm, noted == buckets);
+        CHECK(comm, ls_exchange_waited(x) <= waits + 1e-9);
+        CHECK(comm, ls_exchange_waited(x) >= 0);
+    }
+    ls_exchange_record(x, NULL);
+    size_t count = recorder.count;
+    step(comm, x, false, LENGTH, 50000, 0, &seen);
+    CHECK(comm, recorder.count == count);
+    ls_recorder_free(&recorder);
+    ls_exchange_free(x);
+}
+
 int main(int argc, char **argv) {
     const size_t lengths[] = {1, 16, LS_CHUNK, LS_CHUNK + 16, 16 * LS_CHUNK + 1, 700001};
     ls_comm *comm;
@@ -114,6 +152,8 @@ int main(int argc, char **argv) {
         check_mode(comm, LS_EXCHANGE_FLAT, LS_EXCHANGE_INT32, lengths[i]);
         check_mode(comm, LS_EXCHANGE_AUTO, LS_EXCHANGE_FLOAT32, lengths[i]);
     }
+    check_record(comm, LS_EXCHANGE_NODE);
+    check_record(comm, LS_EXCHANGE_FLAT);
     ls_comm_finalize(comm);
     return 0;
 }
