@@ -12,6 +12,7 @@
 
 #include "lockstep/base.h"
 #include "lockstep/model.h"
+#include "lockstep/record.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -145,6 +146,37 @@ ls_status ls_plan_backward(ls_plan *plan, float loss_scale, const ls_grad_sink *
 double ls_net_forward_flops(const ls_net *net);
 /* Bytes that plans hold: activations, gradients, packed weights, scratch. */
 size_t ls_net_memory(const ls_net *net);
+
+/* ---- measurements --------------------------------------------------------------------------- */
+
+/* Operations that the passes of the network are made of, in forward order, the last one the loss.
+ * A layer may have none (a ReLU that the layer before it takes along) or several (the two ends of a
+ * residual block). */
+size_t ls_net_op_count(const ls_net *net);
+/* The layer an operation belongs to: "residual2/body/conv1", and its kind: "conv"; "loss". */
+const char *ls_net_op_layer(const ls_net *net, size_t index);
+const char *ls_net_op_kind(const ls_net *net, size_t index);
+
+/* From now on passes note LS_EVENT_FORWARD, _BACKWARD, _GRADIENT and _FINAL; NULL: no more.  Kept
+ * by reference. */
+void ls_net_record(ls_net *net, ls_recorder *recorder);
+
+/* What an operation has to do in one pass over all slots of a plan. */
+typedef struct ls_pass_work {
+    /* Multiplications and additions of dense and conv layers.  Backward: the gradient of the
+     * weights, and that of the input unless the layer is the first with parameters. */
+    double flops;
+    /* Memory that must be touched, whatever is in cache: each slot's inputs and outputs and, once a
+     * pass, the parameters; backward the gradients that come and go, what is read again, the
+     * parameters' gradients and, for the gradient of the input, the parameters. */
+    double bytes;
+} ls_pass_work;
+
+void ls_plan_work(const ls_plan *plan, size_t index, ls_pass_work *forward, ls_pass_work *backward);
+
+/* C = A B of square float matrices of `size` rows, by the library's own SGEMM: what the rates of
+ * layers are compared with. */
+ls_status ls_compute_product(int64_t size, const float *a, const float *b, float *c);
 
 #ifdef __cplusplus
 }

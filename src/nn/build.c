@@ -38,6 +38,11 @@ ls_status ls_builder_append(ls_builder *builder, ls_op *op, const int *in, const
     }
     op->index = net->op_count++;
     net->ops[op->index] = op;
+    if (!op->layer) { /* an activation that waited for a pooling layer has its own */
+        op->kind = builder->kind;
+        op->layer = ls_strdup(builder->path);
+        LS_TRY(op->layer ? LS_OK : LS_ERR_SYSTEM);
+    }
     for (int i = 0; i < op->ins; i++) {
         op->in[i] = in[i];
         net->values[in[i]].consumer = (int)op->index;
@@ -72,6 +77,7 @@ void ls_op_free(ls_op *op) {
         return;
     if (op->class->clear)
         op->class->clear(op);
+    ls_free(op->layer);
     ls_free(op);
 }
 
@@ -105,6 +111,7 @@ static ls_status residual_add(ls_builder *builder, const ls_layer_spec *layer, i
     LS_TRY(add_branch(builder, &spec->body, path, "body", starts[0], &ends[0]));
     LS_TRY(add_branch(builder, &spec->projection, path, "projection", starts[1], &ends[1]));
     builder->path = path;
+    builder->kind = ls_layer_kind_name(layer->kind);
     const ls_shape *body = ls_builder_shape(builder, ends[0]);
     const ls_shape *other = ls_builder_shape(builder, ends[1]);
     bool equal = body->ndims == other->ndims;
@@ -163,6 +170,7 @@ static ls_status add_list(ls_builder *builder, const ls_layer_list *list, const 
         if (!path)
             return LS_ERR_SYSTEM;
         builder->path = path;
+        builder->kind = ls_layer_kind_name(layer->kind);
         ls_status status = add_layer(builder, layer, in, &in);
         ls_free(path);
         LS_TRY(status);
@@ -218,6 +226,7 @@ static ls_status build(ls_builder *builder, const ls_model_spec *spec, const ls_
     LS_TRY(check_output(builder, spec, out));
     start_output_small(builder, spec, out);
     const ls_shape flat = {1, {net->outputs}};
+    builder->path = builder->kind = "loss";
     LS_TRY(ls_plain_add(builder, out, &flat, &net->output));
     finish_ops(net);
     return ls_params_finish(builder);

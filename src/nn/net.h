@@ -73,6 +73,7 @@ struct ls_net {
     uint64_t addresses; /* grows whenever flat or arena move: plans bind again */
     const ls_plan *active;
     size_t plan_bytes, packed_bytes; /* for ls_net_memory */
+    ls_recorder *recorder;           /* of operations; NULL: none */
 };
 
 /* A block of memory over the time of a forward and a backward pass; see memory.c. */
@@ -104,7 +105,7 @@ struct ls_variant {
 struct ls_builder {
     ls_net *net;
     ls_init init;
-    const char *path;         /* of the layer in work: "fc1", "block1/body/conv1" */
+    const char *path, *kind;  /* of the layer in work: "fc1", "block1/body/conv1"; "conv" */
     ls_param_list statistics; /* parameters that are not trained, until the end of the build */
 };
 

@@ -22,7 +22,9 @@ typedef struct ls_builder ls_builder;
 /* What all operations have; each kind embeds it as its first member. */
 struct ls_op {
     const ls_op_class *class;
-    size_t index; /* in the net */
+    size_t index;     /* in the net */
+    char *layer;      /* path of the layer it belongs to */
+    const char *kind; /* of that layer */
     int ins, outs;
     int in[LS_OP_VALUES], out[LS_OP_VALUES]; /* values */
     /* what backward reads again */

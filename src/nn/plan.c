@@ -183,6 +183,18 @@ static ls_status forward_op(ls_plan *plan, ls_op *op) {
     return LS_OK;
 }
 
+static ls_status forward_loss(ls_plan *plan) {
+    const ls_net *net = plan->net;
+    double start = ls_record_start(net->recorder);
+    for (int i = 0; i < plan->slot_count; i++) {
+        ls_slot *slot = &plan->slots[i];
+        LS_TRY(ls_loss_forward(plan, slot, value_address(plan, slot, net->output),
+                               gradient_address(plan, slot, net->output)));
+    }
+    ls_record_end(net->recorder, LS_EVENT_FORWARD, (int64_t)net->op_count, start);
+    return LS_OK;
+}
+
 ls_status ls_plan_forward(ls_plan *plan, uint64_t seed, uint32_t epoch) {
     ls_net *net = plan->net;
     LS_REQUIRE(net->flat != NULL);
@@ -190,13 +202,12 @@ ls_status ls_plan_forward(ls_plan *plan, uint64_t seed, uint32_t epoch) {
     net->active = NULL;
     plan->seed = seed;
     plan->epoch = epoch;
-    for (size_t i = 0; i < net->op_count; i++)
+    for (size_t i = 0; i < net->op_count; i++) {
+        double start = ls_record_start(net->recorder);
         LS_TRY(forward_op(plan, net->ops[i]));
-    for (int i = 0; i < plan->slot_count; i++) {
-        ls_slot *slot = &plan->slots[i];
-        LS_TRY(ls_loss_forward(plan, slot, value_address(plan, slot, net->output),
-                               gradient_address(plan, slot, net->output)));
+        ls_record_end(net->recorder, LS_EVENT_FORWARD, (int64_t)i, start);
     }
+    LS_TRY(forward_loss(plan));
     net->active = plan;
     return LS_OK;
 }
@@ -213,34 +224,49 @@ static ls_status backward_op(ls_plan *plan, ls_op *op) {
     return LS_OK;
 }
 
-ls_status ls_plan_backward(ls_plan *plan, float loss_scale, const ls_grad_sink *sink) {
-    ls_net *net = plan->net;
-    LS_REQUIRE(plan->mode == LS_MODE_TRAIN && net->active == plan);
-    net->active = NULL; /* gradients overwrite what the forward pass left */
-    plan->sink = sink;
+static void backward_loss(const ls_plan *plan, float loss_scale) {
+    const ls_net *net = plan->net;
+    double start = ls_record_start(net->recorder);
     for (int i = 0; i < plan->slot_count; i++) {
         float *gradient = gradient_address(plan, &plan->slots[i], net->output);
         if (gradient)
             ls_loop_scale((size_t)(plan->slots[i].samples * net->outputs), loss_scale, gradient);
     }
-    for (size_t i = net->op_count; i > 0; i--)
-        if (net->ops[i - 1]->backward)
-            LS_TRY(backward_op(plan, net->ops[i - 1]));
+    ls_record_end(net->recorder, LS_EVENT_BACKWARD, (int64_t)net->op_count, start);
+}
+
+ls_status ls_plan_backward(ls_plan *plan, float loss_scale, const ls_grad_sink *sink) {
+    ls_net *net = plan->net;
+    LS_REQUIRE(plan->mode == LS_MODE_TRAIN && net->active == plan);
+    net->active = NULL; /* gradients overwrite what the forward pass left */
+    plan->sink = sink;
+    backward_loss(plan, loss_scale);
+    for (size_t i = net->op_count; i > 0; i--) {
+        double start = ls_record_start(net->recorder);
+        if (!net->ops[i - 1]->backward)
+            continue;
+        LS_TRY(backward_op(plan, net->ops[i - 1]));
+        ls_record_end(net->recorder, LS_EVENT_BACKWARD, (int64_t)i - 1, start);
+    }
     return LS_OK;
 }
 
 void ls_plan_emit(const ls_plan *plan, int slot, size_t param, size_t first, size_t count,
                   const float *gradient) {
     size_t offset = plan->net->params.entries[param].param.offset + first;
+    double start = ls_record_start(plan->net->recorder);
     for (size_t done = 0; done < count; done += PIECE_FLOATS) {
         size_t piece = count - done < PIECE_FLOATS ? count - done : PIECE_FLOATS;
         plan->sink->block(plan->sink->context, slot, param, offset + done, piece, gradient + done);
     }
+    ls_record_end(plan->net->recorder, LS_EVENT_GRADIENT, (int64_t)param, start);
 }
 
 void ls_plan_final(const ls_plan *plan, size_t param, size_t first, size_t count) {
     size_t offset = plan->net->params.entries[param].param.offset + first;
+    double start = ls_record_start(plan->net->recorder);
     plan->sink->final(plan->sink->context, offset, count);
+    ls_record_end(plan->net->recorder, LS_EVENT_FINAL, (int64_t)param, start);
 }
 
 /* ---- what a plan shows ---------------------------------------------------------------------- */

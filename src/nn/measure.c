@@ -1,0 +1,101 @@
+/* nn: what operations are called, and how much they have to do: for benchmarks and traces. */
+#include "nn/plan.h"
+
+#define LOSS "loss"
+
+size_t ls_net_op_count(const ls_net *net) {
+    return net->op_count + 1;
+}
+
+const char *ls_net_op_layer(const ls_net *net, size_t index) {
+    return index < net->op_count ? net->ops[index]->layer : LOSS;
+}
+
+const char *ls_net_op_kind(const ls_net *net, size_t index) {
+    return index < net->op_count ? net->ops[index]->kind : LOSS;
+}
+
+void ls_net_record(ls_net *net, ls_recorder *recorder) {
+    net->recorder = recorder;
+}
+
+/* Multiplications and additions of one sample: each weight takes part once for each place of the
+ * output. */
+static double op_flops(const ls_net *net, const ls_op *op) {
+    double flops = 0;
+    for (size_t i = op->first_param; i < op->first_param + op->params; i++) {
+        const ls_param *param = &net->params.entries[i].param;
+        if (param->role == LS_PARAM_WEIGHT)
+            flops += 2.0 * (double)param->count *
+                     (double)ls_shape_spatial(&net->values[op->out[0]].shape);
+    }
+    return flops;
+}
+
+static double param_bytes(const ls_net *net, const ls_op *op) {
+    size_t floats = 0;
+    for (size_t i = op->first_param; i < op->first_param + op->params; i++)
+        floats += net->params.entries[i].param.count;
+    return (double)(floats * sizeof(float));
+}
+
+static double values_bytes(const ls_variant *variant, int count, const int *values) {
+    double bytes = 0;
+    for (int k = 0; k < count; k++)
+        bytes += (double)ls_layout_bytes(ls_layout_of(variant, values[k]));
+    return bytes;
+}
+
+static double forward_bytes(const ls_variant *variant, const ls_op *op) {
+    if (variant->prepared[op->index].forward == LS_ALIAS)
+        return 0;
+    return values_bytes(variant, op->ins, op->in) + values_bytes(variant, op->outs, op->out);
+}
+
+/* Gradients of inputs that are written, and not those of the outputs by another name. */
+static double written_bytes(const ls_variant *variant, const ls_op *op) {
+    double bytes = 0;
+    for (int k = 0; k < op->ins; k++) {
+        ls_sharing sharing = variant->prepared[op->index].backward[k];
+        if (variant->net->values[op->in[k]].needs_gradient && sharing != LS_ALIAS &&
+            sharing != LS_TWIN)
+            bytes += values_bytes(variant, 1, &op->in[k]);
+    }
+    return bytes;
+}
+
+static double backward_bytes(const ls_variant *variant, const ls_op *op) {
+    double bytes = written_bytes(variant, op);
+    if (!ls_variant_trains(variant, op) || (bytes == 0 && op->params == 0))
+        return 0;
+    bytes += values_bytes(variant, op->outs, op->out);
+    bytes += op->keeps_input ? values_bytes(variant, op->ins, op->in) : 0;
+    bytes += op->keeps_output ? values_bytes(variant, op->outs, op->out) : 0;
+    return bytes;
+}
+
+void ls_plan_work(const ls_plan *plan, size_t index, ls_pass_work *forward,
+                  ls_pass_work *backward) {
+    const ls_net *net = plan->net;
+    *forward = *backward = (ls_pass_work){0};
+    if (index >= net->op_count)
+        return;
+    const ls_op *op = net->ops[index];
+    bool data_gradient = net->values[op->in[0]].needs_gradient;
+    forward->bytes = param_bytes(net, op);
+    backward->bytes = param_bytes(net, op) * (data_gradient ? 2 : 1);
+    for (int slot = 0; slot < plan->slot_count; slot++) {
+        const ls_variant *variant = plan->slots[slot].variant;
+        double flops = op_flops(net, op) * (double)plan->slots[slot].samples;
+        forward->flops += flops;
+        backward->flops += data_gradient ? 2 * flops : flops;
+        forward->bytes += forward_bytes(variant, op);
+        backward->bytes += backward_bytes(variant, op);
+    }
+    if (plan->mode != LS_MODE_TRAIN)
+        *backward = (ls_pass_work){0};
+}
+
+ls_status ls_compute_product(int64_t size, const float *a, const float *b, float *c) {
+    return ls_matrix_product('N', 'N', size, size, size, a, size, b, size, 0, c, size);
+}
