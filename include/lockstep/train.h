@@ -8,6 +8,7 @@
 #include "lockstep/data.h"
 #include "lockstep/lr.h"
 #include "lockstep/nn.h"
+#include "lockstep/record.h"
 #include "lockstep/schedule.h"
 
 #ifdef __cplusplus
@@ -57,8 +58,8 @@ typedef enum ls_phase {
     LS_PHASE_FORWARD,
     LS_PHASE_CONTROL,  /* waiting for losses and decisions */
     LS_PHASE_BACKWARD, /* with quantisation */
-    LS_PHASE_EXCHANGE, /* exposed: waiting for gradient sums */
-    LS_PHASE_UPDATE,   /* with waiting for the node's other ranks */
+    LS_PHASE_EXCHANGE, /* exposed: after backward, for the other ranks' gradients and sums */
+    LS_PHASE_UPDATE,   /* with waiting for the node's other ranks to finish theirs */
     LS_PHASE_COUNT
 } ls_phase;
 const char *ls_phase_name(ls_phase phase);
@@ -75,6 +76,18 @@ typedef struct ls_step_report {
     int redone;           /* times the backward pass was redone with a larger fixed-point range */
     double seconds[LS_PHASE_COUNT];
 } ls_step_report;
+
+/* Not collective.  After `skip` more steps this rank notes what it does in each of the `steps` that
+ * follow: LS_EVENT_STEP, LS_EVENT_PHASE, and what network and exchange note.  NULL: no more.  Kept
+ * by reference. */
+void ls_engine_record(ls_engine *engine, ls_recorder *recorder, int64_t skip, int64_t steps);
+
+/* Not collective.  Bytes that an engine holds. */
+typedef struct ls_engine_memory {
+    size_t data, weights, gradients; /* shared by the ranks of the node; weights: with momentum */
+    size_t own_gradients, network;   /* this rank's own; network: activations, packed weights */
+} ls_engine_memory;
+ls_engine_memory ls_engine_memory_now(const ls_engine *engine);
 
 /* Rank 0's verdict on a step's loss: the LR to apply, or stop before the update. */
 typedef struct ls_verdict {

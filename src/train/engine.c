@@ -207,6 +207,22 @@ void ls_engine_params_changed(ls_engine *engine) {
     ls_net_params_changed(engine->net);
 }
 
+ls_engine_memory ls_engine_memory_now(const ls_engine *engine) {
+    ls_engine_memory memory = {.data = ls_data_bytes(engine->train),
+                               .weights = ls_shared_bytes(engine->memory),
+                               .network = ls_net_memory(engine->net)};
+    if (engine->test)
+        memory.data += ls_data_bytes(engine->test);
+    ls_exchange_memory(engine->exchange, &memory.gradients, &memory.own_gradients);
+    return memory;
+}
+
+void ls_engine_record(ls_engine *engine, ls_recorder *recorder, int64_t skip, int64_t steps) {
+    engine->recorder = recorder;
+    engine->record_skip = skip;
+    engine->record_steps = steps;
+}
+
 void ls_engine_request_stop(ls_engine *engine) {
     engine->stop_requested = true;
 }

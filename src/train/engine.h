@@ -54,7 +54,9 @@ struct ls_engine {
     bool *frozen;        /* per parameter: not updated */
     bool stop_requested; /* on this rank */
     double *slice_loss;  /* of the last step */
-    double seconds[LS_PHASE_COUNT];
+
+    ls_recorder *recorder; /* NULL: none */
+    int64_t record_skip, record_steps;
 };
 
 /* ---- starting from other weights (warm_start.c) --------------------------------------------- */

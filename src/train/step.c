@@ -14,7 +14,8 @@ typedef struct ls_step {
     void *context;
     bool decided; /* the verdict is under way */
     ls_step_report *report;
-    double mark; /* start of the phase that runs */
+    ls_recorder *recorder; /* NULL: none */
+    double mark;           /* start of the phase that runs */
 } ls_step;
 
 const char *ls_phase_name(ls_phase phase) {
@@ -26,6 +27,8 @@ const char *ls_phase_name(ls_phase phase) {
 static void end_phase(ls_step *step, ls_phase phase) {
     double now = ls_seconds();
     step->report->seconds[phase] += now - step->mark;
+    if (step->recorder)
+        ls_record(step->recorder, LS_EVENT_PHASE, phase, step->mark, now);
     step->mark = now;
 }
 
@@ -181,6 +184,9 @@ static ls_status apply(ls_step *step, const ls_verdict *verdict) {
     ls_net_params_changed(engine->net);
     step->report->gradient_norm = ls_gradient_norm(engine);
     end_phase(step, LS_PHASE_UPDATE);
+    double waited = ls_exchange_waited(engine->exchange);
+    step->report->seconds[LS_PHASE_UPDATE] -= waited;
+    step->report->seconds[LS_PHASE_EXCHANGE] += waited;
     return LS_OK;
 }
 
@@ -193,6 +199,18 @@ static ls_status take(ls_step *step, int64_t batch, ls_verdict *verdict) {
     return verdict->stop ? LS_OK : apply(step, verdict);
 }
 
+/* The recorder of the step that begins, if it is one of those to note. */
+static ls_recorder *step_recorder(ls_engine *engine) {
+    if (engine->recorder == NULL || engine->record_skip-- > 0 || engine->record_steps-- <= 0)
+        return NULL;
+    return engine->recorder;
+}
+
+static void record_into(ls_engine *engine, ls_recorder *recorder) {
+    ls_net_record(engine->net, recorder);
+    ls_exchange_record(engine->exchange, recorder);
+}
+
 ls_status ls_engine_step(ls_engine *engine, int64_t epoch, int64_t batch, ls_decide *decide,
                          void *context, ls_verdict *verdict, ls_step_report *report) {
     int64_t samples = ls_batch_samples(engine, ls_data_count(engine->train), batch);
@@ -202,10 +220,15 @@ ls_status ls_engine_step(ls_engine *engine, int64_t epoch, int64_t batch, ls_dec
                     .decide = decide,
                     .context = context,
                     .report = report,
+                    .recorder = step_recorder(engine),
                     .mark = ls_seconds()};
+    double start = step.mark;
     LS_REQUIRE(samples > 0);
     *report = (ls_step_report){.samples = samples, .gradient_norm = (double)NAN};
+    record_into(engine, step.recorder);
     ls_status status = take(&step, batch, verdict);
+    record_into(engine, NULL);
+    ls_record_end(step.recorder, LS_EVENT_STEP, step.number, start);
     /* A gradient that is not finite is seen by all ranks.  Anything else has struck this rank
      * alone, and the others wait for it. */
     if (status != LS_OK && status != LS_ERR_NUMERIC && ls_comm_size(engine->comm) > 1)

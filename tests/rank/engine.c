@@ -302,6 +302,57 @@ static void check_evaluate(const bench *b) {
     CHECK(b->comm, fabs(count - round(count)) < 1e-9);
 }
 
+/* Events of a kind, and index unless it is -1; their seconds. */
+static int count_events(const ls_recorder *recorder, ls_event_kind kind, int index,
+                        double *seconds) {
+    int count = 0;
+    *seconds = 0;
+    for (size_t i = 0; i < recorder->count; i++)
+        if (recorder->events[i].kind == kind && (index < 0 || recorder->events[i].index == index)) {
+            *seconds += recorder->events[i].end - recorder->events[i].start;
+            count++;
+        }
+    return count;
+}
+
+/* Steps 2 and 3 of four are noted; a step's phases fill it, and the notes change no bit. */
+static void check_record(const bench *b) {
+    char plain[LS_DIGEST_TEXT], noted[LS_DIGEST_TEXT];
+    ls_recorder recorder = {0};
+    double whole, phases, part, reported = 0;
+    for (int record = 0; record < 2; record++) {
+        ls_config *config;
+        ls_step_report report;
+        ls_engine *engine = open_engine(b, NULL, &config);
+        if (record)
+            ls_engine_record(engine, &recorder, 1, 2);
+        for (int64_t number = 0; number < 4; number++) {
+            CHECK(b->comm, one_step(engine, number, 0.1, &report) == LS_OK);
+            for (int phase = 0; phase < LS_PHASE_COUNT; phase++)
+                reported += record && (number == 1 || number == 2) ? report.seconds[phase] : 0;
+        }
+        CHECK(b->comm, ls_engine_digest(engine, record ? noted : plain) == LS_OK);
+        ls_engine_memory memory = ls_engine_memory_now(engine);
+        CHECK(b->comm, memory.data >= 2 * SAMPLES * (PIXELS + 1));
+        CHECK(b->comm, memory.weights >= 2 * ls_net_trained_size(ls_engine_net(engine)) * 4);
+        CHECK(b->comm, memory.gradients + memory.own_gradients > 0 && memory.network > 0);
+        close_engine(engine, config);
+    }
+    CHECK(b->comm, same_digest(b, plain, noted));
+    CHECK(b->comm, count_events(&recorder, LS_EVENT_STEP, -1, &whole) == 2);
+    CHECK(b->comm, count_events(&recorder, LS_EVENT_STEP, 1, &part) == 1);
+    CHECK(b->comm, count_events(&recorder, LS_EVENT_STEP, 2, &part) == 1);
+    CHECK(b->comm, count_events(&recorder, LS_EVENT_PHASE, -1, &phases) >= 2 * LS_PHASE_COUNT);
+    CHECK(b->comm, phases <= whole && fabs(phases - reported) < 1e-6);
+    CHECK(b->comm, count_events(&recorder, LS_EVENT_BUCKET, 0, &part) >= 2);
+    if (ls_comm_size(b->comm) <= 2) { /* every rank has samples, also of a small batch */
+        CHECK(b->comm, count_events(&recorder, LS_EVENT_FORWARD, 0, &part) >= 2);
+        CHECK(b->comm, count_events(&recorder, LS_EVENT_BACKWARD, 0, &part) >= 2);
+        CHECK(b->comm, count_events(&recorder, LS_EVENT_GRADIENT, -1, &part) >= 2);
+    }
+    ls_recorder_free(&recorder);
+}
+
 int main(int argc, char **argv) {
     const char *everything = "train.clip_norm=0.1 augment.crop_padding=2 augment.flip=true "
                              "augment.cutout=3";
@@ -321,6 +372,7 @@ int main(int argc, char **argv) {
     check_stop(&b);
     check_snapshot(&b);
     check_evaluate(&b);
+    check_record(&b);
     bench_tear_down(&b);
     ls_comm_finalize(b.comm);
     return 0;
