@@ -3,6 +3,12 @@
 
 #include "cli/progress.h"
 #include "cli/run.h"
+#include "lockstep/trace.h"
+
+typedef struct ls_find_lr_args {
+    ls_run_args run;
+    const char *trace;
+} ls_find_lr_args;
 
 static void print_result(const ls_find_lr_result *result, const char *folder) {
     const ls_suggestion *recommended = &result->suggestions[LS_SUGGEST_RECOMMENDED];
@@ -21,21 +27,34 @@ static void print_result(const ls_find_lr_result *result, const char *folder) {
     printf("wrote %s/find-lr.h5; see it with: lockstep plot %s/find-lr.h5\n", folder, folder);
 }
 
-static ls_status run_test(ls_comm *comm, const ls_run_args *args, ls_engine *engine,
+/* The test, with a trace or without. */
+static ls_status run_job(ls_engine *engine, const ls_find_lr_job *job, const char *file,
+                         ls_find_lr_result *result) {
+    ls_trace *trace = NULL;
+    if (file)
+        LS_TRY(ls_trace_begin(engine, file, LS_TRACE_SKIP, &trace));
+    ls_status status = ls_find_lr(engine, job, result);
+    if (status == LS_OK && trace)
+        status = ls_trace_write(trace);
+    ls_trace_free(trace);
+    return status;
+}
+
+static ls_status run_test(ls_comm *comm, const ls_find_lr_args *args, ls_engine *engine,
                           ls_find_lr_result *result) {
-    const char *folder = args->folder ? args->folder : ".";
+    const char *folder = args->run.folder ? args->run.folder : ".";
     ls_run_notes notes;
     ls_progress progress;
     LS_TRY(ls_run_describe(comm, engine));
     LS_TRY(ls_run_folder(comm, folder));
-    LS_TRY(ls_run_notes_make(comm, args, &notes));
+    LS_TRY(ls_run_notes_make(comm, &args->run, &notes));
     ls_progress_begin(&progress);
     ls_find_lr_job job = {.folder = folder,
                           .notes = notes.notes,
                           .note_count = notes.count,
                           .progress = ls_progress_find_lr,
                           .context = &progress};
-    ls_status status = ls_find_lr(engine, &job, result);
+    ls_status status = run_job(engine, &job, args->trace, result);
     ls_progress_end(&progress);
     ls_run_notes_free(&notes);
     if (status == LS_OK && ls_comm_rank(comm) == 0)
@@ -43,8 +62,9 @@ static ls_status run_test(ls_comm *comm, const ls_run_args *args, ls_engine *eng
     return status;
 }
 
-static ls_status run_find_lr(ls_comm *comm, void *args) {
-    const ls_run_args *run = args;
+static ls_status run_find_lr(ls_comm *comm, void *context) {
+    const ls_find_lr_args *args = context;
+    const ls_run_args *run = &args->run;
     ls_config *config = NULL;
     ls_engine *engine = NULL;
     ls_find_lr_result result;
@@ -53,27 +73,28 @@ static ls_status run_find_lr(ls_comm *comm, void *args) {
     bool validate = config->find_lr.validation_every > 0;
     ls_status status = ls_engine_create(comm, config, run->operands.word[0], validate, &engine);
     if (status == LS_OK)
-        status = run_test(comm, run, engine, &result);
+        status = run_test(comm, args, engine, &result);
     ls_engine_free(engine);
     ls_config_free(config);
     return status;
 }
 
-static const ls_option options[] = {LS_RUN_OPTIONS};
+static const ls_option options[] = {LS_RUN_OPTIONS, LS_TRACE_OPTION(ls_find_lr_args)};
 
 const ls_command ls_command_find_lr = {
     .name = "find-lr",
     .summary = "Find the learning rate by a range test: raise it each step, watch the loss",
-    .operands = "CONFIG [--out DIR] [--set KEY=VALUE]...",
+    .operands = "CONFIG [--out DIR] [--set KEY=VALUE]... [--trace FILE]",
     .details = "Over one epoch the learning rate rises from find_lr.start to find_lr.end; the test "
                "stops\nwhen the smoothed loss passes find_lr.stop_factor times its best. The curve "
                "and what it\nsuggests are written to DIR/find-lr.h5; the model is left as it was. "
-               "The result does not\ndepend on the number of ranks, only the time does.\n",
+               "The result does not\ndepend on the number of ranks, only the time does.\n"
+               "\n" LS_TRACE_HELP,
     .min_operands = 1,
     .max_operands = 1,
     .options = options,
     .option_count = sizeof options / sizeof options[0],
-    .args_size = sizeof(ls_run_args),
+    .args_size = sizeof(ls_find_lr_args),
     .parallel = true,
     .run = run_find_lr,
 };

@@ -15,6 +15,19 @@ typedef struct ls_run_args {
     bool quiet, verbose;
 } ls_run_args;
 
+#define LS_RUN_SET_OPTION                                                                          \
+    {                                                                                              \
+        "--set", "-s", LS_OPTION_LIST, "KEY=VALUE",                                                \
+            "set a configuration key; repeatable, the last one counts",                            \
+            offsetof(ls_run_args, sets)                                                            \
+    }
+
+#define LS_RUN_LOG_OPTIONS                                                                         \
+    {"--quiet", "-q", LS_OPTION_FLAG, NULL, "results only", offsetof(ls_run_args, quiet)}, {       \
+        "--verbose", "-v", LS_OPTION_FLAG, NULL, "also the network and the set-up",                \
+            offsetof(ls_run_args, verbose)                                                         \
+    }
+
 #define LS_RUN_OPTIONS                                                                             \
     {"--out",                                                                                      \
      "-o",                                                                                         \
@@ -22,16 +35,21 @@ typedef struct ls_run_args {
      "DIR",                                                                                        \
      "folder for the results (default: here)",                                                     \
      offsetof(ls_run_args, folder)},                                                               \
-        {"--set",                                                                                  \
-         "-s",                                                                                     \
-         LS_OPTION_LIST,                                                                           \
-         "KEY=VALUE",                                                                              \
-         "set a configuration key; repeatable, the last one counts",                               \
-         offsetof(ls_run_args, sets)},                                                             \
-        {"--quiet", "-q", LS_OPTION_FLAG, NULL, "results only", offsetof(ls_run_args, quiet)}, {   \
-        "--verbose", "-v", LS_OPTION_FLAG, NULL, "also the network and the set-up",                \
-            offsetof(ls_run_args, verbose)                                                         \
+        LS_RUN_SET_OPTION, LS_RUN_LOG_OPTIONS
+
+/* A field `const char *trace` of the argument struct. */
+#define LS_TRACE_OPTION(args)                                                                      \
+    {                                                                                              \
+        "--trace", NULL, LS_OPTION_TEXT, "FILE", "write what all ranks did in a few steps",        \
+            offsetof(args, trace)                                                                  \
     }
+
+#define LS_TRACE_HELP                                                                              \
+    "--trace FILE writes what every rank did when, in Chrome's trace format, which\n"              \
+    "ui.perfetto.dev and chrome://tracing draw: phases, layers, waits, and the buckets of the\n"   \
+    "exchange from final to summed, in 5 steps after the first few. Times are rank 0's: the\n"     \
+    "ranks of a host have one clock; those of others are shifted by an offset measured over "      \
+    "MPI.\n"
 
 /* Collective.  Rank 0 reads the file, every rank parses the same text. */
 ls_status ls_run_config(ls_comm *comm, const ls_run_args *args, ls_config **config);

@@ -7,10 +7,12 @@
 
 #include "cli/progress.h"
 #include "cli/run.h"
+#include "lockstep/trace.h"
 
 typedef struct ls_train_args {
     ls_run_args run;
     bool resume;
+    const char *trace;
 } ls_train_args;
 
 static volatile sig_atomic_t signal_received;
@@ -82,6 +84,19 @@ static void print_result(const ls_train_result *result, const ls_train_args *arg
                ls_train_end_name(result->end), args->run.operands.word[0], folder);
 }
 
+/* Trains, with a trace or without. */
+static ls_status run_job(ls_engine *engine, const ls_train_job *job, const char *file,
+                         ls_train_result *result) {
+    ls_trace *trace = NULL;
+    if (file)
+        LS_TRY(ls_trace_begin(engine, file, LS_TRACE_SKIP, &trace));
+    ls_status status = ls_train(engine, job, result);
+    if (status == LS_OK && trace)
+        status = ls_trace_write(trace);
+    ls_trace_free(trace);
+    return status;
+}
+
 static ls_status train(ls_comm *comm, const ls_train_args *args, ls_engine *engine) {
     const char *folder = args->run.folder ? args->run.folder : ".";
     ls_run_notes notes;
@@ -98,7 +113,7 @@ static ls_status train(ls_comm *comm, const ls_train_args *args, ls_engine *engi
                         .interrupted = interrupted,
                         .progress = show,
                         .context = &shown};
-    ls_status status = ls_train(engine, &job, &result);
+    ls_status status = run_job(engine, &job, args->trace, &result);
     ls_progress_end(&shown.line);
     notices[notice][0] = '\0'; /* from here on there is nothing to go on with, or another message */
     ls_run_notes_free(&notes);
@@ -127,6 +142,7 @@ static ls_status run_train(ls_comm *comm, void *context) {
 
 static const ls_option options[] = {
     LS_RUN_OPTIONS,
+    LS_TRACE_OPTION(ls_train_args),
     {"--resume", "-r", LS_OPTION_FLAG, NULL, "go on from the newest valid checkpoint in DIR",
      offsetof(ls_train_args, resume)},
 };
@@ -134,13 +150,14 @@ static const ls_option options[] = {
 const ls_command ls_command_train = {
     .name = "train",
     .summary = "Train a network, finding the learning rate first where it is auto",
-    .operands = "CONFIG [--out DIR] [--set KEY=VALUE]... [--resume]",
+    .operands = "CONFIG [--out DIR] [--set KEY=VALUE]... [--resume] [--trace FILE]",
     .details =
         "Writes DIR/train.h5 (the curves), DIR/checkpoint-STEP.h5 and DIR/best.h5. SIGTERM, "
         "SIGINT,\n"
         "SIGUSR1, a file DIR/stop or train.max_minutes end the run at a step boundary with a\n"
         "checkpoint and exit code 5; --resume goes on from there, on any number of ranks, to the\n"
-        "same bits.\n",
+        "same bits.\n"
+        "\n" LS_TRACE_HELP "With train.lr auto they are steps of the range test.\n",
     .min_operands = 1,
     .max_operands = 1,
     .options = options,
