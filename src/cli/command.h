@@ -41,8 +41,8 @@ typedef struct ls_command {
 
 /* One file each: src/cli/<name>.c */
 extern const ls_command ls_command_find_lr, ls_command_train, ls_command_eval, ls_command_predict,
-    ls_command_suggest, ls_command_plot, ls_command_info, ls_command_convert, ls_command_schedule,
-    ls_command_help;
+    ls_command_bench, ls_command_suggest, ls_command_plot, ls_command_info, ls_command_convert,
+    ls_command_schedule, ls_command_help;
 
 /* All of them, in the order of the help page; NULL at the end. */
 extern const ls_command *const ls_commands[];
@@ -50,6 +50,10 @@ extern const ls_command *const ls_commands[];
 /* Fills the argument struct.  LS_ERR_INPUT names an unknown option and the nearest one. */
 ls_status ls_command_parse(const ls_command *command, int argc, char **argv, void *args);
 void ls_command_args_free(const ls_command *command, void *args);
+/* The value of `option` as a count of at least 1; *count keeps what it is where text is NULL.
+ * LS_ERR_INPUT otherwise. */
+ls_status ls_command_count(const ls_command *command, const char *option, const char *text,
+                           int64_t *count);
 /* Prints the help page of one command, or of the program when NULL. */
 void ls_command_print_help(const ls_command *command);
 

@@ -1,5 +1,7 @@
 /* Command lines and help pages, both made from a command's table of options. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/command.h"
@@ -90,6 +92,20 @@ ls_status ls_command_parse(const ls_command *command, int argc, char **argv, voi
             LS_TRY(add_word(operands, (size_t)argc, word));
     }
     return check_operands(command, operands);
+}
+
+ls_status ls_command_count(const ls_command *command, const char *option, const char *text,
+                           int64_t *count) {
+    char *end;
+    if (text == NULL)
+        return LS_OK;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0 || value < 1)
+        return ls_fail(LS_ERR_INPUT, "%s: %s is '%s', but must be a whole number of at least 1",
+                       command->name, option, text);
+    *count = value;
+    return LS_OK;
 }
 
 void ls_command_args_free(const ls_command *command, void *args) {

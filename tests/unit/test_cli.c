@@ -94,3 +94,28 @@ Test(cli, refusals, .fini = forget) {
     refused(PARSE("--plain"), "missing", "FILE [FILE]");
     refused(PARSE("x", "y", "z"), "'z'", "FILE [FILE]");
 }
+
+Test(cli, counts) {
+    static const char *const wrong[] = {"", "0", "-3", "2.5", "many", "7x", "99999999999999999999"};
+    int64_t count = 5;
+    cr_assert_eq(ls_command_count(&command, "--steps", NULL, &count), LS_OK);
+    cr_expect_eq(count, 5, "not given");
+    cr_assert_eq(ls_command_count(&command, "--steps", "12", &count), LS_OK);
+    cr_expect_eq(count, 12);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        ls_message_set("");
+        refused(ls_command_count(&command, "--steps", wrong[i], &count), "try: --steps", wrong[i]);
+    }
+    cr_expect_eq(count, 12);
+}
+
+Test(cli, every_command_has_its_help) {
+    for (size_t i = 0; ls_commands[i]; i++) {
+        cr_expect_gt(strlen(ls_commands[i]->summary), 0, "%s", ls_commands[i]->name);
+        for (size_t k = 0; k < ls_commands[i]->option_count; k++) {
+            const ls_option *option = &ls_commands[i]->options[k];
+            cr_expect_lt(option->offset, ls_commands[i]->args_size, "%s", option->name);
+            cr_expect_not_null(option->help, "%s", option->name);
+        }
+    }
+}

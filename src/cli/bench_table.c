@@ -1,0 +1,246 @@
+/* The result of a benchmark as a page for people. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/bench.h"
+
+enum {
+    NUMBER_SIZE = 16,
+    BUCKET_ROWS = 8, /* the last ones: those that backward can hide least */
+    NAME_WIDTH = 24  /* at least */
+};
+
+/* Three digits that count; "-" for nothing. */
+static const char *digits(double value, char text[NUMBER_SIZE]) {
+    if (!(value > 0))
+        snprintf(text, NUMBER_SIZE, "-");
+    else
+        snprintf(text, NUMBER_SIZE, "%.*f", value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2, value);
+    return text;
+}
+
+static void add_cell(ls_text *text, int width, double value) {
+    char number[NUMBER_SIZE];
+    ls_text_add(text, "%*s", width, digits(value, number));
+}
+
+static void add_share(ls_text *text, const ls_bench_result *result, double seconds) {
+    ls_text_add(text, "%7.1f %%\n", 100 * seconds / result->step_seconds);
+}
+
+static double mebibytes(double bytes) {
+    return bytes / (1 << 20);
+}
+
+static const char *plural(int64_t count) {
+    return count == 1 ? "" : "s";
+}
+
+/* ---- the first lines ------------------------------------------------------------------------ */
+
+static void add_head(const char *about, const ls_bench_result *result, ls_text *text) {
+    char rate[NUMBER_SIZE], product[NUMBER_SIZE];
+    double median_step = (double)result->batch / result->rate_median;
+    double useful = result->flops / median_step / result->ranks;
+    ls_text_add(text, "%s: %d rank%s on %d node%s, batch %lld in %lld slice%s, %.3g M parameters\n",
+                about, result->ranks, plural(result->ranks), result->nodes, plural(result->nodes),
+                (long long)result->batch, (long long)result->slices, plural(result->slices),
+                1e-6 * (double)result->parameters);
+    if (result->threads > 1)
+        ls_text_add(text, "%d threads a rank, ", result->threads);
+    ls_text_add(text,
+                "%lld window%s of %lld steps after %lld of warm-up, learning rate %g, %s %s\n\n",
+                (long long)result->windows, plural(result->windows), (long long)result->steps,
+                (long long)result->warm_up, result->lr, ls_compute_library(), ls_compute_isa());
+    ls_text_add(text, "samples/s   %.0f median, %.0f to %.0f over the windows\n",
+                result->rate_median, result->rate_min, result->rate_max);
+    ls_text_add(text, "step        %s ms mean, %s of them on a processor",
+                digits(1e3 * result->step_seconds, rate),
+                digits(1e3 * result->cpu_seconds.mean, product));
+    if (result->redone > 0)
+        ls_text_add(text, "; %lld backward passes done again", (long long)result->redone);
+    ls_text_add(text,
+                "\narithmetic  %s GF/s a rank in dense and conv layers: %.0f %% of its SGEMM's %s "
+                "(%d x %d)\n",
+                digits(1e-9 * useful, rate), 100 * useful / result->product_rate,
+                digits(1e-9 * result->product_rate, product), LS_BENCH_PRODUCT, LS_BENCH_PRODUCT);
+    ls_text_add(text,
+                "start-up    %.2f s: %.2f until MPI was there, %.2f set-up, %.2f first step\n",
+                result->launch + result->set_up + result->first_step, result->launch,
+                result->set_up, result->first_step);
+}
+
+/* ---- phases and buckets --------------------------------------------------------------------- */
+
+static void add_spread(const char *name, const ls_bench_spread *spread,
+                       const ls_bench_result *result, ls_text *text) {
+    ls_text_add(text, "%-*s", NAME_WIDTH, name);
+    add_cell(text, 10, 1e3 * spread->rank0);
+    add_cell(text, 10, 1e3 * spread->mean);
+    add_cell(text, 10, 1e3 * spread->largest);
+    add_share(text, result, spread->mean);
+}
+
+static void add_phases(const ls_bench_result *result, ls_text *text) {
+    ls_text_add(text, "\n%-*s%10s%10s%10s%9s\n", NAME_WIDTH, "phase, ms", "rank 0", "mean",
+                "largest", "share");
+    for (int phase = 0; phase < LS_PHASE_COUNT; phase++) {
+        const char *name = ls_phase_name((ls_phase)phase);
+        if (phase == LS_PHASE_EXCHANGE)
+            name = "exchange, exposed";
+        add_spread(name, &result->phase[phase], result, text);
+        if (phase == LS_PHASE_BACKWARD) {
+            add_spread("  quantising", &result->gradients, result, text);
+            add_spread("  looking after messages", &result->progress, result, text);
+        }
+        if (phase == LS_PHASE_UPDATE && result->ranks > 1)
+            add_spread("  waiting for the node", &result->node_wait, result, text);
+    }
+}
+
+static void add_bucket(const char *name, const ls_bench_bucket *bucket, ls_text *text) {
+    ls_text_add(text, "%-*s", NAME_WIDTH, name);
+    add_cell(text, 10, (double)bucket->bytes / 1024);
+    add_cell(text, 10, 1e3 * bucket->seconds);
+    add_cell(text, 10, 1e3 * (bucket->seconds - bucket->exposed));
+    add_cell(text, 10, 1e3 * bucket->exposed);
+    ls_text_add(text, "\n");
+}
+
+/* Buckets [first, end) in one row: the mean one. */
+static void add_bucket_row(const ls_bench_result *result, size_t first, size_t end, ls_text *text) {
+    char name[64];
+    ls_bench_bucket sum = {0};
+    for (size_t i = first; i < end; i++) {
+        sum.bytes += result->buckets[i].bytes / (end - first);
+        sum.seconds += result->buckets[i].seconds / (double)(end - first);
+        sum.exposed += result->buckets[i].exposed / (double)(end - first);
+    }
+    if (end - first > 1)
+        snprintf(name, sizeof name, "%zu to %zu, mean", first, end - 1);
+    else
+        snprintf(name, sizeof name, "%zu", first);
+    add_bucket(name, &sum, text);
+}
+
+/* In the order in which backward fills them. */
+static void add_buckets(const ls_bench_result *result, ls_text *text) {
+    size_t count = result->bucket_count, first = 0;
+    if (result->ranks == 1)
+        return;
+    ls_text_add(text, "\n%-*s%10s%10s%10s%10s\n", NAME_WIDTH, "bucket", "KiB", "ms", "hidden",
+                "exposed");
+    if (count > BUCKET_ROWS + 1) {
+        first = count - BUCKET_ROWS;
+        add_bucket_row(result, 0, first, text);
+    }
+    for (; first < count; first++)
+        add_bucket_row(result, first, first + 1, text);
+}
+
+/* ---- layers --------------------------------------------------------------------------------- */
+
+static void add_pass(const ls_bench_pass *pass, ls_text *text) {
+    double seconds = pass->seconds;
+    add_cell(text, 10, 1e3 * seconds);
+    add_cell(text, 8, seconds > 0 ? 1e-9 * pass->work.flops / seconds : 0);
+    add_cell(text, 8, seconds > 0 ? 1e-9 * pass->work.bytes / seconds : 0);
+}
+
+static void add_layer(const char *name, int width, const ls_bench_layer *layer,
+                      const ls_bench_result *result, ls_text *text) {
+    ls_text_add(text, "%-*s", width, name);
+    add_pass(&layer->forward, text);
+    add_pass(&layer->backward, text);
+    add_share(text, result, layer->forward.seconds + layer->backward.seconds);
+}
+
+static void add_to(ls_bench_pass *sum, const ls_bench_pass *pass) {
+    sum->seconds += pass->seconds;
+    sum->work.flops += pass->work.flops;
+    sum->work.bytes += pass->work.bytes;
+}
+
+static int name_width(const ls_bench_result *result) {
+    size_t width = NAME_WIDTH;
+    for (size_t i = 0; i < result->layer_count; i++) {
+        size_t length = strlen(result->layers[i].name);
+        width = length > width ? length : width;
+    }
+    return (int)width;
+}
+
+static void add_layers(const ls_bench_result *result, ls_text *text) {
+    int width = name_width(result);
+    ls_text_add(text, "\n%*s%26s\n", width + 10, "forward", "backward");
+    ls_text_add(text, "%-*s%10s%8s%8s%10s%8s%8s%9s\n", width, "layer", "ms", "GF/s", "GB/s", "ms",
+                "GF/s", "GB/s", "share");
+    for (size_t i = 0; i < result->layer_count; i++)
+        add_layer(result->layers[i].name, width, &result->layers[i], result, text);
+}
+
+/* Whether a layer of this kind came before layer `index`. */
+static bool kind_was_before(const ls_bench_result *result, size_t index) {
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(result->layers[i].kind, result->layers[index].kind) == 0)
+            return true;
+    return false;
+}
+
+/* All layers of a kind in one row. */
+static void add_kinds(const ls_bench_result *result, ls_text *text) {
+    int width = name_width(result);
+    ls_text_add(text, "\nall of a kind\n");
+    for (size_t i = 0; i < result->layer_count; i++) {
+        char name[64];
+        int count = 0;
+        ls_bench_layer sum = {0};
+        if (kind_was_before(result, i))
+            continue;
+        for (size_t k = i; k < result->layer_count; k++) {
+            if (strcmp(result->layers[k].kind, result->layers[i].kind) != 0)
+                continue;
+            add_to(&sum.forward, &result->layers[k].forward);
+            add_to(&sum.backward, &result->layers[k].backward);
+            count++;
+        }
+        snprintf(name, sizeof name, "%d %s", count, result->layers[i].kind);
+        add_layer(name, width, &sum, result, text);
+    }
+}
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+static void add_memory(const ls_bench_result *result, ls_text *text) {
+    const ls_engine_memory *memory = &result->memory;
+    ls_text_add(text, "\n%-*s%10s%10s%10s\n", NAME_WIDTH, "memory, MiB", "rank 0", "mean",
+                "largest");
+    const ls_bench_spread *rows[] = {&result->peak_resident, &result->proportional};
+    static const char *const names[] = {"peak resident", "proportional"};
+    static const char *const notes[] = {"shared pages in full", "shared pages divided"};
+    for (int i = 0; i < 2; i++) {
+        ls_text_add(text, "%-*s", NAME_WIDTH, names[i]);
+        add_cell(text, 10, mebibytes(rows[i]->rank0));
+        add_cell(text, 10, mebibytes(rows[i]->mean));
+        add_cell(text, 10, mebibytes(rows[i]->largest));
+        ls_text_add(text, "  %s\n", notes[i]);
+    }
+    ls_text_add(text, "%-*s%10s%10s", NAME_WIDTH, "node, all ranks", "", "");
+    add_cell(text, 10, mebibytes(result->node_proportional));
+    ls_text_add(text, "  shared pages once\n");
+    ls_text_add(text,
+                "of it, for the node: data %.1f, weights and momentum %.1f, gradients %.1f;\n"
+                "for rank 0: network %.1f, gradients %.1f\n",
+                mebibytes((double)memory->data), mebibytes((double)memory->weights),
+                mebibytes((double)memory->gradients), mebibytes((double)memory->network),
+                mebibytes((double)memory->own_gradients));
+}
+
+void ls_bench_table(const char *about, const ls_bench_result *result, ls_text *text) {
+    add_head(about, result, text);
+    add_phases(result, text);
+    add_buckets(result, text);
+    add_layers(result, text);
+    add_kinds(result, text);
+    add_memory(result, text);
+}

@@ -1,0 +1,272 @@
+/* The benchmark: warm-up, windows of steps with every event noted, this machine's SGEMM between
+ * them. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lockstep/trace.h"
+#include "train/bench_sums.h"
+#include "train/engine.h"
+
+enum { WARM_UP = 5, PRODUCTS = 3 /* before each window */, MOST_STEPS = 100000 };
+#define WINDOW_SECONDS 1.0
+
+typedef struct bench {
+    ls_engine *engine;
+    const ls_bench_job *job;
+    ls_bench_result *result;
+    int64_t done; /* steps */
+    double lr, step_seconds;
+    ls_recorder recorder;
+    ls_bench_sums sums;
+    float *matrices;  /* three, of LS_BENCH_PRODUCT squared */
+    double *products; /* rate of each */
+    int64_t product_count;
+    double *sorted; /* room for the windows' rates */
+} bench;
+
+/* ---- steps ---------------------------------------------------------------------------------- */
+
+static ls_verdict decide(void *context, const ls_step_report *report) {
+    const bench *b = context;
+    (void)report;
+    return (ls_verdict){.lr = b->lr, .momentum = b->engine->config->train.momentum};
+}
+
+/* Batches of full size only, if there is one. */
+static int64_t batches(const ls_engine *engine) {
+    int64_t full = ls_data_count(engine->train) / engine->config->batch.size;
+    return full > 0 ? full : 1;
+}
+
+static ls_status take_step(bench *b, ls_step_report *report) {
+    ls_verdict verdict;
+    int64_t per_epoch = batches(b->engine);
+    ls_status status = ls_engine_step(b->engine, b->done / per_epoch, b->done % per_epoch, decide,
+                                      b, &verdict, report);
+    b->done++;
+    return status;
+}
+
+/* ---- before the windows --------------------------------------------------------------------- */
+
+static ls_status warm_up(bench *b) {
+    int64_t steps = WARM_UP + (b->job->trace ? LS_TRACE_STEPS : 0);
+    ls_step_report report;
+    double start = ls_seconds();
+    b->result->launch = b->job->entered - b->job->started;
+    b->result->set_up = start - b->job->entered;
+    for (int64_t i = 0; i < steps; i++) {
+        double before = ls_seconds();
+        LS_TRY(take_step(b, &report));
+        b->step_seconds = ls_seconds() - before;
+        if (i == 0)
+            b->result->first_step = b->step_seconds;
+    }
+    return LS_OK;
+}
+
+static ls_status warm_up_traced(bench *b) {
+    ls_trace *trace = NULL;
+    if (b->job->trace == NULL)
+        return warm_up(b);
+    LS_TRY(ls_trace_begin(b->engine, b->job->trace, WARM_UP, &trace));
+    ls_status status = warm_up(b);
+    if (status == LS_OK)
+        status = ls_trace_write(trace);
+    ls_trace_free(trace);
+    return status;
+}
+
+/* Rank 0 decides how many steps are a window. */
+static ls_status choose_steps(bench *b) {
+    double steps = ceil(WINDOW_SECONDS / fmax(b->step_seconds, 1e-9));
+    int64_t chosen = steps < MOST_STEPS ? (int64_t)steps : MOST_STEPS;
+    if (b->job->steps > 0)
+        chosen = b->job->steps;
+    LS_TRY(ls_comm_broadcast(b->engine->comm, &chosen, sizeof chosen, 0));
+    b->result->steps = chosen;
+    return LS_OK;
+}
+
+/* What this rank's process takes, and all processes of its node together. */
+static ls_status measure_memory(bench *b) {
+    ls_comm *comm = b->engine->comm;
+    int ranks = ls_comm_node_size(comm);
+    ls_shared *shared;
+    LS_TRY(
+        ls_shared_create(comm, (size_t)ranks * sizeof(size_t), "the memory of the ranks", &shared));
+    size_t *all = ls_shared_data(shared);
+    ls_process_memory mine = ls_process_memory_now();
+    all[ls_comm_node_rank(comm)] = mine.proportional;
+    ls_comm_node_barrier(comm);
+    b->sums.value[LS_SUM_PEAK] = (double)mine.peak_resident;
+    b->sums.value[LS_SUM_PROPORTIONAL] = (double)mine.proportional;
+    for (int rank = 0; rank < ranks; rank++)
+        b->sums.value[LS_SUM_NODE] += (double)all[rank];
+    ls_comm_node_barrier(comm);
+    ls_shared_free(shared);
+    b->result->memory = ls_engine_memory_now(b->engine);
+    return LS_OK;
+}
+
+/* ---- this machine's SGEMM ------------------------------------------------------------------- */
+
+static ls_status make_matrices(bench *b) {
+    size_t elements = (size_t)LS_BENCH_PRODUCT * LS_BENCH_PRODUCT;
+    LS_TRY(LS_NEW(b->matrices, 3 * elements));
+    LS_TRY(LS_NEW(b->products, (size_t)(PRODUCTS * b->job->windows)));
+    for (size_t i = 0; i < 2 * elements; i++)
+        b->matrices[i] = (float)(i % 7) - 3;
+    return ls_compute_product(LS_BENCH_PRODUCT, b->matrices, b->matrices + elements,
+                              b->matrices + 2 * elements);
+}
+
+/* Collective: all ranks at the same time. */
+static ls_status measure_products(bench *b) {
+    size_t elements = (size_t)LS_BENCH_PRODUCT * LS_BENCH_PRODUCT;
+    ls_status status = LS_OK;
+    ls_comm_barrier(b->engine->comm);
+    for (int i = 0; i < PRODUCTS && status == LS_OK; i++) {
+        double start = ls_seconds();
+        status = ls_compute_product(LS_BENCH_PRODUCT, b->matrices, b->matrices + elements,
+                                    b->matrices + 2 * elements);
+        b->products[b->product_count++] =
+            2.0 * LS_BENCH_PRODUCT * (double)elements / (ls_seconds() - start);
+    }
+    return ls_comm_agree(b->engine->comm, status);
+}
+
+/* ---- windows -------------------------------------------------------------------------------- */
+
+static int by_value(const void *left, const void *right) {
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+/* Sorts. */
+static double median(double *values, int64_t count) {
+    qsort(values, (size_t)count, sizeof *values, by_value);
+    return (values[(count - 1) / 2] + values[count / 2]) / 2;
+}
+
+static ls_status run_window(bench *b, int64_t window) {
+    ls_step_report report;
+    int64_t samples = 0;
+    LS_TRY(measure_products(b));
+    double start = ls_seconds(), cpu = ls_process_cpu_seconds();
+    for (int64_t i = 0; i < b->result->steps; i++) {
+        b->recorder.count = 0;
+        LS_TRY(take_step(b, &report));
+        ls_bench_sums_add(&b->sums, &report, &b->recorder);
+        b->result->redone += report.redone;
+        samples += report.samples;
+    }
+    double seconds = ls_seconds() - start;
+    b->sums.value[LS_SUM_CPU] += ls_process_cpu_seconds() - cpu;
+    b->result->step_seconds += seconds / (double)(b->result->steps * b->job->windows);
+    b->result->rates[window] = (double)samples / seconds;
+    ls_log(LS_LOG_NORMAL, "window %lld/%lld: %.0f samples/s", (long long)window + 1,
+           (long long)b->job->windows, b->result->rates[window]);
+    return LS_OK;
+}
+
+static ls_status run_windows(bench *b) {
+    ls_bench_result *result = b->result;
+    ls_engine_record(b->engine, &b->recorder, 0, INT64_MAX);
+    ls_status status = LS_OK;
+    for (int64_t window = 0; status == LS_OK && window < b->job->windows; window++)
+        status = run_window(b, window);
+    ls_engine_record(b->engine, NULL, 0, 0);
+    LS_TRY(status);
+    LS_TRY(ls_comm_agree(b->engine->comm, b->recorder.failed ? LS_ERR_SYSTEM : LS_OK));
+    memcpy(b->sorted, result->rates, (size_t)b->job->windows * sizeof *b->sorted);
+    result->rate_median = median(b->sorted, b->job->windows);
+    result->rate_min = b->sorted[0];
+    result->rate_max = b->sorted[b->job->windows - 1];
+    return LS_OK;
+}
+
+/* ---- the result ----------------------------------------------------------------------------- */
+
+static ls_status gather(bench *b) {
+    ls_engine *engine = b->engine;
+    ls_comm *comm = engine->comm;
+    const ls_batch_plan *plan;
+    double *all = NULL;
+    int64_t samples = ls_batch_samples(engine, ls_data_count(engine->train), 0);
+    LS_TRY(ls_batch_plan_get(engine, LS_MODE_TRAIN, samples, &plan));
+    b->sums.value[LS_SUM_PRODUCT_RATE] = median(b->products, b->product_count);
+    ls_bench_sums_finish(&b->sums, b->result->steps * b->result->windows, plan->plan);
+    int ranks = ls_comm_rank(comm) == 0 ? ls_comm_size(comm) : 0;
+    LS_TRY(ls_comm_agree(comm, LS_NEW(all, b->sums.count * (size_t)ranks)));
+    ls_status status = ls_comm_gather(comm, b->sums.value, b->sums.count * sizeof(double), all);
+    if (status == LS_OK && ranks > 0)
+        status = ls_bench_sums_result(&b->sums, all, ranks, engine->net, b->result);
+    ls_free(all);
+    for (size_t i = 0; i < b->result->bucket_count; i++)
+        b->result->buckets[i].bytes = ls_exchange_bucket_bytes(engine->exchange, (int)i);
+    return ls_comm_agree(comm, status);
+}
+
+static void describe(const bench *b) {
+    const ls_engine *engine = b->engine;
+    ls_bench_result *result = b->result;
+    result->ranks = ls_comm_size(engine->comm);
+    result->nodes = ls_comm_node_count(engine->comm);
+    result->threads = (int)engine->config->compute.threads;
+    result->batch = ls_batch_samples(engine, ls_data_count(engine->train), 0);
+    result->slices = engine->slices;
+    result->lr = b->lr;
+    result->warm_up = WARM_UP;
+    result->windows = b->job->windows;
+    for (size_t i = 0; i < ls_net_param_count(engine->net); i++) {
+        const ls_param *param = ls_net_param(engine->net, i);
+        if (param->role != LS_PARAM_MEAN && param->role != LS_PARAM_VARIANCE)
+            result->parameters += (int64_t)param->count;
+    }
+}
+
+static ls_status set_up(bench *b) {
+    size_t buckets = (size_t)ls_exchange_buckets(b->engine->exchange);
+    LS_TRY(ls_bench_sums_make(ls_net_op_count(b->engine->net), buckets, &b->sums));
+    LS_TRY(LS_NEW(b->sorted, (size_t)b->job->windows));
+    return LS_NEW(b->result->rates, (size_t)b->job->windows);
+}
+
+static ls_status run(bench *b) {
+    ls_comm *comm = b->engine->comm;
+    describe(b);
+    LS_TRY(ls_comm_agree(comm, set_up(b)));
+    LS_TRY(warm_up_traced(b));
+    LS_TRY(choose_steps(b));
+    LS_TRY(measure_memory(b));
+    LS_TRY(ls_comm_agree(comm, make_matrices(b)));
+    LS_TRY(run_windows(b));
+    return gather(b);
+}
+
+ls_status ls_bench(ls_engine *engine, const ls_bench_job *job, ls_bench_result *result) {
+    ls_bench_result made = {0};
+    double lr = engine->config->train.lr;
+    LS_REQUIRE(job->windows >= 1 && job->steps >= 0);
+    bench b = {.engine = engine, .job = job, .result = &made, .lr = isnan(lr) ? LS_BENCH_LR : lr};
+    ls_status status = run(&b);
+    ls_free(b.sorted);
+    ls_free(b.products);
+    ls_free(b.matrices);
+    ls_bench_sums_free(&b.sums);
+    ls_recorder_free(&b.recorder);
+    if (status == LS_OK && ls_comm_rank(engine->comm) == 0)
+        *result = made;
+    else
+        ls_bench_result_free(&made);
+    return status;
+}
+
+void ls_bench_result_free(ls_bench_result *result) {
+    ls_free(result->layers);
+    ls_free(result->buckets);
+    ls_free(result->rates);
+    *result = (ls_bench_result){0};
+}
