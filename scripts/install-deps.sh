@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what lockstep needs: on Debian and Ubuntu with apt (through sudo unless root), elsewhere it
-# prints the packages' names and stops.  Silent when all is there.  --dev: also what `make lint` needs, and h5py,
-# with which one of the tests reads the files.
+# prints the packages' names and stops.  Silent when all is there.  --dev: also what `make lint` needs,
+# and h5py, with which one of the tests reads the files.
 set -euo pipefail
 
 packages=(

@@ -194,11 +194,11 @@ Test(io_run_resume, killed_at_any_moment, .fini = io_remove) {
     int between = 0;
     ls_run_free(start(path, 40));
     srand(4);
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < 40 || (round < 300 && between == 0); round++) {
         pid_t child = fork();
         if (child == 0)
             resume_forever(path);
-        usleep((useconds_t)(rand() % 20000));
+        usleep((useconds_t)(rand() % (1000 * (round + 1))));
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
         ls_run_reader *reader;

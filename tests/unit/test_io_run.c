@@ -239,11 +239,11 @@ Test(io_run, killed_at_any_moment, .fini = io_remove) {
     double values[1];
     int unfinished = 0;
     srand(1);
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < 60 || (round < 300 && unfinished == 0); round++) {
         pid_t child = fork();
         if (child == 0)
             write_forever(path);
-        usleep((useconds_t)(rand() % 40000));
+        usleep((useconds_t)(rand() % (1000 * (round + 1))));
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
         check_rows(path);
