@@ -49,9 +49,10 @@ static void add_head(const char *about, const ls_bench_result *result, ls_text *
     if (result->threads > 1)
         ls_text_add(text, "%d threads a rank, ", result->threads);
     ls_text_add(text,
-                "%lld window%s of %lld steps after %lld of warm-up, learning rate %g, %s %s\n\n",
+                "%lld window%s of %lld step%s after %lld of warm-up, learning rate %g, %s %s\n\n",
                 (long long)result->windows, plural(result->windows), (long long)result->steps,
-                (long long)result->warm_up, result->lr, ls_compute_library(), ls_compute_isa());
+                plural(result->steps), (long long)result->warm_up, result->lr, ls_compute_library(),
+                ls_compute_isa());
     ls_text_add(text, "samples/s   %.0f median, %.0f to %.0f over the windows\n",
                 result->rate_median, result->rate_min, result->rate_max);
     ls_text_add(text, "step        %s ms mean, %s of them on a processor",

@@ -3,6 +3,8 @@
  * beside them. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "train/trace.h"
 
@@ -11,8 +13,15 @@ static double shift(const ls_trace_rank *rank) {
     return fabs(rank->offset.seconds) <= rank->offset.error ? 0 : rank->offset.seconds;
 }
 
-static double microseconds(const ls_trace_rank *rank, double seconds) {
-    return 1e6 * (seconds + shift(rank) - rank->begun);
+/* Nanoseconds of the trace: whole, so that what nests still does when rounded. */
+static long long place(const ls_trace_rank *rank, double seconds) {
+    return llround(1e9 * (seconds + shift(rank) - rank->begun));
+}
+
+/* As the microseconds that the format counts in. */
+static void add_time(const char *key, long long nanoseconds, ls_text *text) {
+    ls_text_add(text, ",\"%s\":%s%lld.%03lld", key, nanoseconds < 0 ? "-" : "",
+                llabs(nanoseconds) / 1000, llabs(nanoseconds) % 1000);
 }
 
 /* {"name": "...", "cat": "...", "ph": ".", "pid": 1, "tid": 0 - and what follows */
@@ -27,19 +36,19 @@ static void open_event(const ls_trace_rank *rank, const char *name, const char *
 static void add_complete(const ls_trace_rank *rank, const char *name, const char *category,
                          const ls_event *event, ls_text *text) {
     open_event(rank, name, category, "X", text);
-    ls_text_add(text, ",\"ts\":%.3f,\"dur\":%.3f}", microseconds(rank, event->start),
-                1e6 * (event->end - event->start));
+    add_time("ts", place(rank, event->start), text);
+    add_time("dur", place(rank, event->end) - place(rank, event->start), text);
+    ls_text_add(text, "}");
 }
 
-/* A bucket's rows have one id: its next stretch begins after this one has ended. */
-static void add_bucket(const ls_trace_rank *rank, const char *name, const ls_event *event,
-                       ls_text *text) {
-    open_event(rank, name, "exchange", "b", text);
-    ls_text_add(text, ",\"id\":\"%d.%d\",\"ts\":%.3f}", rank->rank, event->index,
-                microseconds(rank, event->start));
-    open_event(rank, name, "exchange", "e", text);
-    ls_text_add(text, ",\"id\":\"%d.%d\",\"ts\":%.3f}", rank->rank, event->index,
-                microseconds(rank, event->end));
+static void add_bucket_end(const ls_trace_rank *rank, const ls_event *event, const char *phase,
+                           double seconds, ls_text *text) {
+    char name[32];
+    snprintf(name, sizeof name, "bucket %d", event->index);
+    open_event(rank, name, "exchange", phase, text);
+    ls_text_add(text, ",\"id\":\"%d.%d\"", rank->rank, event->index);
+    add_time("ts", place(rank, seconds), text);
+    ls_text_add(text, "}");
 }
 
 static void add_event(const ls_trace_rank *rank, const ls_event *event, ls_text *text) {
@@ -63,8 +72,9 @@ static void add_event(const ls_trace_rank *rank, const ls_event *event, ls_text 
                      event->kind == LS_EVENT_GRADIENT ? "gradient" : "progress", event, text);
         break;
     case LS_EVENT_BUCKET:
-        snprintf(numbered, sizeof numbered, "bucket %d", event->index);
-        add_bucket(rank, numbered, event, text);
+        /* one id for a bucket of all steps: its next stretch begins after this one has ended */
+        add_bucket_end(rank, event, "b", event->start, text);
+        add_bucket_end(rank, event, "e", event->end, text);
         break;
     case LS_EVENT_WAIT:
         snprintf(numbered, sizeof numbered, "wait for bucket %d", event->index);
@@ -92,8 +102,27 @@ static void add_name(const ls_trace_rank *rank, ls_text *text) {
                     rank->rank, 1e6 * rank->offset.error);
 }
 
+/* Viewers nest events in the order of their starts, the enclosing one first. */
+static int by_start(const void *left, const void *right) {
+    const ls_event *a = left, *b = right;
+    if (a->start != b->start)
+        return a->start < b->start ? -1 : 1;
+    if (a->end != b->end)
+        return a->end > b->end ? -1 : 1;
+    return (int)a->kind - (int)b->kind;
+}
+
 void ls_trace_text(const ls_trace_rank *rank, const ls_recorder *recorder, ls_text *text) {
+    ls_event *events = ls_calloc(recorder->count, sizeof *events);
+    if (events == NULL) {
+        text->failed = true;
+        return;
+    }
+    if (recorder->count > 0)
+        memcpy(events, recorder->events, recorder->count * sizeof *events);
+    qsort(events, recorder->count, sizeof *events, by_start);
     add_name(rank, text);
     for (size_t i = 0; i < recorder->count; i++)
-        add_event(rank, &recorder->events[i], text);
+        add_event(rank, &events[i], text);
+    ls_free(events);
 }

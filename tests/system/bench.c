@@ -7,7 +7,9 @@
 #include "system/command.h"
 #include "system/json.h"
 
-enum { TRACED_STEPS = 5, MOST_RANKS = 3 };
+enum { TRACED_STEPS = 5, MOST_RANKS = 3, MOST_DEPTH = 8 };
+
+#define HALF_NANOSECOND 0.0005 /* in microseconds: numbers have whole nanoseconds */
 
 static const char *content(const char *path) {
     return run_well("cat %s", path);
@@ -142,6 +144,8 @@ Test(bench, refusals, .fini = workspace_remove) {
 
 /* What was seen of each rank. */
 typedef struct seen {
+    double ends[MOST_DEPTH]; /* of the spans around the one at hand */
+    int depth;
     int names, steps, forward, backward, phases, opened, closed;
 } seen;
 
@@ -150,6 +154,15 @@ static void take_span(const char *event, seen *rank) {
     double start = json_number(event, "ts"), end = start + json_number(event, "dur");
     cr_expect_geq(start, 0);
     cr_expect_geq(end, start);
+    while (rank->depth > 0 && rank->ends[rank->depth - 1] <= start + HALF_NANOSECOND)
+        rank->depth--;
+    if (rank->depth > 0)
+        cr_expect_leq(end, rank->ends[rank->depth - 1] + HALF_NANOSECOND,
+                      "%s at %.3f does not "
+                      "nest",
+                      category, start);
+    cr_assert_lt(rank->depth, MOST_DEPTH);
+    rank->ends[rank->depth++] = end;
     rank->steps += strcmp(category, "step") == 0;
     rank->phases += strcmp(category, "phase") == 0;
     rank->forward += strcmp(category, "forward") == 0;

@@ -269,6 +269,8 @@ Test(trace, events_of_a_rank) {
         "{\"name\":\"process_sort_index\",\"ph\":\"M\",\"pid\":3,\"args\":{\"sort_index\":3}},\n"
         "{\"name\":\"process_labels\",\"ph\":\"M\",\"pid\":3,\"args\":{\"labels\":\"clock shifted "
         "to rank 0's, to 2.0 us\"}},\n"
+        "{\"name\":\"step 7\",\"cat\":\"step\",\"ph\":\"X\",\"pid\":3,\"tid\":0,\"ts\":0.000,"
+        "\"dur\":2000000.000},\n"
         "{\"name\":\"conv1\",\"cat\":\"forward\",\"ph\":\"X\",\"pid\":3,\"tid\":0,"
         "\"ts\":500000.000,\"dur\":250000.000},\n"
         "{\"name\":\"conv1/bias\",\"cat\":\"gradient\",\"ph\":\"X\",\"pid\":3,\"tid\":0,"
@@ -279,12 +281,10 @@ Test(trace, events_of_a_rank) {
         "\"id\":\"3.2\",\"ts\":1000000.000},\n"
         "{\"name\":\"wait for bucket 2\",\"cat\":\"wait\",\"ph\":\"X\",\"pid\":3,\"tid\":0,"
         "\"ts\":950000.000,\"dur\":50000.000},\n"
-        "{\"name\":\"wait for the node's ranks\",\"cat\":\"wait\",\"ph\":\"X\",\"pid\":3,"
-        "\"tid\":0,\"ts\":1000000.000,\"dur\":500000.000},\n"
         "{\"name\":\"update\",\"cat\":\"phase\",\"ph\":\"X\",\"pid\":3,\"tid\":0,"
         "\"ts\":1000000.000,\"dur\":500000.000},\n"
-        "{\"name\":\"step 7\",\"cat\":\"step\",\"ph\":\"X\",\"pid\":3,\"tid\":0,\"ts\":0.000,"
-        "\"dur\":2000000.000}");
+        "{\"name\":\"wait for the node's ranks\",\"cat\":\"wait\",\"ph\":\"X\",\"pid\":3,"
+        "\"tid\":0,\"ts\":1000000.000,\"dur\":500000.000}");
     ls_text_free(&text);
     ls_recorder_free(&recorder);
     net_close(&network);
