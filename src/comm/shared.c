@@ -18,7 +18,7 @@ static size_t round_up(size_t bytes, size_t to) {
 /* A window that does not fit would end in SIGBUS at the first touch of the missing page. */
 static ls_status check_space(const ls_comm *comm, size_t bytes, const char *what) {
     struct statvfs space;
-    if (comm->node_rank != 0 || statvfs("/dev/shm", &space) != 0)
+    if (comm->node_size == 1 || comm->node_rank != 0 || statvfs("/dev/shm", &space) != 0)
         return LS_OK;
     size_t there = (size_t)space.f_bavail * space.f_frsize;
     if (bytes <= there)
@@ -29,34 +29,36 @@ static ls_status check_space(const ls_comm *comm, size_t bytes, const char *what
                    what, bytes >> 20, there >> 20);
 }
 
+/* Collective over the node. */
+static ls_status allocate_window(const ls_comm *comm, size_t bytes, ls_shared *shared) {
+    MPI_Aint size = comm->node_rank == 0 ? (MPI_Aint)(bytes + LS_ALIGN) : 0;
+    int unit;
+    LS_MPI(MPI_Win_allocate_shared(size, 1, MPI_INFO_NULL, comm->node, &shared->data,
+                                   &shared->window));
+    LS_MPI(MPI_Win_shared_query(shared->window, 0, &size, &unit, &shared->data));
+    LS_MPI(MPI_Win_lock_all(MPI_MODE_NOCHECK, shared->window));
+    shared->data = (void *)round_up((size_t)shared->data, LS_ALIGN); /* pages: the same offset */
+    return LS_OK;
+}
+
+/* Nodes may differ in size: what all ranks agree on lies outside the branches. */
 ls_status ls_shared_create(ls_comm *comm, size_t bytes, const char *what, ls_shared **shared) {
     ls_shared *made = NULL;
     LS_TRY(ls_comm_agree(comm, LS_NEW(made, 1)));
     made->bytes = bytes;
-    if (comm->node_size == 1) {
-        made->window = MPI_WIN_NULL;
-        made->data = ls_calloc(bytes, 1);
-    } else {
-        ls_status status = ls_comm_agree(comm, check_space(comm, bytes + LS_ALIGN, what));
-        if (status != LS_OK) {
-            ls_free(made);
-            return status;
-        }
-        MPI_Aint size = comm->node_rank == 0 ? (MPI_Aint)(bytes + LS_ALIGN) : 0;
-        int unit;
-        LS_MPI(MPI_Win_allocate_shared(size, 1, MPI_INFO_NULL, comm->node, &made->data,
-                                       &made->window));
-        LS_MPI(MPI_Win_shared_query(made->window, 0, &size, &unit, &made->data));
-        LS_MPI(MPI_Win_lock_all(MPI_MODE_NOCHECK, made->window));
-        made->data = (void *)round_up((size_t)made->data, LS_ALIGN); /* pages: the same offset */
-    }
-    ls_status status = ls_comm_agree(comm, made->data ? LS_OK : LS_ERR_SYSTEM);
-    if (status != LS_OK) {
-        ls_shared_free(made);
-        return status;
-    }
+    made->window = MPI_WIN_NULL;
+    ls_status status;
+    LS_TRY_GOTO(failed, ls_comm_agree(comm, check_space(comm, bytes + LS_ALIGN, what)));
+    if (comm->node_size > 1)
+        status = allocate_window(comm, bytes, made);
+    else
+        status = (made->data = ls_calloc(bytes, 1)) ? LS_OK : LS_ERR_SYSTEM;
+    LS_TRY_GOTO(failed, ls_comm_agree(comm, status));
     *shared = made;
     return LS_OK;
+failed:
+    ls_shared_free(made);
+    return status;
 }
 
 void *ls_shared_data(const ls_shared *shared) {
