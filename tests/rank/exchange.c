@@ -91,11 +91,19 @@ static void check_coverage(ls_comm *comm, size_t seen, size_t length, bool disca
         CHECK(comm, sum == length * (size_t)ls_comm_node_count(comm));
 }
 
+/* Whether some node has more ranks than another. */
+static bool uneven(ls_comm *comm) {
+    int64_t differing = ls_comm_node_size(comm) * ls_comm_node_count(comm) != ls_comm_size(comm);
+    CHECK(comm, ls_comm_sum_int64(comm, &differing, 1) == LS_OK);
+    return differing > 0;
+}
+
 static void check_mode(ls_comm *comm, ls_exchange_mode mode, ls_exchange_type type, size_t length) {
     ls_exchange *x;
     bool is_float = type == LS_EXCHANGE_FLOAT32;
     CHECK(comm, ls_exchange_create(comm, mode, type, length, &x) == LS_OK);
-    CHECK(comm, ls_exchange_mode_used(x) == mode || mode == LS_EXCHANGE_AUTO);
+    ls_exchange_mode automatic = uneven(comm) ? LS_EXCHANGE_FLAT : LS_EXCHANGE_NODE;
+    CHECK(comm, ls_exchange_mode_used(x) == (mode == LS_EXCHANGE_AUTO ? automatic : mode));
     for (int64_t number = 0; number < 6; number++) {
         size_t seen, piece = number % 2 ? 1000 : 77777;
         step(comm, x, is_float, length, piece, number, &seen);
@@ -142,17 +150,31 @@ static void check_record(ls_comm *comm, ls_exchange_mode mode) {
     ls_exchange_free(x);
 }
 
+/* On uneven nodes the node mode is refused, and auto is flat. */
+static void check_uneven(ls_comm *comm, size_t length) {
+    ls_exchange *x;
+    CHECK(comm, ls_exchange_create(comm, LS_EXCHANGE_NODE, LS_EXCHANGE_INT32, length, &x) ==
+                    LS_ERR_INPUT);
+    CHECK(comm, strstr(ls_message(), "use 'flat' or 'auto'") != NULL);
+    ls_message_set("");
+    check_mode(comm, LS_EXCHANGE_AUTO, LS_EXCHANGE_INT32, length);
+}
+
 int main(int argc, char **argv) {
     const size_t lengths[] = {1, 16, LS_CHUNK, LS_CHUNK + 16, 16 * LS_CHUNK + 1, 700001};
     ls_comm *comm;
     if (ls_comm_init(&argc, &argv, &comm) != LS_OK)
         return 1;
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
-        check_mode(comm, LS_EXCHANGE_NODE, LS_EXCHANGE_INT32, lengths[i]);
+        if (uneven(comm))
+            check_uneven(comm, lengths[i]);
+        else
+            check_mode(comm, LS_EXCHANGE_NODE, LS_EXCHANGE_INT32, lengths[i]);
         check_mode(comm, LS_EXCHANGE_FLAT, LS_EXCHANGE_INT32, lengths[i]);
         check_mode(comm, LS_EXCHANGE_AUTO, LS_EXCHANGE_FLOAT32, lengths[i]);
     }
-    check_record(comm, LS_EXCHANGE_NODE);
+    if (!uneven(comm))
+        check_record(comm, LS_EXCHANGE_NODE);
     check_record(comm, LS_EXCHANGE_FLAT);
     ls_comm_finalize(comm);
     return 0;
