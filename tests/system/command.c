@@ -149,11 +149,6 @@ const char *python_with(const char *modules) {
     return NULL;
 }
 
-void skip(const char *why) {
-    fprintf(stderr, "skipped: %s\n", why);
-    cr_skip_test("%s", why);
-}
-
 /* ---- inputs --------------------------------------------------------------------------------- */
 
 const char *write_file(const char *name, const char *content) {

@@ -37,8 +37,6 @@ const char *mpirun(int ranks);
 
 /* A Python that can import these modules, "h5py, torch"; NULL when there is none. */
 const char *python_with(const char *modules);
-/* Ends the test as skipped; the line "skipped: WHY" tells it. */
-void skip(const char *why);
 
 /* Writes a text file into the workspace and returns its path. */
 const char *write_file(const char *name, const char *text);

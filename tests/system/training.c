@@ -257,7 +257,7 @@ Test(training, no_room_for_a_checkpoint, .fini = workspace_remove) {
                                                        "relu, dense: {units: 10}]}\n",
                                                        workspace()));
     if (run("unshare -rm mount -t tmpfs none %s", workspace()).code != 0)
-        skip("no right to mount a small disk here");
+        cr_skip_test("no right to mount a small disk here");
     /* 64 MB for best.h5 and the checkpoints of both epochs, 25 MB each */
     outcome result =
         run("mkdir %s/disk; unshare -rm sh -c 'mount -t tmpfs -o size=64m none %s/disk "
