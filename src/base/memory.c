@@ -2,8 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "lockstep/base.h"
+
+enum { HUGE_PAGE = 2 * 1024 * 1024 };
 
 void *ls_calloc(size_t count, size_t size) {
     size_t bytes;
@@ -13,11 +16,14 @@ void *ls_calloc(size_t count, size_t size) {
         return NULL;
     }
     bytes = bytes == 0 ? LS_ALIGN : (bytes + LS_ALIGN - 1) / LS_ALIGN * LS_ALIGN;
-    memory = aligned_alloc(LS_ALIGN, bytes);
+    bool large = bytes >= HUGE_PAGE;
+    memory = aligned_alloc(large ? HUGE_PAGE : LS_ALIGN, bytes);
     if (memory == NULL) {
         ls_fail(LS_ERR_SYSTEM, "out of memory: %zu bytes wanted", bytes);
         return NULL;
     }
+    if (large)
+        madvise(memory, bytes, MADV_HUGEPAGE); /* fewer misses of the TLB, where there are any */
     return memset(memory, 0, bytes);
 }
 
