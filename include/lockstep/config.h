@@ -14,7 +14,6 @@ extern "C" {
 #endif
 
 typedef enum ls_ramp_choice { LS_CONFIG_RAMP_EXPONENTIAL, LS_CONFIG_RAMP_LINEAR } ls_ramp_choice;
-typedef enum ls_compute_type { LS_COMPUTE_FLOAT32 } ls_compute_type;
 typedef enum ls_exchange_choice {
     LS_CONFIG_EXCHANGE_AUTO,
     LS_CONFIG_EXCHANGE_NODE,

@@ -1,5 +1,5 @@
 /* model: the description of a network, as plain data.  `config` fills it from YAML, `nn` builds a
- * network from it.  Part of base: it has no code but the two functions at the end. */
+ * network from it.  Part of base: it has no code but the functions at the end. */
 #ifndef LOCKSTEP_MODEL_H
 #define LOCKSTEP_MODEL_H
 
@@ -46,6 +46,10 @@ typedef enum ls_activation {
 typedef enum ls_init { LS_INIT_HE, LS_INIT_GLOROT } ls_init;
 
 typedef enum ls_loss { LS_LOSS_CROSS_ENTROPY, LS_LOSS_MEAN_SQUARED_ERROR } ls_loss;
+
+/* What a network's activations, their gradients and the weights that it multiplies with are kept
+ * in.  bfloat16 is the upper half of a float32: its range, 8 bits of precision. */
+typedef enum ls_compute_type { LS_COMPUTE_FLOAT32, LS_COMPUTE_BF16 } ls_compute_type;
 
 /* A window of a convolution or pooling.  A count of 1 means the same number in every spatial
  * dimension; otherwise one number per dimension, outermost (depth) first. */
@@ -123,6 +127,7 @@ typedef struct ls_model_spec {
 
 /* "conv", "max_pool", ...: the names used in configuration files. */
 const char *ls_layer_kind_name(ls_layer_kind kind);
+const char *ls_compute_type_name(ls_compute_type type); /* "float32", "bf16" */
 /* Frees what the spec owns and empties it. */
 void ls_model_spec_free(ls_model_spec *spec);
 

@@ -5,7 +5,8 @@
  * with the same shapes and the same thread count everywhere; its result does not depend on which
  * other slices are computed beside it.
  *
- * All arrays are row-major float32.  N: samples of a slice, C: channels.
+ * All arrays here are row-major float32, whatever the network computes in.  N: samples of a slice,
+ * C: channels.
  * Nothing in this header is collective. */
 #ifndef LOCKSTEP_NN_H
 #define LOCKSTEP_NN_H
@@ -31,6 +32,8 @@ ls_status ls_compute_init(int threads, const char *isa);
  * comparison between ranks.  Static strings. */
 const char *ls_compute_isa(void);
 const char *ls_compute_library(void);
+/* Whether the instruction set in force has this type; without, ls_plan_create may fail for it. */
+bool ls_compute_has(ls_compute_type type);
 
 /* ---- networks ------------------------------------------------------------------------------- */
 
@@ -58,9 +61,14 @@ typedef struct ls_param {
 /* Builds the network for samples of shape `input` and `outputs` classes or regression targets.
  * Shape errors are LS_ERR_INPUT and name the layer, its line and both shapes, and the last layer
  * must give `outputs` values a sample.  A dense layer takes an input of any shape, flattened.  The
- * spec is not kept. */
+ * spec is not kept.
+ *
+ * With bf16, activations, their gradients and the weights of dense and conv layers are rounded to
+ * it (to nearest, ties to even); products are summed in float32.  Biases, batch norm's scale, shift
+ * and statistics, the output of a dense layer that comes last, the loss and the gradients of
+ * parameters are float32. */
 ls_status ls_net_create(const ls_model_spec *spec, const ls_shape *input, int64_t outputs,
-                        ls_net **net);
+                        ls_compute_type type, ls_net **net);
 void ls_net_free(ls_net *net);
 
 /* Parameters in layer order: first all that are trained, then the running statistics. */

@@ -1,4 +1,4 @@
-/* The description of a network: names of layer kinds, and freeing. */
+/* The description of a network: names of layer kinds and types, and freeing. */
 #include "lockstep/model.h"
 
 const char *ls_layer_kind_name(ls_layer_kind kind) {
@@ -25,6 +25,10 @@ const char *ls_layer_kind_name(ls_layer_kind kind) {
         return "residual";
     }
     return "unknown";
+}
+
+const char *ls_compute_type_name(ls_compute_type type) {
+    return type == LS_COMPUTE_BF16 ? "bf16" : "float32";
 }
 
 static void list_free(ls_layer_list *list) {

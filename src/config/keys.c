@@ -151,8 +151,11 @@ const ls_key ls_config_keys[] = {
     {KEY(checkpoint.keep), .initial = "3", .min = 1, .max = INT32_MAX,
      .help = "How many of the newest checkpoints stay; the best one stays beside them."},
 
-    {KEY(compute.type), .initial = "float32", .words = LS_WORDS("float32"),
-     .help = "Type of activations and gradients within a rank."},
+    {KEY(compute.type), .initial = "float32", .words = LS_WORDS("float32", "bf16"),
+     .help =
+         "What activations, their gradients and the weights they meet are kept in.  bf16 is "
+         "faster; a CPU without it computes in float32.  The weights that are updated, gradient "
+         "sums, momentum, statistics and loss are float32 in any case."},
     {KEY(compute.isa), .initial = "auto",
      .words = LS_WORDS("auto", "sse41", "avx2", "avx512", "avx512_bf16", "amx"),
      .help = "Highest instruction set to use; pin one where the nodes of a cluster differ."},

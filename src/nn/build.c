@@ -21,10 +21,11 @@ ls_status ls_layer_fail(const ls_builder *builder, const ls_layer_spec *layer, c
 
 /* ---- operations and values ------------------------------------------------------------------ */
 
-static ls_status add_value(ls_net *net, const ls_shape *shape, int producer, int *value) {
+static ls_status add_value(ls_net *net, const ls_shape *shape, ls_compute_type type, int producer,
+                           int *value) {
     LS_TRY(ls_grow(&net->values, net->value_count, &net->value_capacity, sizeof *net->values));
     *value = (int)net->value_count++;
-    net->values[*value] = (ls_value){*shape, producer, -1, false};
+    net->values[*value] = (ls_value){*shape, type, producer, -1, false};
     return LS_OK;
 }
 
@@ -36,6 +37,7 @@ ls_status ls_builder_append(ls_builder *builder, ls_op *op, const int *in, const
         ls_op_free(op);
         return status;
     }
+    const ls_compute_type type = net->values[in[0]].type;
     op->index = net->op_count++;
     net->ops[op->index] = op;
     if (!op->layer) { /* an activation that waited for a pooling layer has its own */
@@ -48,7 +50,7 @@ ls_status ls_builder_append(ls_builder *builder, ls_op *op, const int *in, const
         net->values[in[i]].consumer = (int)op->index;
     }
     for (int i = 0; i < op->outs; i++)
-        LS_TRY(add_value(net, &shape_of_outs, (int)op->index, &op->out[i]));
+        LS_TRY(add_value(net, &shape_of_outs, type, (int)op->index, &op->out[i]));
     return LS_OK;
 }
 
@@ -221,24 +223,28 @@ static void finish_ops(ls_net *net) {
 static ls_status build(ls_builder *builder, const ls_model_spec *spec, const ls_shape *input) {
     ls_net *net = builder->net;
     int in, out;
-    LS_TRY(add_value(net, input, -1, &in));
+    LS_TRY(add_value(net, input, LS_COMPUTE_FLOAT32, -1, &in));
+    if (net->type != LS_COMPUTE_FLOAT32)
+        LS_TRY(ls_convert_add(builder, in, input, net->type, &in));
     LS_TRY(add_list(builder, &spec->layers, "", in, &out));
     LS_TRY(check_output(builder, spec, out));
     start_output_small(builder, spec, out);
+    ls_dense_give_float32(builder, out);
     const ls_shape flat = {1, {net->outputs}};
     builder->path = builder->kind = "loss";
-    LS_TRY(ls_plain_add(builder, out, &flat, &net->output));
+    LS_TRY(ls_convert_add(builder, out, &flat, LS_COMPUTE_FLOAT32, &net->output));
     finish_ops(net);
     return ls_params_finish(builder);
 }
 
 ls_status ls_net_create(const ls_model_spec *spec, const ls_shape *input, int64_t outputs,
-                        ls_net **net) {
+                        ls_compute_type type, ls_net **net) {
     LS_REQUIRE(input->ndims >= 1 && input->ndims < LS_MAX_DIMS && outputs >= 1);
     if (spec->layers.count == 0)
         return ls_fail(LS_ERR_INPUT, "the model has no layers");
     ls_net *made;
     LS_TRY(LS_NEW(made, 1));
+    made->type = type;
     made->input = *input;
     made->outputs = outputs;
     made->loss = spec->loss;

@@ -1,7 +1,7 @@
 /* nn: element-by-element loops, compiled for several instruction sets, chosen at start. */
 #include "nn/loops.h"
 
-#include "lockstep/base.h"
+#include <string.h>
 
 /* Same index read and written: no dependence between iterations even if the arrays are the same. */
 #if defined(__clang__)
@@ -12,50 +12,74 @@
 #define INDEPENDENT
 #endif
 
-LS_CLONES
-void ls_loop_leaky(size_t count, float slope, const float *x, float *y) {
-    INDEPENDENT
-    for (size_t i = 0; i < count; i++)
-        y[i] = x[i] <= 0.0f ? slope * x[i] : x[i];
+/* ---- elements of both types ----------------------------------------------------------------- */
+
+typedef union ls_word {
+    float number;
+    uint32_t bits;
+} ls_word;
+
+static inline float widen(uint16_t x) {
+    return (ls_word){.bits = (uint32_t)x << 16}.number;
+}
+
+static inline uint16_t narrow(float x) {
+    uint32_t bits = (ls_word){.number = x}.bits;
+    uint32_t rounded = bits + 0x7fff + (bits >> 16 & 1);
+    bool is_nan = (bits & 0x7fffffff) > 0x7f800000;
+    return (uint16_t)((is_nan ? bits | 0x400000 : rounded) >> 16);
+}
+
+/* In a loop the compiler decides the type once, before it. */
+static inline float get(ls_compute_type type, const void *x, size_t i) {
+    return type == LS_COMPUTE_FLOAT32 ? ((const float *)x)[i] : widen(((const uint16_t *)x)[i]);
+}
+
+static inline void put(ls_compute_type type, void *y, size_t i, float value) {
+    if (type == LS_COMPUTE_FLOAT32)
+        ((float *)y)[i] = value;
+    else
+        ((uint16_t *)y)[i] = narrow(value);
 }
 
 LS_CLONES
-void ls_loop_leaky_gradient(size_t count, float slope, const float *reference, const float *dy,
-                            float *dx) {
-    INDEPENDENT
-    for (size_t i = 0; i < count; i++)
-        dx[i] = reference[i] <= 0.0f ? slope * dy[i] : dy[i];
-}
-
-LS_CLONES
-static void add(size_t count, const float *a, const float *b, float *y) {
-    INDEPENDENT
-    for (size_t i = 0; i < count; i++)
-        y[i] = a[i] + b[i];
-}
-
-LS_CLONES
-static void add_relu(size_t count, const float *a, const float *b, float *y) {
+void ls_loop_leaky(ls_compute_type type, size_t count, float slope, const void *x, void *y) {
     INDEPENDENT
     for (size_t i = 0; i < count; i++) {
-        float sum = a[i] + b[i];
-        y[i] = sum <= 0.0f ? 0.0f : sum;
+        float value = get(type, x, i);
+        put(type, y, i, value <= 0.0f ? slope * value : value);
     }
 }
 
-void ls_loop_add(size_t count, bool relu, const float *a, const float *b, float *y) {
-    if (relu)
-        add_relu(count, a, b, y);
-    else
-        add(count, a, b, y);
+LS_CLONES
+void ls_loop_leaky_gradient(ls_compute_type type, size_t count, float slope, const void *reference,
+                            const void *dy, void *dx) {
+    INDEPENDENT
+    for (size_t i = 0; i < count; i++) {
+        float gradient = get(type, dy, i);
+        put(type, dx, i, get(type, reference, i) <= 0.0f ? slope * gradient : gradient);
+    }
 }
 
 LS_CLONES
-void ls_loop_mask(size_t count, float scale, const uint8_t *keep, const float *x, float *y) {
+void ls_loop_add(ls_compute_type type, size_t count, bool relu, const void *a, const void *b,
+                 void *y) {
+    INDEPENDENT
+    for (size_t i = 0; i < count; i++) {
+        float sum = get(type, a, i) + get(type, b, i);
+        put(type, y, i, relu && sum <= 0.0f ? 0.0f : sum);
+    }
+}
+
+LS_CLONES
+void ls_loop_mask(ls_compute_type type, size_t count, float scale, const uint8_t *keep,
+                  const void *x, void *y) {
     INDEPENDENT
     for (size_t i = 0; i < count; i++)
-        y[i] = keep[i] ? scale * x[i] : 0.0f;
+        put(type, y, i, keep[i] ? scale * get(type, x, i) : 0.0f);
 }
+
+/* ---- float32 only, and rows ----------------------------------------------------------------- */
 
 LS_CLONES
 void ls_loop_scale(size_t count, float scale, float *x) {
@@ -73,13 +97,30 @@ void ls_loop_add_bias(int64_t rows, int64_t count, const float *bias, float *y) 
 }
 
 LS_CLONES
-void ls_loop_sum_rows(int64_t rows, int64_t count, const float *x, float *sums) {
+void ls_loop_sum_rows(ls_compute_type type, int64_t rows, int64_t count, const void *x,
+                      float *sums) {
     for (int64_t i = 0; i < count; i++)
-        sums[i] = x[i];
+        sums[i] = get(type, x, (size_t)i);
     for (int64_t row = 1; row < rows; row++) {
         INDEPENDENT
         for (int64_t i = 0; i < count; i++)
-            sums[i] += x[row * count + i];
+            sums[i] += get(type, x, (size_t)(row * count + i));
+    }
+}
+
+LS_CLONES
+void ls_loop_round(size_t count, const float *restrict x, uint16_t *restrict y) {
+    for (size_t i = 0; i < count; i++)
+        y[i] = narrow(x[i]);
+}
+
+void ls_loop_round_in_place(size_t count, void *x) {
+    enum { PIECE = 1024 };
+    uint16_t piece[PIECE];
+    for (size_t i = 0; i < count; i += PIECE) {
+        size_t n = count - i < PIECE ? count - i : PIECE;
+        ls_loop_round(n, (const float *)x + i, piece);
+        memcpy((uint16_t *)x + i, piece, n * sizeof *piece);
     }
 }
 

@@ -9,7 +9,8 @@ enum {
 };
 
 typedef struct ls_value {
-    ls_shape shape;         /* of one sample */
+    ls_shape shape; /* of one sample */
+    ls_compute_type type;
     int producer, consumer; /* operations; producer -1: the input; consumer -1: the loss */
     bool needs_gradient;    /* something before it is trained */
 } ls_value;
@@ -43,6 +44,7 @@ typedef struct ls_layer_record {
 
 struct ls_net {
     ls_dnnl_engine *engine;
+    ls_compute_type type; /* of all values but the input and the output, which are float32 */
     ls_shape input;
     int64_t outputs;
     ls_loss loss;
@@ -52,7 +54,7 @@ struct ls_net {
     ls_op **ops;
     size_t value_count, value_capacity;
     ls_value *values; /* 0: the input */
-    int output;       /* the value that the loss takes: flat, plain */
+    int output;       /* the value that the loss takes: flat, plain, float32 */
 
     ls_param_list params; /* once built: trained ones first */
     size_t trained_count, trained_size, flat_size;
@@ -132,7 +134,7 @@ ls_status ls_window_make(const ls_builder *builder, const ls_layer_spec *layer,
                          ls_shape *out);
 
 /* Appends an operation, which the net then owns (whatever the outcome), with its `ins` and `outs`
- * set, from the values `in` to new ones of `shape`. */
+ * set, from the values `in` to new ones of `shape` and of their type. */
 ls_status ls_builder_append(ls_builder *builder, ls_op *op, const int *in, const ls_shape *shape);
 /* Takes the last operation and its one output off the net; the caller owns it. */
 ls_op *ls_builder_take_last(ls_builder *builder);
@@ -171,8 +173,9 @@ static inline size_t ls_align_floats(size_t floats) {
     return (floats + LS_PARAM_GRAIN - 1) / LS_PARAM_GRAIN * LS_PARAM_GRAIN;
 }
 
-/* In prepare: the layout is the plain one of the value. */
-ls_status ls_variant_plain(ls_variant *variant, int value, const ls_layout **layout);
+/* The plain layout for the value's shape, in a type. */
+ls_status ls_variant_plain(const ls_variant *variant, int value, ls_compute_type type,
+                           const ls_layout **layout);
 
 static inline const ls_layout *ls_layout_of(const ls_variant *variant, int value) {
     return variant->layouts[value];

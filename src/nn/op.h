@@ -10,8 +10,9 @@ enum {
     /* kernels of operations that have one for each pass; others number theirs as they like */
     LS_FORWARD = 0,
     LS_BACKWARD = 1,
-    LS_OP_VALUES = 2,  /* inputs or outputs of an operation */
-    LS_OP_KERNELS = 12 /* kernels of an operation for one variant */
+    LS_OP_VALUES = 2,   /* inputs or outputs of an operation */
+    LS_OP_KERNELS = 12, /* kernels of an operation for one variant */
+    LS_OP_PRODUCTS = 7
 };
 
 typedef struct ls_op ls_op;
@@ -43,7 +44,8 @@ typedef enum ls_sharing {
 
 /* An operation prepared for one mode and one number of samples. */
 typedef struct ls_prepared {
-    ls_kernel *kernel[LS_OP_KERNELS];  /* numbered by the operation */
+    ls_kernel *kernel[LS_OP_KERNELS]; /* numbered by the operation */
+    const ls_product *product[LS_OP_PRODUCTS];
     ls_sharing forward;                /* out[*], from in[0] */
     ls_sharing backward[LS_OP_VALUES]; /* gradient of in[*], from that of out[0] */
     size_t workspace; /* bytes of the slot, from forward on; until backward if the op keeps it */
@@ -55,8 +57,8 @@ typedef struct ls_work {
     const ls_prepared *prepared;
     ls_call *call[LS_OP_KERNELS]; /* of the kernels */
     int64_t samples;
-    float *in[LS_OP_VALUES], *out[LS_OP_VALUES];
-    float *in_gradient[LS_OP_VALUES], *out_gradient[LS_OP_VALUES];
+    void *in[LS_OP_VALUES], *out[LS_OP_VALUES];
+    void *in_gradient[LS_OP_VALUES], *out_gradient[LS_OP_VALUES];
     void *workspace, *scratch;
     float *statistics;          /* of the slot, all batch norms; see ls_norm_add */
     const uint64_t *sample_ids; /* (samples) */
@@ -100,12 +102,17 @@ ls_op_add ls_dense_add, ls_conv_add, ls_pool_add, ls_global_pool_add, ls_norm_ad
 
 /* The value in plain layout, seen as `shape`, which has as many elements. */
 ls_status ls_plain_add(ls_builder *builder, int in, const ls_shape *shape, int *out);
+/* The same in another type. */
+ls_status ls_convert_add(ls_builder *builder, int in, const ls_shape *shape, ls_compute_type type,
+                         int *out);
 ls_status ls_fork_add(ls_builder *builder, int in, int out[2]);
 ls_status ls_sum_add(ls_builder *builder, const int in[2], int *out);
 
 /* Peephole fusions.  True if the producer of `value` takes the ReLU that follows it. */
 bool ls_norm_fuse_relu(const ls_builder *builder, int value);
 bool ls_sum_fuse_relu(const ls_builder *builder, int value);
+/* The dense layer that makes the value, if one does, gives float32. */
+void ls_dense_give_float32(const ls_builder *builder, int value);
 /* True if the value is made by an activation that is cheap, element by element and non-decreasing:
  * pooling the maximum first gives the same, on fewer elements. */
 bool ls_activation_can_wait(const ls_builder *builder, int value);

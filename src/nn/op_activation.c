@@ -29,16 +29,17 @@ static ls_status loop_prepare(ls_op *op, ls_variant *variant, ls_prepared *prepa
 
 static ls_status loop_forward(ls_op *op, ls_plan *plan, int slot) {
     const ls_work *work = ls_op_work(plan, op, slot);
-    ls_loop_leaky(ls_plan_floats(plan, op->in[0], slot), ((ls_activation_op *)op)->slope,
-                  work->in[0], work->out[0]);
+    ls_loop_leaky(plan->net->type, ls_plan_elements(plan, op->in[0], slot),
+                  ((ls_activation_op *)op)->slope, work->in[0], work->out[0]);
     return LS_OK;
 }
 
 static ls_status loop_backward(ls_op *op, ls_plan *plan, int slot) {
     const ls_work *work = ls_op_work(plan, op, slot);
-    const float *reference = op->keeps_output ? work->out[0] : work->in[0];
-    ls_loop_leaky_gradient(ls_plan_floats(plan, op->in[0], slot), ((ls_activation_op *)op)->slope,
-                           reference, work->out_gradient[0], work->in_gradient[0]);
+    const void *reference = op->keeps_output ? work->out[0] : work->in[0];
+    ls_loop_leaky_gradient(plan->net->type, ls_plan_elements(plan, op->in[0], slot),
+                           ((ls_activation_op *)op)->slope, reference, work->out_gradient[0],
+                           work->in_gradient[0]);
     return LS_OK;
 }
 

@@ -15,8 +15,8 @@ static ls_status fork_prepare(ls_op *op, ls_variant *variant, ls_prepared *prepa
 
 static ls_status fork_backward(ls_op *op, ls_plan *plan, int slot) {
     const ls_work *work = ls_op_work(plan, op, slot);
-    ls_loop_add(ls_plan_floats(plan, op->in[0], slot), false, work->out_gradient[0],
-                work->out_gradient[1], work->in_gradient[0]);
+    ls_loop_add(plan->net->type, ls_plan_elements(plan, op->in[0], slot), false,
+                work->out_gradient[0], work->out_gradient[1], work->in_gradient[0]);
     return LS_OK;
 }
 
@@ -82,29 +82,31 @@ static ls_status sum_bind(ls_op *op, const ls_net *net, ls_work *work) {
 
 static ls_status sum_forward(ls_op *op, ls_plan *plan, int slot) {
     const ls_work *work = ls_op_work(plan, op, slot);
-    const float *second = work->in[1];
+    const void *second = work->in[1];
     if (work->call[CONVERT]) {
         LS_TRY(ls_call_run(work->call[CONVERT]));
         second = work->scratch;
     }
-    ls_loop_add(ls_plan_floats(plan, op->out[0], slot), ((ls_sum *)op)->relu, work->in[0], second,
-                work->out[0]);
+    ls_loop_add(plan->net->type, ls_plan_elements(plan, op->out[0], slot), ((ls_sum *)op)->relu,
+                work->in[0], second, work->out[0]);
     return LS_OK;
 }
 
 static ls_status sum_backward(ls_op *op, ls_plan *plan, int slot) {
     const ls_work *work = ls_op_work(plan, op, slot);
     bool relu = ((ls_sum *)op)->relu;
-    size_t count = ls_plan_floats(plan, op->out[0], slot);
+    size_t count = ls_plan_elements(plan, op->out[0], slot);
+    ls_compute_type type = plan->net->type;
     /* before in[0]'s, which may take the place of the sum's */
     if (work->call[CONVERT_BACK]) {
         if (relu)
-            ls_loop_leaky_gradient(count, 0, work->out[0], work->out_gradient[0], work->scratch);
+            ls_loop_leaky_gradient(type, count, 0, work->out[0], work->out_gradient[0],
+                                   work->scratch);
         LS_TRY(ls_call_run(work->call[CONVERT_BACK]));
     }
-    float *gradient = work->in_gradient[0] ? work->in_gradient[0] : work->in_gradient[1];
+    void *gradient = work->in_gradient[0] ? work->in_gradient[0] : work->in_gradient[1];
     if (relu && !(work->call[CONVERT_BACK] && gradient == work->in_gradient[1]))
-        ls_loop_leaky_gradient(count, 0, work->out[0], work->out_gradient[0], gradient);
+        ls_loop_leaky_gradient(type, count, 0, work->out[0], work->out_gradient[0], gradient);
     return LS_OK;
 }
 

@@ -89,9 +89,9 @@ static ls_packed *find_packed(ls_conv *conv, const ls_layout *layout) {
 static ls_status prepare_pack(ls_conv *conv, ls_prepared *prepared, int user, int pack) {
     ls_dnnl_engine *engine = conv->net->engine;
     const ls_layout *plain, *wanted = ls_kernel_layout(prepared->kernel[user], LS_ARG_WEIGHTS);
-    if (ls_layout_is_plain(wanted))
+    LS_TRY(ls_layout_plain(engine, LS_COMPUTE_FLOAT32, &conv->weights, &plain));
+    if (wanted == plain)
         return LS_OK;
-    LS_TRY(ls_layout_plain(engine, &conv->weights, &plain));
     LS_TRY(ls_reorder(engine, plain, wanted, &prepared->kernel[pack]));
     if (find_packed(conv, wanted))
         return LS_OK;
@@ -174,7 +174,7 @@ static ls_status prepare_weights(ls_conv *conv, const ls_variant *variant, ls_pr
     const ls_kernel *weights = kernel[WEIGHTS];
     LS_TRY(adapt(conv, in, ls_kernel_layout(weights, LS_ARG_SRC), &kernel[SRC_WEIGHTS]));
     LS_TRY(adapt(conv, out, ls_kernel_layout(weights, LS_ARG_DIFF_DST), &kernel[DST_WEIGHTS]));
-    LS_TRY(ls_layout_plain(conv->net->engine, &conv->weights, &plain));
+    LS_TRY(ls_layout_plain(conv->net->engine, LS_COMPUTE_FLOAT32, &conv->weights, &plain));
     return adapt(conv, ls_kernel_layout(weights, LS_ARG_DIFF_WEIGHTS), plain, &kernel[UNPACK]);
 }
 
@@ -184,8 +184,8 @@ static ls_status conv_prepare(ls_op *op, ls_variant *variant, ls_prepared *prepa
     ls_kernel **kernel = prepared->kernel;
     ls_dims src = ls_shape_dims(&values[op->in[0]].shape, variant->samples);
     ls_dims dst = ls_shape_dims(&values[op->out[0]].shape, variant->samples);
-    LS_TRY(ls_conv_forward(conv->net->engine, &conv->window, &src, &conv->weights, conv->bias, &dst,
-                           &kernel[FORWARD]));
+    LS_TRY(ls_conv_forward(conv->net->engine, values[op->in[0]].type, &conv->window, &src,
+                           &conv->weights, conv->bias, &dst, &kernel[FORWARD]));
     LS_TRY(adapt(conv, ls_layout_of(variant, op->in[0]),
                  ls_kernel_layout(kernel[FORWARD], LS_ARG_SRC), &kernel[SRC_FORWARD]));
     LS_TRY(prepare_pack(conv, prepared, FORWARD, PACK_FORWARD));
@@ -243,7 +243,7 @@ static ls_status bind_data(ls_conv *conv, const ls_net *net, ls_work *work) {
     const ls_conv_scratch scratch = lay_out(conv, work->prepared);
     unsigned char *base = work->scratch;
     bool adapted = work->prepared->kernel[SRC_GRADIENT] != NULL;
-    const void *gradient = adapted ? base + scratch.src_gradient : (void *)work->in_gradient[0];
+    const void *gradient = adapted ? base + scratch.src_gradient : work->in_gradient[0];
     const void *dst;
     LS_TRY(bind_pack(conv, work, DATA, PACK_DATA));
     LS_TRY(bind_adapted(work, net, DST_DATA, work->out_gradient[0], scratch.dst, &dst));

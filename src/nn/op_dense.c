@@ -1,73 +1,218 @@
 /* nn: dense layers: y = x W^T + b.  The weights and their gradient go by blocks of output rows, all
  * slots within a block: it stays in cache for all slots, or until the sink has taken it.
  *
- * Forward computes y^T = W x^T, with x and y transposed: the product then packs the few samples
- * instead of the many weights; measured 2.5 times as fast for 3136 x 1024, 32 samples. */
+ * Forward computes y^T = W x^T: the product then packs the few samples instead of the many weights;
+ * measured 2.5 times as fast for 3136 x 1024, 32 samples, in float32 with x transposed before.  In
+ * bf16 a block of W is rounded when its products come. */
 #include "nn/loops.h"
 #include "nn/plan.h"
 
 enum {
     BLOCK_BYTES = 512 * 1024, /* of a block of weights: half of a core's L2 cache */
     BLOCK_GRAIN = 16,         /* rows */
-    DATA_ROWS = 128           /* of weights at a time for the gradient of the input */
+    DATA_ROWS = 128,          /* of float32 weights at a time for the gradient of the input */
 };
+
+/* Products; REST: for the last block, where it is smaller. */
+enum { FORWARD, FORWARD_REST, WEIGHTS, WEIGHTS_REST, DATA, DATA_MORE, DATA_REST };
 
 typedef struct ls_dense {
     ls_op op;
-    int64_t inputs, units, block; /* rows of a block */
+    ls_compute_type type; /* of x and W in the products */
+    int64_t inputs, units;
+    int64_t block, data_block; /* rows of the weights: for W and its gradient, for that of x */
     bool bias;
+    uint16_t *rounded; /* in bf16: the weights */
+    uint64_t version;  /* of the net's parameters that these were made of */
 } ls_dense;
-
-/* Of a slot's workspace: x^T (inputs, samples), then y^T (units, samples). */
-static float *transposed_output(const ls_dense *dense, const ls_work *work) {
-    return (float *)work->workspace + ls_align_floats((size_t)(dense->inputs * work->samples));
-}
-
-static ls_status dense_prepare(ls_op *op, ls_variant *variant, ls_prepared *prepared) {
-    const ls_dense *dense = (const ls_dense *)op;
-    size_t samples = (size_t)variant->samples, units = (size_t)dense->units;
-    size_t inputs = (size_t)dense->inputs, block = (size_t)dense->block;
-    prepared->workspace = sizeof(float) * (ls_align_floats(inputs * samples) + units * samples);
-    prepared->scratch = sizeof(float) * (block * inputs > units ? block * inputs : units);
-    return ls_variant_plain(variant, op->out[0], &variant->layouts[op->out[0]]);
-}
 
 static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-static ls_status dense_forward(ls_op *op, ls_plan *plan) {
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* ---- preparing ------------------------------------------------------------------------------ */
+
+static ls_status get_product(const ls_variant *variant, const ls_product_spec *spec,
+                             ls_prepared *prepared, int which) {
+    return ls_product_get(variant->net->engine, spec, &prepared->product[which]);
+}
+
+static ls_status prepare_forward(const ls_dense *dense, const ls_variant *variant,
+                                 ls_prepared *prepared) {
+    bool transposed = dense->type == LS_COMPUTE_FLOAT32; /* x is */
+    ls_product_spec spec = {.type = dense->type,
+                            .transpose_b = !transposed,
+                            .m = dense->block,
+                            .n = variant->samples,
+                            .k = dense->inputs,
+                            .lda = dense->inputs,
+                            .ldb = transposed ? variant->samples : dense->inputs,
+                            .ldc = variant->samples};
+    LS_TRY(get_product(variant, &spec, prepared, FORWARD));
+    spec.m = dense->units % dense->block;
+    return spec.m > 0 ? get_product(variant, &spec, prepared, FORWARD_REST) : LS_OK;
+}
+
+static ls_status prepare_weights(const ls_dense *dense, const ls_variant *variant,
+                                 ls_prepared *prepared) {
+    ls_product_spec spec = {.type = dense->type,
+                            .transpose_a = true,
+                            .m = dense->block,
+                            .n = dense->inputs,
+                            .k = variant->samples,
+                            .lda = dense->units,
+                            .ldb = dense->inputs,
+                            .ldc = dense->inputs};
+    LS_TRY(get_product(variant, &spec, prepared, WEIGHTS));
+    spec.m = dense->units % dense->block;
+    return spec.m > 0 ? get_product(variant, &spec, prepared, WEIGHTS_REST) : LS_OK;
+}
+
+static ls_status prepare_data(const ls_dense *dense, const ls_variant *variant,
+                              ls_prepared *prepared) {
+    ls_product_spec spec = {.type = dense->type,
+                            .result = dense->type,
+                            .m = variant->samples,
+                            .n = dense->inputs,
+                            .k = dense->data_block,
+                            .lda = dense->units,
+                            .ldb = dense->inputs,
+                            .ldc = dense->inputs};
+    LS_TRY(get_product(variant, &spec, prepared, DATA));
+    if (dense->data_block == dense->units)
+        return LS_OK;
+    spec.add = true;
+    LS_TRY(get_product(variant, &spec, prepared, DATA_MORE));
+    spec.k = dense->units % dense->data_block;
+    return spec.k > 0 ? get_product(variant, &spec, prepared, DATA_REST) : LS_OK;
+}
+
+/* Of a slot's workspace: in float32 x^T (inputs, samples), then y^T (units, samples). */
+static size_t transposed_input_floats(const ls_dense *dense, int64_t samples) {
+    bool transposed = dense->type == LS_COMPUTE_FLOAT32;
+    return transposed ? ls_align_floats((size_t)(dense->inputs * samples)) : 0;
+}
+
+static float *transposed_output(const ls_dense *dense, const ls_work *work) {
+    return (float *)work->workspace + transposed_input_floats(dense, work->samples);
+}
+
+/* Of the scratch: the library's, then floats: y, or a block of gradients. */
+static size_t library_scratch(const ls_prepared *prepared) {
+    size_t bytes = 0;
+    for (int i = 0; i < LS_OP_PRODUCTS; i++)
+        if (prepared->product[i])
+            bytes = larger(bytes, ls_product_scratch(prepared->product[i]));
+    return ls_align_bytes(bytes);
+}
+
+static float *scratch_floats(const ls_work *work) {
+    return (float *)((unsigned char *)work->scratch + library_scratch(work->prepared));
+}
+
+static ls_status dense_prepare(ls_op *op, ls_variant *variant, ls_prepared *prepared) {
     const ls_dense *dense = (const ls_dense *)op;
-    const int64_t K = dense->inputs, units = dense->units;
-    const float *weights = ls_param_data(plan->net, op->first_param);
-    for (int slot = 0; slot < plan->slot_count; slot++) {
-        const ls_work *work = ls_op_work(plan, op, slot);
-        ls_loop_transpose(work->samples, K, work->in[0], work->workspace);
+    const ls_value *values = variant->net->values;
+    ls_compute_type type = values[op->out[0]].type;
+    size_t outputs = (size_t)(dense->units * variant->samples);
+    size_t block = (size_t)(dense->block * dense->inputs);
+    LS_TRY(prepare_forward(dense, variant, prepared));
+    if (ls_variant_trains(variant, op)) {
+        LS_TRY(prepare_weights(dense, variant, prepared));
+        if (values[op->in[0]].needs_gradient)
+            LS_TRY(prepare_data(dense, variant, prepared));
     }
-    for (int64_t first = 0; first < units; first += dense->block)
+    prepared->workspace =
+        sizeof(float) * (transposed_input_floats(dense, variant->samples) + outputs);
+    prepared->scratch = library_scratch(prepared) + sizeof(float) * larger(block, outputs);
+    return ls_variant_plain(variant, op->out[0], type, &variant->layouts[op->out[0]]);
+}
+
+/* ---- passes --------------------------------------------------------------------------------- */
+
+/* Product `which` of a block of `rows`, or its REST. */
+static ls_status multiply(const ls_dense *dense, const ls_work *work, int which, int64_t rows,
+                          const void *a, const void *b, void *c) {
+    const ls_product *product = work->prepared->product[rows == dense->block ? which : which + 1];
+    return ls_product_run(product, a, b, c, work->scratch);
+}
+
+/* The weights from a row on, as the products take them. */
+static const void *weights_at(const ls_dense *dense, const ls_net *net, int64_t row) {
+    if (dense->rounded)
+        return dense->rounded + row * dense->inputs;
+    return ls_param_data(net, dense->op.first_param) + row * dense->inputs;
+}
+
+/* The same element of an array of the products' type further on. */
+static const void *element_at(const ls_dense *dense, const void *array, int64_t index) {
+    return (const unsigned char *)array + ls_type_bytes(dense->type) * (size_t)index;
+}
+
+static void round_weights(const ls_dense *dense, const ls_net *net, int64_t first, int64_t rows) {
+    const float *weights = ls_param_data(net, dense->op.first_param);
+    ls_loop_round((size_t)(rows * dense->inputs), weights + first * dense->inputs,
+                  dense->rounded + first * dense->inputs);
+}
+
+static void write_output(const ls_dense *dense, const ls_net *net, const ls_work *work) {
+    bool rounded = net->values[dense->op.out[0]].type != LS_COMPUTE_FLOAT32;
+    float *y = rounded ? scratch_floats(work) : work->out[0];
+    ls_loop_transpose(dense->units, work->samples, transposed_output(dense, work), y);
+    if (dense->bias)
+        ls_loop_add_bias(work->samples, dense->units, ls_param_data(net, dense->op.first_param + 1),
+                         y);
+    if (rounded)
+        ls_loop_round((size_t)(work->samples * dense->units), y, work->out[0]);
+}
+
+static ls_status dense_forward(ls_op *op, ls_plan *plan) {
+    ls_dense *dense = (ls_dense *)op;
+    const ls_net *net = plan->net;
+    const bool transposed = dense->type == LS_COMPUTE_FLOAT32;
+    const bool stale = dense->rounded && dense->version != net->version;
+    for (int slot = 0; transposed && slot < plan->slot_count; slot++) {
+        const ls_work *work = ls_op_work(plan, op, slot);
+        ls_loop_transpose(work->samples, dense->inputs, work->in[0], work->workspace);
+    }
+    for (int64_t first = 0; first < dense->units; first += dense->block) {
+        int64_t rows = smaller(dense->block, dense->units - first);
+        if (stale)
+            round_weights(dense, net, first, rows);
         for (int slot = 0; slot < plan->slot_count; slot++) {
             const ls_work *work = ls_op_work(plan, op, slot);
-            const int64_t n = work->samples;
-            LS_TRY(ls_matrix_product('N', 'N', smaller(dense->block, units - first), n, K,
-                                     weights + first * K, K, work->workspace, n, 0,
-                                     transposed_output(dense, work) + first * n, n));
+            LS_TRY(multiply(dense, work, FORWARD, rows, weights_at(dense, net, first),
+                            transposed ? work->workspace : work->in[0],
+                            transposed_output(dense, work) + first * work->samples));
         }
-    for (int slot = 0; slot < plan->slot_count; slot++) {
-        const ls_work *work = ls_op_work(plan, op, slot);
-        ls_loop_transpose(units, work->samples, transposed_output(dense, work), work->out[0]);
-        if (dense->bias)
-            ls_loop_add_bias(work->samples, units, ls_param_data(plan->net, op->first_param + 1),
-                             work->out[0]);
     }
+    dense->version = net->version;
+    for (int slot = 0; slot < plan->slot_count; slot++)
+        write_output(dense, net, ls_op_work(plan, op, slot));
     return LS_OK;
+}
+
+/* The gradient of a float32 output into the products' type, in its place. */
+static void round_gradient(const ls_dense *dense, const ls_plan *plan) {
+    if (plan->net->values[dense->op.out[0]].type == dense->type)
+        return;
+    for (int slot = 0; slot < plan->slot_count; slot++) {
+        const ls_work *work = ls_op_work(plan, &dense->op, slot);
+        ls_loop_round_in_place((size_t)(work->samples * dense->units), work->out_gradient[0]);
+    }
 }
 
 static void bias_gradient(const ls_dense *dense, ls_plan *plan) {
     size_t param = dense->op.first_param + 1, units = (size_t)dense->units;
     for (int slot = 0; slot < plan->slot_count; slot++) {
         const ls_work *work = ls_op_work(plan, &dense->op, slot);
-        ls_loop_sum_rows(work->samples, dense->units, work->out_gradient[0], work->scratch);
-        ls_plan_emit(plan, slot, param, 0, units, work->scratch);
+        float *sums = scratch_floats(work);
+        ls_loop_sum_rows(dense->type, work->samples, dense->units, work->out_gradient[0], sums);
+        ls_plan_emit(plan, slot, param, 0, units, sums);
     }
     ls_plan_final(plan, param, 0, units);
 }
@@ -82,32 +227,35 @@ static ls_status weight_gradient(const ls_dense *dense, ls_plan *plan) {
         size_t start = (size_t)(first * K), count = (size_t)(rows * K);
         for (int slot = 0; slot < plan->slot_count; slot++) {
             const ls_work *work = ls_op_work(plan, &dense->op, slot);
-            LS_TRY(ls_matrix_product('T', 'N', rows, K, work->samples,
-                                     work->out_gradient[0] + first, units, work->in[0], K, 0,
-                                     work->scratch, K));
-            ls_plan_emit(plan, slot, param, start, count, work->scratch);
+            float *gradient = scratch_floats(work);
+            LS_TRY(multiply(dense, work, WEIGHTS, rows,
+                            element_at(dense, work->out_gradient[0], first), work->in[0],
+                            gradient));
+            ls_plan_emit(plan, slot, param, start, count, gradient);
         }
         ls_plan_final(plan, param, start, count);
     }
     return LS_OK;
 }
 
-/* dx = dy W, summed over blocks of the units. */
+/* dx = dy W, in float32 summed over blocks of the units. */
 static ls_status input_gradient(const ls_dense *dense, ls_plan *plan) {
-    const int64_t K = dense->inputs, units = dense->units;
-    const float *weights = ls_param_data(plan->net, dense->op.first_param);
-    for (int64_t first = 0; first < units; first += DATA_ROWS)
+    for (int64_t first = 0; first < dense->units; first += dense->data_block) {
+        bool whole = dense->data_block <= dense->units - first;
+        int which = first == 0 ? DATA : whole ? DATA_MORE : DATA_REST;
         for (int slot = 0; slot < plan->slot_count; slot++) {
             const ls_work *work = ls_op_work(plan, &dense->op, slot);
-            LS_TRY(ls_matrix_product('N', 'N', work->samples, K, smaller(DATA_ROWS, units - first),
-                                     work->out_gradient[0] + first, units, weights + first * K, K,
-                                     first == 0 ? 0.0f : 1.0f, work->in_gradient[0], K));
+            LS_TRY(ls_product_run(
+                work->prepared->product[which], element_at(dense, work->out_gradient[0], first),
+                weights_at(dense, plan->net, first), work->in_gradient[0], work->scratch));
         }
+    }
     return LS_OK;
 }
 
 static ls_status dense_backward(ls_op *op, ls_plan *plan) {
     const ls_dense *dense = (const ls_dense *)op;
+    round_gradient(dense, plan);
     if (dense->bias)
         bias_gradient(dense, plan);
     LS_TRY(weight_gradient(dense, plan));
@@ -115,13 +263,39 @@ static ls_status dense_backward(ls_op *op, ls_plan *plan) {
     return wanted ? input_gradient(dense, plan) : LS_OK;
 }
 
-static const ls_op_class DENSE = {
-    .prepare = dense_prepare, .forward_all = dense_forward, .backward_all = dense_backward};
+static void dense_clear(ls_op *op) {
+    ls_free(((ls_dense *)op)->rounded);
+}
 
-static int64_t rows_per_block(int64_t inputs, int64_t units) {
-    int64_t rows = BLOCK_BYTES / (int64_t)sizeof(float) / inputs / BLOCK_GRAIN * BLOCK_GRAIN;
+static const ls_op_class DENSE = {.prepare = dense_prepare,
+                                  .forward_all = dense_forward,
+                                  .backward_all = dense_backward,
+                                  .clear = dense_clear};
+
+/* ---- building ------------------------------------------------------------------------------- */
+
+void ls_dense_give_float32(const ls_builder *builder, int value) {
+    if (ls_builder_producer(builder, &DENSE, value))
+        builder->net->values[value].type = LS_COMPUTE_FLOAT32;
+}
+
+static int64_t rows_per_block(ls_compute_type type, int64_t inputs, int64_t units) {
+    int64_t rows = BLOCK_BYTES / (int64_t)ls_type_bytes(type) / inputs / BLOCK_GRAIN * BLOCK_GRAIN;
     rows = rows < BLOCK_GRAIN ? BLOCK_GRAIN : rows;
     return rows < units ? rows : units;
+}
+
+/* In bf16 dx is one product, which the library blocks itself: it cannot add to one. */
+static ls_status set_type(ls_dense *dense, ls_net *net) {
+    dense->type = net->type;
+    dense->block = rows_per_block(dense->type, dense->inputs, dense->units);
+    dense->data_block = smaller(DATA_ROWS, dense->units);
+    if (dense->type == LS_COMPUTE_FLOAT32)
+        return LS_OK;
+    dense->data_block = dense->units;
+    size_t count = (size_t)(dense->inputs * dense->units);
+    net->packed_bytes += count * sizeof *dense->rounded;
+    return LS_NEW(dense->rounded, count);
 }
 
 ls_status ls_dense_add(ls_builder *builder, const ls_layer_spec *layer, int in, int *out) {
@@ -138,8 +312,8 @@ ls_status ls_dense_add(ls_builder *builder, const ls_layer_spec *layer, int in, 
     dense->inputs = flat.size[0];
     dense->units = spec->units;
     dense->bias = spec->bias;
-    dense->block = rows_per_block(dense->inputs, dense->units);
     LS_TRY(ls_builder_append(builder, &dense->op, &in, &shape));
+    LS_TRY(set_type(dense, builder->net));
     const int64_t weight[] = {dense->units, dense->inputs};
     ls_start start = ls_weight_start(builder->init, (double)dense->inputs, (double)dense->units);
     LS_TRY(ls_builder_param(builder, &dense->op, "weight", LS_PARAM_WEIGHT, 2, weight, start));

@@ -22,7 +22,7 @@ static ls_status dropout_prepare(ls_op *op, ls_variant *variant, ls_prepared *pr
         return LS_OK;
     }
     prepared->forward = prepared->backward[0] = LS_IN_PLACE;
-    prepared->workspace = ls_layout_bytes(ls_layout_of(variant, op->in[0])) / sizeof(float);
+    prepared->workspace = ls_layout_elements(ls_layout_of(variant, op->in[0]));
     return LS_OK;
 }
 
@@ -51,19 +51,21 @@ static ls_status dropout_forward(ls_op *op, ls_plan *plan, int slot) {
     const ls_work *work = ls_op_work(plan, op, slot);
     if (plan->mode == LS_MODE_EVALUATE)
         return LS_OK;
-    size_t count = ls_plan_floats(plan, op->in[0], slot);
+    size_t count = ls_plan_elements(plan, op->in[0], slot);
     size_t elements = count / (size_t)work->samples;
     for (int64_t n = 0; n < work->samples; n++)
         draw_mask(dropout, plan, work->sample_ids[n], elements,
                   (uint8_t *)work->workspace + (size_t)n * elements);
-    ls_loop_mask(count, kept_scale(dropout), work->workspace, work->in[0], work->out[0]);
+    ls_loop_mask(plan->net->type, count, kept_scale(dropout), work->workspace, work->in[0],
+                 work->out[0]);
     return LS_OK;
 }
 
 static ls_status dropout_backward(ls_op *op, ls_plan *plan, int slot) {
     const ls_work *work = ls_op_work(plan, op, slot);
-    ls_loop_mask(ls_plan_floats(plan, op->in[0], slot), kept_scale((const ls_dropout *)op),
-                 work->workspace, work->out_gradient[0], work->in_gradient[0]);
+    ls_loop_mask(plan->net->type, ls_plan_elements(plan, op->in[0], slot),
+                 kept_scale((const ls_dropout *)op), work->workspace, work->out_gradient[0],
+                 work->in_gradient[0]);
     return LS_OK;
 }
 

@@ -33,7 +33,8 @@ static ls_status norm_layout(const ls_norm *norm, const ls_variant *variant,
         return LS_OK;
     }
     const ls_dims dims = {4, {variant->samples, norm->channels, 1, 1}};
-    return ls_layout_channels_last(variant->net->engine, &dims, layout);
+    ls_compute_type type = variant->net->values[value].type;
+    return ls_layout_channels_last(variant->net->engine, type, &dims, layout);
 }
 
 static ls_status norm_prepare(ls_op *op, ls_variant *variant, ls_prepared *prepared) {
@@ -79,7 +80,7 @@ static ls_status norm_bind(ls_op *op, const ls_net *net, ls_work *work) {
     if (!train)
         return LS_OK;
     /* the first layer has no gradient of its input to give: it goes where that of its output is */
-    float *in_gradient = work->in_gradient[0] ? work->in_gradient[0] : work->out_gradient[0];
+    void *in_gradient = work->in_gradient[0] ? work->in_gradient[0] : work->out_gradient[0];
     const ls_binding backward[] = {{LS_ARG_SRC, work->in[0]},
                                    {LS_ARG_MEAN, mean},
                                    {LS_ARG_VARIANCE, variance},

@@ -1,17 +1,18 @@
 /* nn: the step from any layout to the plain one, seen in another shape: flatten, and what comes
- * before operations that need plain arrays.  Where the layout is plain already nothing is computed.
- */
+ * before operations that need plain arrays; also from one type to the other.  Where the array is
+ * already what is wanted nothing is computed. */
 #include "nn/plan.h"
 
 static ls_status plain_prepare(ls_op *op, ls_variant *variant, ls_prepared *prepared) {
     const ls_layout *in = ls_layout_of(variant, op->in[0]), *plain;
     ls_dnnl_engine *engine = variant->net->engine;
-    LS_TRY(ls_variant_plain(variant, op->out[0], &variant->layouts[op->out[0]]));
-    if (ls_layout_is_plain(in)) {
+    ls_compute_type type = variant->net->values[op->out[0]].type;
+    LS_TRY(ls_variant_plain(variant, op->out[0], type, &variant->layouts[op->out[0]]));
+    if (ls_layout_is_plain(in) && ls_layout_type(in) == type) {
         prepared->forward = prepared->backward[0] = LS_ALIAS;
         return LS_OK;
     }
-    LS_TRY(ls_variant_plain(variant, op->in[0], &plain));
+    LS_TRY(ls_variant_plain(variant, op->in[0], type, &plain));
     LS_TRY(ls_reorder(engine, in, plain, &prepared->kernel[LS_FORWARD]));
     if (ls_variant_trains(variant, op))
         LS_TRY(ls_reorder(engine, plain, in, &prepared->kernel[LS_BACKWARD]));
@@ -31,8 +32,10 @@ static const ls_op_class PLAIN = {.prepare = plain_prepare,
                                   .forward = ls_op_run_forward,
                                   .backward = ls_op_run_backward};
 
-ls_status ls_plain_add(ls_builder *builder, int in, const ls_shape *shape, int *out) {
-    if (ls_builder_shape(builder, in)->ndims == 1 && shape->ndims == 1) {
+ls_status ls_convert_add(ls_builder *builder, int in, const ls_shape *shape, ls_compute_type type,
+                         int *out) {
+    bool flat = ls_builder_shape(builder, in)->ndims == 1 && shape->ndims == 1;
+    if (flat && builder->net->values[in].type == type) {
         *out = in; /* flat arrays are always plain */
         return LS_OK;
     }
@@ -41,7 +44,12 @@ ls_status ls_plain_add(ls_builder *builder, int in, const ls_shape *shape, int *
     *op = (ls_op){.class = &PLAIN, .ins = 1, .outs = 1};
     LS_TRY(ls_builder_append(builder, op, &in, shape));
     *out = op->out[0];
+    builder->net->values[*out].type = type;
     return LS_OK;
+}
+
+ls_status ls_plain_add(ls_builder *builder, int in, const ls_shape *shape, int *out) {
+    return ls_convert_add(builder, in, shape, builder->net->values[in].type, out);
 }
 
 ls_status ls_flatten_add(ls_builder *builder, const ls_layer_spec *layer, int in, int *out) {

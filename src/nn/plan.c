@@ -124,11 +124,11 @@ static void *buffer_address(const ls_plan *plan, const ls_slot *slot, int buffer
     return plan->net->arena + slot->base + slot->variant->buffers[buffer].offset;
 }
 
-static float *value_address(const ls_plan *plan, const ls_slot *slot, int value) {
+static void *value_address(const ls_plan *plan, const ls_slot *slot, int value) {
     return buffer_address(plan, slot, slot->variant->value_buffer[value]);
 }
 
-static float *gradient_address(const ls_plan *plan, const ls_slot *slot, int value) {
+static void *gradient_address(const ls_plan *plan, const ls_slot *slot, int value) {
     return buffer_address(plan, slot, slot->variant->gradient_buffer[value]);
 }
 
@@ -168,9 +168,8 @@ static ls_status bind(ls_plan *plan) {
     return LS_OK;
 }
 
-size_t ls_plan_floats(const ls_plan *plan, int value, int slot) {
-    const ls_variant *variant = plan->slots[slot].variant;
-    return ls_layout_bytes(ls_layout_of(variant, value)) / sizeof(float);
+size_t ls_plan_elements(const ls_plan *plan, int value, int slot) {
+    return ls_layout_elements(ls_layout_of(plan->slots[slot].variant, value));
 }
 
 /* ---- passes --------------------------------------------------------------------------------- */

@@ -37,8 +37,8 @@ static inline ls_work *ls_op_work(const ls_plan *plan, const ls_op *op, int slot
     return &plan->work[op->index * (size_t)plan->slot_count + (size_t)slot];
 }
 
-/* Floats of a value in a slot, paddings of its layout included. */
-size_t ls_plan_floats(const ls_plan *plan, int value, int slot);
+/* Elements of a value in a slot, paddings of its layout included. */
+size_t ls_plan_elements(const ls_plan *plan, int value, int slot);
 /* Hands elements [first, first + count) of a parameter's gradient to the sink, in pieces that stay
  * in cache. */
 void ls_plan_emit(const ls_plan *plan, int slot, size_t param, size_t first, size_t count,

@@ -17,9 +17,10 @@ void ls_variant_free(ls_variant *variant) {
     ls_free(variant);
 }
 
-ls_status ls_variant_plain(ls_variant *variant, int value, const ls_layout **layout) {
+ls_status ls_variant_plain(const ls_variant *variant, int value, ls_compute_type type,
+                           const ls_layout **layout) {
     ls_dims dims = ls_shape_dims(&variant->net->values[value].shape, variant->samples);
-    return ls_layout_plain(variant->net->engine, &dims, layout);
+    return ls_layout_plain(variant->net->engine, type, &dims, layout);
 }
 
 static ls_status allocate(ls_variant *variant) {
@@ -34,7 +35,7 @@ static ls_status allocate(ls_variant *variant) {
 
 static ls_status prepare(ls_variant *variant) {
     const ls_net *net = variant->net;
-    LS_TRY(ls_variant_plain(variant, 0, &variant->layouts[0]));
+    LS_TRY(ls_variant_plain(variant, 0, LS_COMPUTE_FLOAT32, &variant->layouts[0]));
     for (size_t i = 0; i < net->op_count; i++) {
         ls_op *op = net->ops[i];
         LS_TRY(op->class->prepare(op, variant, &variant->prepared[i]));

@@ -50,9 +50,20 @@ static ls_status set_up_augment(ls_engine *engine) {
     return LS_OK;
 }
 
+/* What the configuration wants, or float32 where the CPU, the same on all ranks, has it not. */
+static void choose_type(ls_engine *engine) {
+    engine->type = engine->config->compute.type;
+    if (ls_compute_has(engine->type))
+        return;
+    if (ls_comm_rank(engine->comm) == 0)
+        ls_warn("compute.type: the instruction set in force, %s, has no %s: computing in float32",
+                ls_compute_isa(), ls_compute_type_name(engine->type));
+    engine->type = LS_COMPUTE_FLOAT32;
+}
+
 static ls_status build_net(ls_engine *engine, const char *name) {
     ls_status status = ls_net_create(&engine->config->model, ls_data_shape(engine->train),
-                                     ls_data_outputs(engine->train), &engine->net);
+                                     ls_data_outputs(engine->train), engine->type, &engine->net);
     if (status == LS_ERR_INPUT && name) {
         char *message = ls_format("%s: %s", name, ls_message());
         if (message)
@@ -127,6 +138,7 @@ static ls_status set_up(ls_engine *engine, const char *name, bool with_test) {
     LS_TRY(ls_comm_agree(engine->comm, status));
     LS_TRY(ls_comm_same(engine->comm, "the instruction set (pin one with compute.isa)",
                         ls_compute_isa()));
+    choose_type(engine);
     LS_TRY(open_data(engine, with_test));
     LS_TRY(ls_comm_agree(engine->comm, set_up_augment(engine)));
     LS_TRY(build_net(engine, name));

@@ -25,6 +25,7 @@ static ls_status write_configuration(ls_run *run, const ls_config *config) {
 ls_status ls_notes_write(ls_run *run, const ls_engine *engine, const ls_note *notes, size_t count) {
     const ls_normalization *norm = &engine->norm;
     LS_TRY(write_configuration(run, engine->config));
+    LS_TRY(ls_run_note(run, "provenance/compute_type", ls_compute_type_name(engine->type)));
     LS_TRY(write_channels(run, "data/mean", norm->channels, norm->mean));
     LS_TRY(write_channels(run, "data/deviation", norm->channels, norm->deviation));
     for (size_t i = 0; i < count; i++)

@@ -54,7 +54,8 @@ static ls_status write_state(const ls_engine *engine, const ls_train_state *stat
     LS_TRY(ls_checkpoint_number(writer, "state/test_accuracy", state->test_accuracy));
     LS_TRY(ls_checkpoint_integer(writer, "state/seed", engine->config->seed));
     LS_TRY(ls_checkpoint_integer(writer, "state/batch_size", engine->config->batch.size));
-    return ls_checkpoint_integer(writer, "state/batch_slices", engine->config->batch.slices);
+    LS_TRY(ls_checkpoint_integer(writer, "state/batch_slices", engine->config->batch.slices));
+    return ls_checkpoint_text(writer, "state/compute_type", ls_compute_type_name(engine->type));
 }
 
 static ls_status write_configuration(const ls_engine *engine, ls_checkpoint_writer *writer) {
@@ -123,6 +124,24 @@ static ls_status check_same(ls_checkpoint_reader *reader, const char *name, int6
         name, (long long)then, (long long)now);
 }
 
+/* Other roundings would be another run.  Checkpoints from before there was a choice do not say. */
+static ls_status check_type(const ls_engine *engine, const ls_checkpoint_reader *reader) {
+    const char *now = ls_compute_type_name(engine->type);
+    char *stored = NULL;
+    if (ls_checkpoint_get_text(reader, "state/compute_type", &stored) != LS_OK)
+        ls_message_set("");
+    const char *then = stored ? stored : ls_compute_type_name(LS_COMPUTE_FLOAT32);
+    ls_status status = LS_OK;
+    if (strcmp(then, now) != 0)
+        status = ls_fail(LS_ERR_INPUT,
+                         "the checkpoint was computed in %s, this run computes in %s: it could not "
+                         "go on as it was; set compute.type to %s, or start a new run from its "
+                         "weights by init",
+                         then, now, then);
+    ls_free(stored);
+    return status;
+}
+
 static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
                             ls_train_state *state) {
     int64_t calibrated;
@@ -130,6 +149,7 @@ static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
     LS_TRY(check_same(reader, "seed", engine->config->seed));
     LS_TRY(check_same(reader, "batch_size", engine->config->batch.size));
     LS_TRY(check_same(reader, "batch_slices", engine->config->batch.slices));
+    LS_TRY(check_type(engine, reader));
     LS_TRY(ls_checkpoint_get_integer(reader, "state/step", &state->step));
     LS_TRY(ls_checkpoint_get_integer(reader, "state/calibrated", &calibrated));
     LS_TRY(ls_checkpoint_get_number(reader, "state/lr", &state->lr));

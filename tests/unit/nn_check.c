@@ -50,7 +50,7 @@ net_network net_open(const net_case *wanted) {
     network.spec.loss = wanted->loss;
     network.spec.label_smoothing = wanted->label_smoothing;
     copy_list(&wanted->layers, &network.spec.layers);
-    TRY(ls_net_create(&network.spec, &network.input, network.outputs, &network.net));
+    TRY(ls_net_create(&network.spec, &network.input, network.outputs, wanted->type, &network.net));
     network.flat = ls_calloc(ls_net_flat_size(network.net), sizeof(float));
     fill_params(&network);
     ls_net_bind(network.net, network.flat);
@@ -267,7 +267,7 @@ static void check_gradients(const net_network *network, const net_slice *slice, 
     free(wanted);
 }
 
-void net_check(const net_case *wanted) {
+static void check_float32(const net_case *wanted) {
     net_network network = net_open(wanted);
     double *flat = as_double(&network);
     ls_plan *evaluation = net_plan(&network, LS_MODE_EVALUATE, wanted->slots, wanted->samples, 100);
@@ -287,4 +287,112 @@ void net_check(const net_case *wanted) {
     ls_plan_free(evaluation);
     net_close(&network);
     free(flat);
+}
+
+/* ---- bf16 against float32 ------------------------------------------------------------------- */
+
+/* Roundings of 2^-9 in each layer, and now and then a ReLU or a maximum that goes the other way: in
+ * these small networks each is up to a sixth of a gradient.  A wrong gradient is off by more. */
+static const double BF16_TOLERANCE = 0.03;          /* of the largest value */
+static const double BF16_GRADIENT_TOLERANCE = 0.25; /* of the norm */
+
+/* One network in one type: a plan of a mode after its pass. */
+typedef struct net_run {
+    net_network network;
+    ls_plan *plan;
+    net_gradients gradients; /* in training */
+} net_run;
+
+static net_run run_in(const net_case *wanted, ls_compute_type type, ls_mode mode) {
+    net_case typed = *wanted;
+    typed.type = type;
+    net_run made = {.network = net_open(&typed)};
+    made.plan = net_plan(&made.network, mode, wanted->slots, wanted->samples, 100);
+    TRY(ls_plan_forward(made.plan, SEED, EPOCH));
+    return made;
+}
+
+static void run_free(net_run *run) {
+    ls_plan_free(run->plan);
+    net_close(&run->network);
+}
+
+static void close_to(const float *got, const float *wanted, size_t count, const char *what) {
+    double largest = 0;
+    for (size_t i = 0; i < count; i++)
+        largest = fmax(largest, fabs(wanted[i]));
+    for (size_t i = 0; i < count; i++)
+        cr_assert(fabs(got[i] - wanted[i]) <= BF16_TOLERANCE * largest,
+                  "bf16: %s[%zu]: %.9g instead of %.9g, largest %g", what, i, (double)got[i],
+                  (double)wanted[i], largest);
+}
+
+static void compare_forward(const net_run *a, const net_run *b, int slot, ls_mode mode) {
+    size_t outputs = (size_t)(ls_plan_samples(a->plan, slot) * a->network.outputs);
+    size_t count = ls_net_statistics_size(a->network.net);
+    float *statistics[2] = {calloc(count + 1, sizeof(float)), calloc(count + 1, sizeof(float))};
+    double loss = ls_plan_result(b->plan, slot).loss;
+    close_to(ls_plan_output(a->plan, slot), ls_plan_output(b->plan, slot), outputs, "output");
+    cr_assert(fabs(ls_plan_result(a->plan, slot).loss - loss) <= BF16_TOLERANCE * fabs(loss));
+    if (mode == LS_MODE_TRAIN) {
+        ls_plan_statistics(a->plan, slot, statistics[0]);
+        ls_plan_statistics(b->plan, slot, statistics[1]);
+        close_to(statistics[0], statistics[1], count, "statistics");
+    }
+    free(statistics[0]);
+    free(statistics[1]);
+}
+
+/* Squares of the difference and of b. */
+static void add_squares(const float *a, const float *b, size_t count, double squares[2]) {
+    for (size_t i = 0; i < count; i++) {
+        squares[0] += pow((double)a[i] - b[i], 2);
+        squares[1] += pow(b[i], 2);
+    }
+}
+
+static void compare_gradients(const net_run *a, const net_run *b, int slot) {
+    const ls_net *net = a->network.net;
+    const float *got = a->gradients.gradient[slot], *wanted = b->gradients.gradient[slot];
+    double all[2] = {0, 0};
+    add_squares(got, wanted, ls_net_trained_size(net), all);
+    for (size_t i = 0; i < ls_net_param_count(net); i++) {
+        const ls_param *param = ls_net_param(net, i);
+        double squares[2] = {0, 0.01 * all[1]}; /* some are 0 but for rounding */
+        if (param->offset >= ls_net_trained_size(net))
+            continue;
+        add_squares(got + param->offset, wanted + param->offset, param->count, squares);
+        double error = sqrt(squares[0] / squares[1]);
+        cr_assert(error <= BF16_GRADIENT_TOLERANCE, "bf16: gradient of %s: error %.3g", param->name,
+                  error);
+    }
+}
+
+static void compare_types(const net_case *wanted, ls_mode mode) {
+    net_run a = run_in(wanted, LS_COMPUTE_BF16, mode);
+    net_run b = run_in(wanted, LS_COMPUTE_FLOAT32, mode);
+    for (int slot = 0; slot < wanted->slots; slot++)
+        compare_forward(&a, &b, slot, mode);
+    if (mode == LS_MODE_TRAIN) {
+        net_backward(a.plan, &a.network, 1.0f, &a.gradients);
+        net_backward(b.plan, &b.network, 1.0f, &b.gradients);
+        for (int slot = 0; slot < wanted->slots; slot++)
+            compare_gradients(&a, &b, slot);
+        net_gradients_free(&a.gradients);
+        net_gradients_free(&b.gradients);
+    }
+    run_free(&a);
+    run_free(&b);
+}
+
+void net_check_bf16(const net_case *wanted) {
+    if (!ls_compute_has(LS_COMPUTE_BF16))
+        return; /* not this machine */
+    compare_types(wanted, LS_MODE_EVALUATE);
+    compare_types(wanted, LS_MODE_TRAIN);
+}
+
+void net_check(const net_case *wanted) {
+    check_float32(wanted);
+    net_check_bf16(wanted);
 }

@@ -76,6 +76,7 @@ typedef struct net_case {
     ls_loss loss;
     double label_smoothing;
     ls_layer_list layers;
+    ls_compute_type type;
     int slots;
     int64_t samples[NN_MAX_SLOTS];
 } net_case;
@@ -112,7 +113,10 @@ void net_backward(ls_plan *plan, const net_network *network, float loss_scale,
 void net_gradients_free(net_gradients *gradients);
 
 /* Compares the case with the reference: outputs, loss and statistics in both modes, every gradient
- * with central differences of the reference's loss. */
+ * with central differences of the reference's loss.  Then the case in bf16, if this machine has it,
+ * with the case in float32. */
 void net_check(const net_case *wanted);
+/* The latter alone. */
+void net_check_bf16(const net_case *wanted);
 
 #endif

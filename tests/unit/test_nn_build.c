@@ -109,7 +109,7 @@ static void check_start(ls_init init, const double wanted[2], const double last[
         ls_model_spec spec = {.init = init, .layers = {2, layers[i]}};
         ls_net *net;
         double largest;
-        TRY(ls_net_create(&spec, &inputs[i], 50, &net));
+        TRY(ls_net_create(&spec, &inputs[i], 50, LS_COMPUTE_FLOAT32, &net));
         float *flat = ls_calloc(ls_net_flat_size(net), sizeof *flat);
         ls_net_init_params(net, 3, flat);
         check_deviation(net, flat, 0, wanted[i], &largest);
@@ -210,7 +210,8 @@ static void expect_error(const ls_shape *input, int64_t outputs, ls_layer_list l
     for (size_t i = 0; i < layers.count; i++)
         layers.layers[i].line = 31 + (int)i;
     ls_message_set("");
-    cr_assert_eq(ls_net_create(&spec, input, outputs, &net), LS_ERR_INPUT, "%s", message);
+    cr_assert_eq(ls_net_create(&spec, input, outputs, LS_COMPUTE_FLOAT32, &net), LS_ERR_INPUT, "%s",
+                 message);
     cr_assert_str_eq(ls_message(), message);
     cr_assert_null(net);
 }
@@ -274,6 +275,17 @@ Test(nn_compute, pinned_instruction_set) {
     TRY(ls_compute_init(1, "sse41"));
     cr_assert_str_eq(ls_compute_isa(), "sse41");
     cr_assert_eq(strncmp(ls_compute_library(), "oneDNN ", 7), 0);
+}
+
+Test(nn_compute, types_of_instruction_sets) {
+    TRY(ls_compute_init(1, "sse41"));
+    cr_assert(ls_compute_has(LS_COMPUTE_FLOAT32));
+    cr_assert_not(ls_compute_has(LS_COMPUTE_BF16));
+}
+
+Test(nn_compute, bf16_comes_with_its_instruction_set) {
+    if (ls_compute_init(1, "avx512_bf16") == LS_OK) /* this machine has it */
+        cr_assert(ls_compute_has(LS_COMPUTE_BF16));
 }
 
 Test(nn_compute, unknown_instruction_set) {

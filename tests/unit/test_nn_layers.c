@@ -77,6 +77,9 @@ Test(nn_layers, dense_of_several_blocks) {
     net_gradients_free(&gradients);
     ls_plan_free(plan);
     net_close(&network);
+    net_check_bf16(&wanted);
+    wanted.layers = (ls_layer_list)NN_LIST(NN_DENSE(300), NN_RELU, NN_DENSE(70));
+    net_check_bf16(&wanted);
 }
 
 Test(nn_layers, conv_1d) {

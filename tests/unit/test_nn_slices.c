@@ -12,8 +12,9 @@
 enum { SEED = 11, EPOCH = 2, FIRST = 40 };
 
 /* Something of everything, odd channel counts, layouts that change. */
-static net_network everything(void) {
+static net_network everything(ls_compute_type type) {
     return net_open(&(net_case){
+        .type = type,
         .input = {3, {2, 9, 8}},
         .outputs = 4,
         .loss = LS_LOSS_CROSS_ENTROPY,
@@ -27,6 +28,18 @@ static net_network everything(void) {
                         .projection = NN_LIST(NN_CONV(7, 1, .stride = NN_EACH(2)))),
             NN_AVG_POOL(2), NN_FLATTEN, NN_DENSE(33), NN_RELU, NN_DROPOUT(0.5), NN_DENSE(4))});
 }
+
+/* A test in float32, and in bf16 if this machine has it. */
+#define IN_BOTH_TYPES(name)                                                                        \
+    static void check_##name(ls_compute_type type);                                                \
+    Test(nn_slices, name) {                                                                        \
+        check_##name(LS_COMPUTE_FLOAT32);                                                          \
+    }                                                                                              \
+    Test(nn_slices, name##_bf16) {                                                                 \
+        if (ls_compute_has(LS_COMPUTE_BF16))                                                       \
+            check_##name(LS_COMPUTE_BF16);                                                         \
+    }                                                                                              \
+    static void check_##name(ls_compute_type type)
 
 /* What a slice gives. */
 typedef struct outcome {
@@ -69,9 +82,9 @@ static void free_all(outcome *outcomes, int count) {
         free(outcomes[i].gradient);
 }
 
-Test(nn_slices, alone_and_among_others) {
+IN_BOTH_TYPES(alone_and_among_others) {
     const int64_t samples[] = {6, 5, 6, 5};
-    net_network network = everything();
+    net_network network = everything(type);
     ls_plan *together = net_plan(&network, LS_MODE_TRAIN, 4, samples, FIRST);
     outcome all[4] = {0}, alone = {0};
     pass(&network, together, all);
@@ -89,9 +102,9 @@ Test(nn_slices, alone_and_among_others) {
     net_close(&network);
 }
 
-Test(nn_slices, in_another_slot) {
+IN_BOTH_TYPES(in_another_slot) {
     const int64_t samples[] = {5, 6, 5};
-    net_network network = everything();
+    net_network network = everything(type);
     ls_plan *plan = net_plan(&network, LS_MODE_TRAIN, 3, samples, FIRST);
     /* slot 1 and 2 as slot 0 and 1 of another plan */
     ls_plan *shifted = net_plan(&network, LS_MODE_TRAIN, 2, samples + 1, FIRST + 5);
@@ -107,9 +120,9 @@ Test(nn_slices, in_another_slot) {
     net_close(&network);
 }
 
-Test(nn_slices, again_with_other_plans_between) {
+IN_BOTH_TYPES(again_with_other_plans_between) {
     const int64_t samples[] = {6, 5}, more[] = {6, 6, 6, 6};
-    net_network network = everything();
+    net_network network = everything(type);
     ls_plan *plan = net_plan(&network, LS_MODE_TRAIN, 2, samples, FIRST);
     outcome before[2] = {0}, after[2] = {0}, other[4] = {0};
     pass(&network, plan, before);
@@ -136,9 +149,9 @@ Test(nn_slices, again_with_other_plans_between) {
 }
 
 /* Parameters elsewhere in memory, and changed and restored. */
-Test(nn_slices, other_addresses_and_changed_parameters) {
+IN_BOTH_TYPES(other_addresses_and_changed_parameters) {
     const int64_t samples[] = {4, 3};
-    net_network network = everything();
+    net_network network = everything(type);
     size_t count = ls_net_flat_size(network.net);
     ls_plan *plan = net_plan(&network, LS_MODE_TRAIN, 2, samples, FIRST);
     outcome a[2] = {0}, b[2] = {0}, c[2] = {0};
@@ -162,9 +175,9 @@ Test(nn_slices, other_addresses_and_changed_parameters) {
     ls_free(moved);
 }
 
-Test(nn_slices, evaluation_does_not_depend_on_the_slot) {
+IN_BOTH_TYPES(evaluation_does_not_depend_on_the_slot) {
     const int64_t samples[] = {3, 7, 4}, one[] = {7};
-    net_network network = everything();
+    net_network network = everything(type);
     ls_plan *plan = net_plan(&network, LS_MODE_EVALUATE, 3, samples, FIRST);
     ls_plan *alone = net_plan(&network, LS_MODE_EVALUATE, 1, one, FIRST + 3);
     float outputs[28];
@@ -177,9 +190,9 @@ Test(nn_slices, evaluation_does_not_depend_on_the_slot) {
     net_close(&network);
 }
 
-Test(nn_slices, gradients_scale_with_the_loss) {
+IN_BOTH_TYPES(gradients_scale_with_the_loss) {
     const int64_t samples[] = {4};
-    net_network network = everything();
+    net_network network = everything(type);
     ls_plan *plan = net_plan(&network, LS_MODE_TRAIN, 1, samples, FIRST);
     net_gradients one, quarter;
     TRY(ls_plan_forward(plan, SEED, EPOCH));
@@ -196,7 +209,7 @@ Test(nn_slices, gradients_scale_with_the_loss) {
 
 Test(nn_slices, backward_needs_its_own_forward) {
     const int64_t samples[] = {2};
-    net_network network = everything();
+    net_network network = everything(LS_COMPUTE_FLOAT32);
     ls_plan *plan = net_plan(&network, LS_MODE_TRAIN, 1, samples, FIRST);
     ls_plan *evaluation = net_plan(&network, LS_MODE_EVALUATE, 1, samples, FIRST);
     ls_grad_sink sink = {0};
@@ -235,8 +248,8 @@ Test(nn_slices, correct_counts_and_wrong_classes) {
     net_close(&network);
 }
 
-Test(nn_slices, a_loss_that_is_not_finite_shows) {
-    net_network network = everything();
+IN_BOTH_TYPES(a_loss_that_is_not_finite_shows) {
+    net_network network = everything(type);
     const int64_t samples[] = {2};
     ls_plan *plan = net_plan(&network, LS_MODE_TRAIN, 1, samples, FIRST);
     ls_plan_input(plan, 0)[5] = NAN;

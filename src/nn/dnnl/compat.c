@@ -9,18 +9,30 @@ static void count_gaps(const ls_window *window, dnnl_dims_t gaps) {
         gaps[i] = window->dilation[i] - 1;
 }
 
+static dnnl_data_type_t data_type(ls_compute_type type) {
+    return type == LS_COMPUTE_BF16 ? dnnl_bf16 : dnnl_f32;
+}
+
 #if DNNL_VERSION_MAJOR < 3
 
-dnnl_status_t ls_md_create(ls_md *md, const ls_dims *dims, dnnl_format_tag_t tag) {
-    dnnl_memory_desc_t *made = malloc(sizeof *made);
-    if (!made)
-        return dnnl_out_of_memory;
-    dnnl_status_t status = dnnl_memory_desc_init_by_tag(made, dims->n, dims->size, dnnl_f32, tag);
-    if (status == dnnl_success)
-        *md = made;
-    else
-        free(made);
-    return status;
+/* Keeps a descriptor that was made well. */
+static dnnl_status_t keep_md(dnnl_status_t status, const dnnl_memory_desc_t *made, ls_md *md) {
+    return status == dnnl_success ? ls_md_clone(md, made) : status;
+}
+
+dnnl_status_t ls_md_create(ls_md *md, ls_compute_type type, const ls_dims *dims,
+                           dnnl_format_tag_t tag) {
+    dnnl_memory_desc_t made;
+    return keep_md(dnnl_memory_desc_init_by_tag(&made, dims->n, dims->size, data_type(type), tag),
+                   &made, md);
+}
+
+dnnl_status_t ls_md_create_matrix(ls_md *md, ls_compute_type type, int64_t rows, int64_t columns,
+                                  int64_t row_step, int64_t column_step) {
+    dnnl_memory_desc_t made;
+    const dnnl_dims_t sizes = {rows, columns}, steps = {row_step, column_step};
+    return keep_md(dnnl_memory_desc_init_by_strides(&made, 2, sizes, data_type(type), steps), &made,
+                   md);
 }
 
 dnnl_status_t ls_md_clone(ls_md *md, ls_md other) {
@@ -41,6 +53,10 @@ ls_dims ls_md_dims(ls_md md) {
     for (; md && dims.n < md->ndims && dims.n < LS_MAX_LAYOUT_DIMS; dims.n++)
         dims.size[dims.n] = md->dims[dims.n];
     return dims;
+}
+
+ls_compute_type ls_md_type(ls_md md) {
+    return md->data_type == dnnl_bf16 ? LS_COMPUTE_BF16 : LS_COMPUTE_FLOAT32;
 }
 
 static dnnl_status_t create(dnnl_primitive_desc_t *pd, const ls_pd_context *context,
@@ -123,6 +139,13 @@ dnnl_status_t ls_pd_norm_backward(dnnl_primitive_desc_t *pd, const ls_pd_context
     return create(pd, context, described, &d);
 }
 
+dnnl_status_t ls_pd_matmul(dnnl_primitive_desc_t *pd, const ls_pd_context *context, ls_md a,
+                           ls_md b, ls_md c) {
+    dnnl_matmul_desc_t d;
+    dnnl_status_t described = dnnl_matmul_desc_init(&d, a, b, NULL, c);
+    return create(pd, context, described, &d);
+}
+
 dnnl_status_t ls_pd_eltwise_forward(dnnl_primitive_desc_t *pd, const ls_pd_context *context,
                                     dnnl_alg_kind_t algorithm, ls_md data) {
     dnnl_eltwise_desc_t d;
@@ -148,10 +171,22 @@ dnnl_cpu_isa_t ls_isa_unlimited(void) {
 
 #else
 
-dnnl_status_t ls_md_create(ls_md *md, const ls_dims *dims, dnnl_format_tag_t tag) {
+dnnl_status_t ls_md_create(ls_md *md, ls_compute_type type, const ls_dims *dims,
+                           dnnl_format_tag_t tag) {
     dnnl_memory_desc_t made;
     dnnl_status_t status =
-        dnnl_memory_desc_create_with_tag(&made, dims->n, dims->size, dnnl_f32, tag);
+        dnnl_memory_desc_create_with_tag(&made, dims->n, dims->size, data_type(type), tag);
+    if (status == dnnl_success)
+        *md = made;
+    return status;
+}
+
+dnnl_status_t ls_md_create_matrix(ls_md *md, ls_compute_type type, int64_t rows, int64_t columns,
+                                  int64_t row_step, int64_t column_step) {
+    dnnl_memory_desc_t made;
+    const dnnl_dims_t sizes = {rows, columns}, steps = {row_step, column_step};
+    dnnl_status_t status =
+        dnnl_memory_desc_create_with_strides(&made, 2, sizes, data_type(type), steps);
     if (status == dnnl_success)
         *md = made;
     return status;
@@ -179,6 +214,12 @@ ls_dims ls_md_dims(ls_md md) {
     for (; dims.n < ndims && dims.n < LS_MAX_LAYOUT_DIMS; dims.n++)
         dims.size[dims.n] = (*sizes)[dims.n];
     return dims;
+}
+
+ls_compute_type ls_md_type(ls_md md) {
+    dnnl_data_type_t type = dnnl_f32;
+    bool known = dnnl_memory_desc_query(md, dnnl_query_data_type, &type) == dnnl_success;
+    return known && type == dnnl_bf16 ? LS_COMPUTE_BF16 : LS_COMPUTE_FLOAT32;
 }
 
 dnnl_status_t ls_pd_conv_forward(dnnl_primitive_desc_t *pd, const ls_pd_context *context,
@@ -240,6 +281,12 @@ dnnl_status_t ls_pd_norm_backward(dnnl_primitive_desc_t *pd, const ls_pd_context
     return dnnl_batch_normalization_backward_primitive_desc_create(
         pd, context->engine, dnnl_backward, data, data, data, epsilon, flags, context->hint,
         context->attributes);
+}
+
+dnnl_status_t ls_pd_matmul(dnnl_primitive_desc_t *pd, const ls_pd_context *context, ls_md a,
+                           ls_md b, ls_md c) {
+    return dnnl_matmul_primitive_desc_create(pd, context->engine, a, b, NULL, c,
+                                             context->attributes);
 }
 
 dnnl_status_t ls_pd_eltwise_forward(dnnl_primitive_desc_t *pd, const ls_pd_context *context,

@@ -16,12 +16,18 @@ typedef const dnnl_memory_desc_t *ls_md;
 typedef const_dnnl_memory_desc_t ls_md;
 #endif
 
-/* New float32 descriptors; free with ls_md_free. */
-dnnl_status_t ls_md_create(ls_md *md, const ls_dims *dims, dnnl_format_tag_t tag);
+/* New descriptors; free with ls_md_free. */
+dnnl_status_t ls_md_create(ls_md *md, ls_compute_type type, const ls_dims *dims,
+                           dnnl_format_tag_t tag);
+/* A matrix with these steps, in elements, from row to row and from column to column. */
+dnnl_status_t ls_md_create_matrix(ls_md *md, ls_compute_type type, int64_t rows, int64_t columns,
+                                  int64_t row_step, int64_t column_step);
 dnnl_status_t ls_md_clone(ls_md *md, ls_md other);
 void ls_md_free(ls_md md);
 /* Its sizes; n is 0 for an empty descriptor or NULL. */
 ls_dims ls_md_dims(ls_md md);
+/* Of its elements; LS_COMPUTE_FLOAT32 too where it is neither. */
+ls_compute_type ls_md_type(ls_md md);
 
 /* Primitive descriptors.  `hint` is the forward primitive's for the backward ones. */
 typedef struct ls_pd_context {
@@ -52,6 +58,8 @@ dnnl_status_t ls_pd_norm_backward(dnnl_primitive_desc_t *pd, const ls_pd_context
                                   ls_md data, float epsilon, unsigned flags);
 /* Whether the gradient asks for the shift, which it does not use. */
 bool ls_norm_backward_takes_shift(void);
+dnnl_status_t ls_pd_matmul(dnnl_primitive_desc_t *pd, const ls_pd_context *context, ls_md a,
+                           ls_md b, ls_md c);
 dnnl_status_t ls_pd_eltwise_forward(dnnl_primitive_desc_t *pd, const ls_pd_context *context,
                                     dnnl_alg_kind_t algorithm, ls_md data);
 dnnl_status_t ls_pd_eltwise_backward(dnnl_primitive_desc_t *pd, const ls_pd_context *context,

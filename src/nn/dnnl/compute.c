@@ -84,6 +84,10 @@ const char *ls_compute_isa(void) {
     return set < 0 ? "generic" : SETS[set].name;
 }
 
+bool ls_compute_has(ls_compute_type type) {
+    return type == LS_COMPUTE_FLOAT32 || set_in_force() >= set_by_name("avx512_bf16");
+}
+
 const char *ls_compute_library(void) {
     static char text[32];
     const dnnl_version_t *version = dnnl_version();

@@ -34,6 +34,7 @@ fail:
 void ls_dnnl_engine_free(ls_dnnl_engine *engine) {
     if (!engine)
         return;
+    ls_products_free(engine->products);
     for (ls_layout *layout = engine->layouts; layout;) {
         ls_layout *next = layout->next;
         ls_md_free(layout->md);
@@ -55,9 +56,9 @@ static dnnl_format_tag_t plain_tag(int ndims) {
     return tags[ndims];
 }
 
-static bool is_plain(ls_md md, const ls_dims *dims) {
+static bool is_plain(ls_md md, ls_compute_type type, const ls_dims *dims) {
     ls_md plain;
-    if (ls_md_create(&plain, dims, plain_tag(dims->n)) != dnnl_success)
+    if (ls_md_create(&plain, type, dims, plain_tag(dims->n)) != dnnl_success)
         return false;
     bool equal = dnnl_memory_desc_equal(md, plain);
     ls_md_free(plain);
@@ -81,35 +82,45 @@ ls_status ls_layout_intern(ls_dnnl_engine *engine, ls_md md, const ls_layout **l
         ls_free(made);
         return status;
     }
+    made->type = ls_md_type(md);
     made->dims = dims;
     made->bytes = dnnl_memory_desc_get_size(md);
-    made->plain = is_plain(md, &dims);
+    made->plain = is_plain(md, made->type, &dims);
     made->next = engine->layouts;
     engine->layouts = made;
     *layout = made;
     return LS_OK;
 }
 
-static ls_status layout_of_tag(ls_dnnl_engine *engine, const ls_dims *dims, dnnl_format_tag_t tag,
-                               const ls_layout **layout) {
+static ls_status layout_of_tag(ls_dnnl_engine *engine, ls_compute_type type, const ls_dims *dims,
+                               dnnl_format_tag_t tag, const ls_layout **layout) {
     ls_md md;
-    LS_TRY(ls_dnnl(ls_md_create(&md, dims, tag), "memory descriptor"));
+    LS_TRY(ls_dnnl(ls_md_create(&md, type, dims, tag), "memory descriptor"));
     ls_status status = ls_layout_intern(engine, md, layout);
     ls_md_free(md);
     return status;
 }
 
-ls_status ls_layout_plain(ls_dnnl_engine *engine, const ls_dims *dims, const ls_layout **layout) {
-    return layout_of_tag(engine, dims, plain_tag(dims->n), layout);
+ls_status ls_layout_plain(ls_dnnl_engine *engine, ls_compute_type type, const ls_dims *dims,
+                          const ls_layout **layout) {
+    return layout_of_tag(engine, type, dims, plain_tag(dims->n), layout);
 }
 
-ls_status ls_layout_channels_last(ls_dnnl_engine *engine, const ls_dims *dims,
+ls_status ls_layout_channels_last(ls_dnnl_engine *engine, ls_compute_type type, const ls_dims *dims,
                                   const ls_layout **layout) {
-    return layout_of_tag(engine, dims, dnnl_acdb, layout);
+    return layout_of_tag(engine, type, dims, dnnl_acdb, layout);
+}
+
+ls_compute_type ls_layout_type(const ls_layout *layout) {
+    return layout->type;
 }
 
 size_t ls_layout_bytes(const ls_layout *layout) {
     return layout->bytes;
+}
+
+size_t ls_layout_elements(const ls_layout *layout) {
+    return layout->bytes / ls_type_bytes(layout->type);
 }
 
 bool ls_layout_is_plain(const ls_layout *layout) {

@@ -104,36 +104,38 @@ static void free_mds(ls_conv_mds *md) {
             ls_md_free(all[i]);
 }
 
-static ls_status any_md(const ls_dims *dims, ls_md *md) {
-    return ls_dnnl(ls_md_create(md, dims, dnnl_format_tag_any), "memory descriptor");
+static ls_status any_md(ls_compute_type type, const ls_dims *dims, ls_md *md) {
+    return ls_dnnl(ls_md_create(md, type, dims, dnnl_format_tag_any), "memory descriptor");
 }
 
 static ls_status same_md(const ls_layout *layout, ls_md *md) {
     return ls_dnnl(ls_md_clone(md, layout->md), "memory descriptor");
 }
 
-/* Of a backward kernel; those of the activations like the forward kernel's unless `free_choice`. */
-static ls_status backward_mds(const ls_kernel *forward, bool free_choice, ls_conv_mds *md) {
+/* Of a backward kernel, with weights or their gradient of `type`; those of the activations like the
+ * forward kernel's unless `free_choice`. */
+static ls_status backward_mds(const ls_kernel *forward, ls_compute_type type, bool free_choice,
+                              ls_conv_mds *md) {
     const ls_layout *src = forward->layout[LS_ARG_SRC], *dst = forward->layout[LS_ARG_DST];
     const ls_layout *bias = forward->layout[LS_ARG_BIAS];
-    LS_TRY(any_md(&forward->layout[LS_ARG_WEIGHTS]->dims, &md->weights));
-    LS_TRY(free_choice ? any_md(&src->dims, &md->src) : same_md(src, &md->src));
-    LS_TRY(free_choice ? any_md(&dst->dims, &md->dst) : same_md(dst, &md->dst));
+    LS_TRY(any_md(type, &forward->layout[LS_ARG_WEIGHTS]->dims, &md->weights));
+    LS_TRY(free_choice ? any_md(src->type, &src->dims, &md->src) : same_md(src, &md->src));
+    LS_TRY(free_choice ? any_md(dst->type, &dst->dims, &md->dst) : same_md(dst, &md->dst));
     return bias ? same_md(bias, &md->bias) : LS_OK;
 }
 
-ls_status ls_conv_forward(ls_dnnl_engine *engine, const ls_window *window, const ls_dims *src,
-                          const ls_dims *weights, bool bias, const ls_dims *dst,
+ls_status ls_conv_forward(ls_dnnl_engine *engine, ls_compute_type type, const ls_window *window,
+                          const ls_dims *src, const ls_dims *weights, bool bias, const ls_dims *dst,
                           ls_kernel **kernel) {
     const ls_dims bias_dims = {1, {dst->size[1]}};
     ls_conv_mds md = {0};
     ls_pd_context context = context_of(engine, NULL);
     dnnl_primitive_desc_t pd;
     ls_status status;
-    LS_TRY_GOTO(done, any_md(src, &md.src));
-    LS_TRY_GOTO(done, any_md(weights, &md.weights));
-    LS_TRY_GOTO(done, any_md(dst, &md.dst));
-    LS_TRY_GOTO(done, bias ? any_md(&bias_dims, &md.bias) : LS_OK);
+    LS_TRY_GOTO(done, any_md(type, src, &md.src));
+    LS_TRY_GOTO(done, any_md(type, weights, &md.weights));
+    LS_TRY_GOTO(done, any_md(type, dst, &md.dst));
+    LS_TRY_GOTO(done, bias ? any_md(LS_COMPUTE_FLOAT32, &bias_dims, &md.bias) : LS_OK);
     LS_TRY_GOTO(done, ls_dnnl(ls_pd_conv_forward(&pd, &context, window, md.src, md.weights, md.bias,
                                                  md.dst),
                               "convolution"));
@@ -149,7 +151,8 @@ ls_status ls_conv_backward_data(ls_dnnl_engine *engine, const ls_window *window,
     ls_pd_context context = context_of(engine, forward);
     dnnl_primitive_desc_t pd;
     ls_status status;
-    LS_TRY_GOTO(done, backward_mds(forward, free_choice, &md));
+    ls_compute_type type = forward->layout[LS_ARG_WEIGHTS]->type;
+    LS_TRY_GOTO(done, backward_mds(forward, type, free_choice, &md));
     LS_TRY_GOTO(done,
                 ls_dnnl(ls_pd_conv_backward_data(&pd, &context, window, md.src, md.weights, md.dst),
                         "convolution, gradient of the data"));
@@ -165,7 +168,7 @@ ls_status ls_conv_backward_weights(ls_dnnl_engine *engine, const ls_window *wind
     ls_pd_context context = context_of(engine, forward);
     dnnl_primitive_desc_t pd;
     ls_status status;
-    LS_TRY_GOTO(done, backward_mds(forward, free_choice, &md));
+    LS_TRY_GOTO(done, backward_mds(forward, LS_COMPUTE_FLOAT32, free_choice, &md));
     LS_TRY_GOTO(done, ls_dnnl(ls_pd_conv_backward_weights(&pd, &context, window, md.src, md.weights,
                                                           md.bias, md.dst),
                               "convolution, gradient of the weights"));
@@ -183,7 +186,7 @@ ls_status ls_pool_forward(ls_dnnl_engine *engine, ls_pooling pooling, const ls_w
                           const ls_layout *src, const ls_dims *dst, bool train,
                           ls_kernel **kernel) {
     ls_md any;
-    LS_TRY(ls_dnnl(ls_md_create(&any, dst, dnnl_format_tag_any), "descriptor"));
+    LS_TRY(any_md(src->type, dst, &any));
     ls_pd_context context = context_of(engine, NULL);
     dnnl_primitive_desc_t pd;
     ls_status status = ls_dnnl(
@@ -212,7 +215,7 @@ static ls_status set_channel_layouts(ls_dnnl_engine *engine, ls_kernel *kernel,
                                   LS_ARG_SHIFT, LS_ARG_DIFF_SCALE, LS_ARG_DIFF_SHIFT};
     const ls_dims channels = {1, {data->dims.size[1]}};
     const ls_layout *layout;
-    LS_TRY(ls_layout_plain(engine, &channels, &layout));
+    LS_TRY(ls_layout_plain(engine, LS_COMPUTE_FLOAT32, &channels, &layout));
     for (size_t i = 0; i < sizeof args / sizeof *args; i++)
         kernel->layout[args[i]] = layout;
     return LS_OK;
@@ -297,6 +300,13 @@ ls_status ls_reorder(ls_dnnl_engine *engine, const ls_layout *from, const ls_lay
     return finish(engine, pd, kernel);
 }
 
+ls_status ls_matmul(ls_dnnl_engine *engine, ls_md a, ls_md b, ls_md c, ls_kernel **kernel) {
+    ls_pd_context context = context_of(engine, NULL);
+    dnnl_primitive_desc_t pd;
+    LS_TRY(ls_dnnl(ls_pd_matmul(&pd, &context, a, b, c), "matrix product"));
+    return finish(engine, pd, kernel);
+}
+
 /* ---- calls ---------------------------------------------------------------------------------- */
 
 ls_status ls_call_create(ls_dnnl_engine *engine, const ls_kernel *kernel,
@@ -324,6 +334,14 @@ ls_status ls_call_create(ls_dnnl_engine *engine, const ls_kernel *kernel,
     return LS_OK;
 }
 
+ls_status ls_call_move(ls_call *call, ls_arg arg, const void *data) {
+    for (int i = 0; i < call->count; i++)
+        if (call->args[i].arg == ARGUMENTS[arg].arg)
+            return ls_dnnl(dnnl_memory_set_data_handle(call->args[i].memory, (void *)data),
+                           "memory object");
+    return LS_OK;
+}
+
 ls_status ls_call_run(const ls_call *call) {
     LS_TRY(ls_dnnl(
         dnnl_primitive_execute(call->primitive, call->engine->stream, call->count, call->args),
@@ -337,11 +355,4 @@ void ls_call_free(ls_call *call) {
     for (int i = 0; i < call->count; i++)
         dnnl_memory_destroy(call->args[i].memory);
     ls_free(call);
-}
-
-ls_status ls_matrix_product(char op_a, char op_b, int64_t m, int64_t n, int64_t k, const float *a,
-                            int64_t lda, const float *b, int64_t ldb, float beta, float *c,
-                            int64_t ldc) {
-    return ls_dnnl(dnnl_sgemm(op_a, op_b, m, n, k, 1.0f, a, lda, b, ldb, beta, c, ldc),
-                   "matrix product");
 }

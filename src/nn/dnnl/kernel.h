@@ -6,7 +6,7 @@
 #ifndef LOCKSTEP_NN_DNNL_KERNEL_H
 #define LOCKSTEP_NN_DNNL_KERNEL_H
 
-#include "lockstep/base.h"
+#include "lockstep/model.h"
 
 #define LS_MAX_LAYOUT_DIMS 12 /* as many as oneDNN reads; used are at most 6 */
 
@@ -23,9 +23,14 @@ typedef struct ls_window {
 } ls_window;
 
 typedef struct ls_dnnl_engine ls_dnnl_engine;
-typedef struct ls_layout ls_layout; /* of one float32 array, or of a workspace */
+typedef struct ls_layout ls_layout; /* of one array, its type included, or of a workspace */
 typedef struct ls_kernel ls_kernel;
 typedef struct ls_call ls_call;
+typedef struct ls_product ls_product;
+
+static inline size_t ls_type_bytes(ls_compute_type type) {
+    return type == LS_COMPUTE_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
 
 /* The owner of everything below; free it last. */
 ls_status ls_dnnl_engine_create(ls_dnnl_engine **engine);
@@ -33,12 +38,15 @@ void ls_dnnl_engine_free(ls_dnnl_engine *engine);
 
 /* ---- layouts: owned by the engine; equal layouts are one pointer ---------------------------- */
 
-ls_status ls_layout_plain(ls_dnnl_engine *engine, const ls_dims *dims, const ls_layout **layout);
+ls_status ls_layout_plain(ls_dnnl_engine *engine, ls_compute_type type, const ls_dims *dims,
+                          const ls_layout **layout);
 /* Of (N, C, H, W): C the fastest.  The same memory as (N, C) if H and W are 1. */
-ls_status ls_layout_channels_last(ls_dnnl_engine *engine, const ls_dims *dims,
+ls_status ls_layout_channels_last(ls_dnnl_engine *engine, ls_compute_type type, const ls_dims *dims,
                                   const ls_layout **layout);
+ls_compute_type ls_layout_type(const ls_layout *layout);
 size_t ls_layout_bytes(const ls_layout *layout);
-bool ls_layout_is_plain(const ls_layout *layout); /* row-major without gaps */
+size_t ls_layout_elements(const ls_layout *layout); /* paddings included */
+bool ls_layout_is_plain(const ls_layout *layout);   /* row-major without gaps */
 
 /* ---- kernels -------------------------------------------------------------------------------- */
 
@@ -71,9 +79,10 @@ bool ls_kernel_is_reference(const ls_kernel *kernel);
 void ls_kernel_free(ls_kernel *kernel);
 
 /* The kernel chooses its layouts.  Backward kernels choose that of the weights, and the others too
- * if `free_choice`; otherwise these are the forward kernel's. */
-ls_status ls_conv_forward(ls_dnnl_engine *engine, const ls_window *window, const ls_dims *src,
-                          const ls_dims *weights, bool bias, const ls_dims *dst,
+ * if `free_choice`; otherwise these are the forward kernel's.  The bias and the gradients of
+ * weights and bias are float32. */
+ls_status ls_conv_forward(ls_dnnl_engine *engine, ls_compute_type type, const ls_window *window,
+                          const ls_dims *src, const ls_dims *weights, bool bias, const ls_dims *dst,
                           ls_kernel **kernel);
 ls_status ls_conv_backward_data(ls_dnnl_engine *engine, const ls_window *window,
                                 const ls_kernel *forward, bool free_choice, ls_kernel **kernel);
@@ -88,7 +97,8 @@ ls_status ls_pool_forward(ls_dnnl_engine *engine, ls_pooling pooling, const ls_w
 ls_status ls_pool_backward(ls_dnnl_engine *engine, ls_pooling pooling, const ls_window *window,
                            const ls_kernel *forward, ls_kernel **kernel);
 
-/* Batch norm, in training by the statistics of the array, which it gives; with ReLU if wanted. */
+/* All but the data is float32.  Batch norm, in training by the statistics of the array, which it
+ * gives; with ReLU if wanted. */
 ls_status ls_norm_forward(ls_dnnl_engine *engine, const ls_layout *data, float epsilon, bool train,
                           bool relu, ls_kernel **kernel);
 ls_status ls_norm_backward(ls_dnnl_engine *engine, float epsilon, bool relu,
@@ -115,14 +125,27 @@ typedef struct ls_binding {
 /* Arguments that the kernel does not have are left out. */
 ls_status ls_call_create(ls_dnnl_engine *engine, const ls_kernel *kernel,
                          const ls_binding *bindings, size_t count, ls_call **call);
+/* Another address for an argument that it was created with. */
+ls_status ls_call_move(ls_call *call, ls_arg arg, const void *data);
 ls_status ls_call_run(const ls_call *call);
 void ls_call_free(ls_call *call);
 
-/* ---- matrix product ------------------------------------------------------------------------- */
+/* ---- matrix products ------------------------------------------------------------------------ */
 
-/* C (m, n) = op(A) op(B) + beta C, row-major, op 'N' or 'T'; ld: elements from row to row. */
-ls_status ls_matrix_product(char op_a, char op_b, int64_t m, int64_t n, int64_t k, const float *a,
-                            int64_t lda, const float *b, int64_t ldb, float beta, float *c,
-                            int64_t ldc);
+/* C (m, n) = op(A) op(B), row-major; ld: elements from row to row. */
+typedef struct ls_product_spec {
+    ls_compute_type type;   /* of A and B */
+    ls_compute_type result; /* of C: float32, or the same */
+    bool transpose_a, transpose_b;
+    bool add; /* to C; float32 only */
+    int64_t m, n, k, lda, ldb, ldc;
+} ls_product_spec;
+
+/* Owned by the engine; equal ones are one. */
+ls_status ls_product_get(ls_dnnl_engine *engine, const ls_product_spec *spec,
+                         const ls_product **product);
+size_t ls_product_scratch(const ls_product *product); /* bytes */
+ls_status ls_product_run(const ls_product *product, const void *a, const void *b, void *c,
+                         void *scratch);
 
 #endif
