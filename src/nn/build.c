@@ -224,6 +224,7 @@ static ls_status build(ls_builder *builder, const ls_model_spec *spec, const ls_
     ls_net *net = builder->net;
     int in, out;
     LS_TRY(add_value(net, input, LS_COMPUTE_FLOAT32, -1, &in));
+    builder->path = builder->kind = "input";
     if (net->type != LS_COMPUTE_FLOAT32)
         LS_TRY(ls_convert_add(builder, in, input, net->type, &in));
     LS_TRY(add_list(builder, &spec->layers, "", in, &out));

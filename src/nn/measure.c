@@ -97,5 +97,7 @@ void ls_plan_work(const ls_plan *plan, size_t index, ls_pass_work *forward,
 }
 
 ls_status ls_compute_product(int64_t size, const float *a, const float *b, float *c) {
-    return ls_matrix_product('N', 'N', size, size, size, a, size, b, size, 0, c, size);
+    const ls_product_spec spec = {
+        .m = size, .n = size, .k = size, .lda = size, .ldb = size, .ldc = size};
+    return ls_product_float32(&spec, a, b, c);
 }

@@ -147,5 +147,7 @@ ls_status ls_product_get(ls_dnnl_engine *engine, const ls_product_spec *spec,
 size_t ls_product_scratch(const ls_product *product); /* bytes */
 ls_status ls_product_run(const ls_product *product, const void *a, const void *b, void *c,
                          void *scratch);
+/* A product of float32 alone, which needs no preparation. */
+ls_status ls_product_float32(const ls_product_spec *spec, const float *a, const float *b, float *c);
 
 #endif

@@ -82,7 +82,7 @@ size_t ls_product_scratch(const ls_product *product) {
     return product->kernel ? ls_kernel_bytes(product->kernel, LS_ARG_SCRATCH) : 0;
 }
 
-static ls_status run_float32(const ls_product_spec *s, const float *a, const float *b, float *c) {
+ls_status ls_product_float32(const ls_product_spec *s, const float *a, const float *b, float *c) {
     return ls_dnnl(dnnl_sgemm(s->transpose_a ? 'T' : 'N', s->transpose_b ? 'T' : 'N', s->m, s->n,
                               s->k, 1.0f, a, s->lda, b, s->ldb, s->add ? 1.0f : 0.0f, c, s->ldc),
                    "matrix product");
@@ -91,7 +91,7 @@ static ls_status run_float32(const ls_product_spec *s, const float *a, const flo
 ls_status ls_product_run(const ls_product *product, const void *a, const void *b, void *c,
                          void *scratch) {
     if (!product->kernel)
-        return run_float32(&product->spec, a, b, c);
+        return ls_product_float32(&product->spec, a, b, c);
     LS_TRY(ls_call_move(product->call, LS_ARG_SRC, a));
     LS_TRY(ls_call_move(product->call, LS_ARG_WEIGHTS, b));
     LS_TRY(ls_call_move(product->call, LS_ARG_DST, c));
