@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what lockstep needs: on Debian and Ubuntu with apt (through sudo unless root), elsewhere it
 # prints the packages' names and stops.  Silent when all is there.  --dev: also what `make lint` needs,
-# and h5py, with which one of the tests reads the files.
+# and h5py, with which some tests read the files; --ci: that, and SLURM and ip, for the tests of clusters.
 set -euo pipefail
 
 packages=(
@@ -12,12 +12,14 @@ packages=(
     dataset-fashion-mnist       # demo, tests
 )
 tools=(clang clang-format cppcheck shellcheck python3-h5py)
+cluster=(slurm-wlm munge iproute2)
 
 case ${1:-} in
     '') ;;
     --dev) packages+=("${tools[@]}") ;;
+    --ci) packages+=("${tools[@]}" "${cluster[@]}") ;;
     *)
-        echo "usage: scripts/install-deps.sh [--dev]" >&2
+        echo "usage: scripts/install-deps.sh [--dev | --ci]" >&2
         exit 2
         ;;
 esac

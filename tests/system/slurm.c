@@ -1,0 +1,162 @@
+/* system tests: scripts/train.sbatch as a user submits it, under a SLURM of the test's own.  The
+ * same bits as without; stopped before its time is up, it queues itself again and goes on. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "system/command.h"
+
+#define TRAINING "--set train.lr=0.05 --set checkpoint.every_steps=5"
+
+/* ---- a SLURM of one node or two ------------------------------------------------------------- */
+
+static const char *slurm(int nodes) {
+    return text("%sscripts/private-slurm", nodes == 2 ? "scripts/two-hosts -n 0 " : "");
+}
+
+/* Skips the test where no SLURM can run. */
+static void need_slurm(int nodes) {
+    outcome result = run("%s true", slurm(nodes));
+    if (result.code == 77)
+        cr_skip_test("%s", result.output);
+}
+
+/* The command that submits a training on two ranks, which writes to `out` and `log`. */
+static const char *sbatch(int nodes, int epochs, const char *option) {
+    return text("sbatch %s --nodes=%d --ntasks-per-node=%d --output=%s/log "
+                "scripts/train.sbatch %s --out %s/out " TRAINING " --set train.epochs=%d",
+                option, nodes, 2 / nodes, workspace(), make_config(), workspace(), epochs);
+}
+
+/* Runs a script of SLURM's commands; `settings` for train.sbatch: NAME=VALUE, with blanks between.
+ */
+static outcome run_slurm(int nodes, const char *settings, const char *script) {
+    return run("export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
+               "OMPI_MCA_mpi_yield_when_idle=1 LAUNCH= LOCKSTEP=%s %s; %s bash %s",
+               program(), settings, slurm(nodes), write_file("script", script));
+}
+
+static const char *log_text(void) {
+    return run_well("cat %s/log", workspace());
+}
+
+/* Submits, waits for a checkpoint, does `then`, and waits for the job's end.  SLURM lets a job that
+ * is queued again wait for two minutes; here two seconds do, for within the same one it would be
+ * taken for the old one.  Returns what SLURM and the job say. */
+static const char *submit(int nodes, int epochs, const char *settings, const char *then) {
+    make_dataset(20000, 100);
+    outcome result = run_slurm(nodes, settings,
+                               text("there() { squeue --noheader --format=%%r | grep .; }\n"
+                                    "job=$(%s) || exit\n"
+                                    "until ls %s/out/checkpoint-* || ! there; do\n"
+                                    "  sleep 0.1\n"
+                                    "done >/dev/null 2>&1\n"
+                                    "%s\n"
+                                    "while reason=$(there); do\n"
+                                    "  if [[ $reason == BeginTime && ! $told ]]; then\n"
+                                    "    scontrol update JobId=$job StartTime=now+2 && told=yes\n"
+                                    "  fi\n"
+                                    "  sleep 0.2\n"
+                                    "done\n"
+                                    "scontrol show job $job\n",
+                                    sbatch(nodes, epochs, "--parsable"), workspace(), then));
+    cr_assert_eq(result.code, 0, "%d: %s", result.code, result.output);
+    return text("%s\n%s", result.output, log_text());
+}
+
+/* ---- what is expected ----------------------------------------------------------------------- */
+
+static void expect(const char *output, const char *words) {
+    cr_expect_not_null(strstr(output, words), "no \"%s\" in: %s", words, output);
+}
+
+/* The digest of the curves of a run in folder `name`. */
+static const char *digest(const char *name) {
+    const char *line = run_well("%s info --digest %s/%s/train.h5", program(), workspace(), name);
+    cr_assert_eq(strspn(line, "0123456789abcdef"), 32, "no digest: %s", line);
+    return text("%.32s", line);
+}
+
+/* The job's bits are those of a run without SLURM. */
+static void expect_same_bits(int epochs) {
+    run_well("%s %s train %s --quiet --out %s/plain " TRAINING " --set train.epochs=%d", mpirun(1),
+             program(), make_config(), workspace(), epochs);
+    cr_expect_str_eq(digest("out"), digest("plain"));
+}
+
+/* ---- tests ---------------------------------------------------------------------------------- */
+
+static void runs_on(int nodes) {
+    need_slurm(nodes);
+    make_dataset(1000, 100);
+    outcome result = run_slurm(nodes, "", sbatch(nodes, 3, "--wait"));
+    cr_assert_eq(result.code, 0, "%s\n%s", result.output, log_text());
+    run_well("h5dump -a /provenance/nodes %s/out/train.h5 | grep -qF '\"%d\"'", workspace(), nodes);
+    run_well("h5dump -a /provenance/ranks %s/out/train.h5 | grep -qF '\"2\"'", workspace());
+    expect_same_bits(3);
+}
+
+Test(slurm, one_node, .fini = workspace_remove) {
+    runs_on(1);
+}
+
+Test(slurm, two_nodes, .fini = workspace_remove) {
+    runs_on(2);
+}
+
+Test(slurm, wrong_input, .fini = workspace_remove) {
+    need_slurm(1);
+    outcome result = run_slurm(1, "", sbatch(1, -1, "--wait"));
+    cr_expect_eq(result.code, 2, "%d: %s", result.code, result.output);
+    expect(log_text(), "train.epochs");
+}
+
+/* What SLURM does two minutes before a job's time is up: USR1 to the batch shell alone. */
+static void stopped_and_requeued(const char *settings) {
+    const char *seen = submit(1, 2, settings, "scancel --batch --signal=USR1 $job");
+    expect(seen, "JobState=COMPLETED");
+    expect(seen, "Restarts=1 ");
+    expect(seen, "stopped as asked (signal)");
+    expect(seen, "going on from ");
+    expect_same_bits(2);
+}
+
+Test(slurm, requeued_with_srun, .fini = workspace_remove) {
+    need_slurm(1);
+    if (run("%s srun --mpi=list 2>&1 | grep -q pmix", slurm(1)).code != 0)
+        cr_skip_test("this SLURM has no PMIx");
+    stopped_and_requeued("");
+}
+
+Test(slurm, requeued_with_mpirun, .fini = workspace_remove) {
+    need_slurm(1);
+    stopped_and_requeued("LAUNCH=mpirun");
+}
+
+/* Whom a user has stopped stays so. */
+Test(slurm, stopped_by_the_user, .fini = workspace_remove) {
+    need_slurm(1);
+    const char *seen = submit(1, 100000, "", text("touch %s/out/stop", workspace()));
+    expect(seen, "JobState=FAILED");
+    expect(seen, "ExitCode=5:0");
+    expect(seen, "Restarts=0 ");
+    expect(seen, "stopped as asked (stop_file)");
+    expect(seen, "the same sbatch command goes on");
+}
+
+/* The rank on the second node kills itself once there is a checkpoint: all ends, and stays so. */
+Test(slurm, a_rank_is_lost, .fini = workspace_remove) {
+    need_slurm(2);
+    const char *wrapper = write_file("lockstep", text("#!/bin/bash\n"
+                                                      "if [ $SLURM_PROCID = 1 ]; then\n"
+                                                      "  (until ls %s/out/checkpoint-*; do\n"
+                                                      "    sleep 0.1\n"
+                                                      "  done; kill -KILL $$) >/dev/null 2>&1 &\n"
+                                                      "fi\n"
+                                                      "exec %s \"$@\"\n",
+                                                      workspace(), program()));
+    run_well("chmod +x %s", wrapper);
+    const char *seen = submit(2, 100000, text("LOCKSTEP=%s", wrapper), "");
+    expect(seen, "JobState=FAILED");
+    expect(seen, "Restarts=0 ");
+    expect(seen, "the same sbatch command goes on from the newest checkpoint");
+}
