@@ -172,7 +172,9 @@ const ls_command ls_command_convert = {
                "  CIFAR  the targets are inside; CIFAR-100's are the fine labels\n"
                "  CSV    one row a sample, one column the target: text or whole numbers are "
                "classes, other\n"
-               "         numbers regression; a header is recognised\n"
+               "         numbers regression; a header is recognised; an input column of words "
+               "becomes one\n"
+               "         column of 0 and 1 for each word, in the order of the alphabet\n"
                "Integer targets are classes from 0, float targets regression.  Any file may be "
                "gzip, but for\n"
                "CIFAR.  Nothing is written when something is wrong.\n",

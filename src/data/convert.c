@@ -51,7 +51,7 @@ done:
 
 static ls_status take_names(converter *run) {
     const ls_convert_job *job = run->job;
-    ls_labels *labels = &run->csv.labels;
+    ls_labels *labels = &run->csv.names.labels;
     if (job->class_name_count > 0 && job->class_name_file)
         return ls_fail(LS_ERR_INPUT,
                        "class names given twice: in the file %s too; expected one of both",
@@ -71,7 +71,7 @@ static ls_status take_names(converter *run) {
 }
 
 static ls_status check_names(const converter *run) {
-    const size_t names = run->csv.labels.count;
+    const size_t names = run->csv.names.labels.count;
     if (names > 0 && (int64_t)names < run->classes)
         return ls_fail(LS_ERR_INPUT, "%zu class names for %lld classes (0 to %lld)", names,
                        (long long)run->classes, (long long)run->classes - 1);
@@ -129,7 +129,7 @@ static bool same_samples(const ls_array_info *one, const ls_array_info *other) {
 static ls_status check_splits(const converter *run) {
     const ls_split_arrays *train = &run->train, *test = &run->test;
     const bool numbers = ls_type_is_float(train->targets.info.type);
-    if (numbers && run->csv.labels.count > 0)
+    if (numbers && run->csv.names.labels.count > 0)
         return ls_fail(LS_ERR_INPUT, "%s: class names given, but the targets are %s values",
                        train->targets.parts[0]->path, ls_type_name(train->targets.info.type));
     if (!run->has_test)
@@ -215,7 +215,7 @@ static ls_status write_array(converter *run, const char *name, ls_joined *joined
 }
 
 static ls_status write_names(converter *run) {
-    const ls_labels *labels = &run->csv.labels;
+    const ls_labels *labels = &run->csv.names.labels;
     LS_TRY(check_names(run));
     if (ls_type_is_float(run->train.targets.info.type))
         return LS_OK;
@@ -228,6 +228,20 @@ static ls_status write_names(converter *run) {
     if (labels->count == 0)
         return LS_OK;
     return ls_dataset_class_names(run->writer, (const char *const *)labels->names, labels->count);
+}
+
+/* The columns of words, and what they became. */
+static void tell_words(converter *run) {
+    const ls_csv_columns *columns = &run->csv.names.columns;
+    for (size_t c = 0; c < columns->count; c++) {
+        const ls_csv_column *column = &columns->column[c];
+        if (!column->words)
+            continue;
+        ls_text_add(run->summary, "  %-14s words, %zu inputs", column->name, column->labels.count);
+        for (size_t i = 0; i < column->labels.count; i++)
+            ls_text_add(run->summary, "%s%s", i ? ", " : ": ", column->labels.names[i]);
+        ls_text_add(run->summary, "\n");
+    }
 }
 
 /* ---- provenance ----------------------------------------------------------------------------- */
@@ -272,6 +286,7 @@ static ls_status write_all(converter *run) {
         LS_TRY(write_array(run, "test/inputs", &run->test.inputs, false));
         LS_TRY(write_array(run, "test/targets", &run->test.targets, true));
     }
+    tell_words(run);
     LS_TRY(write_names(run));
     LS_TRY(write_notes(run));
     return ls_dataset_finish(run->writer);
@@ -288,6 +303,6 @@ done:
         ls_dataset_writer_free(run.writer);
     ls_split_arrays_close(&run.test);
     ls_split_arrays_close(&run.train);
-    ls_labels_free(&run.csv.labels);
+    ls_csv_names_free(&run.csv.names);
     return status;
 }

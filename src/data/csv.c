@@ -21,66 +21,6 @@ static bool is_number(const char *field) {
     return end != field && *end == '\0';
 }
 
-/* ---- labels --------------------------------------------------------------------------------- */
-
-void ls_labels_free(ls_labels *labels) {
-    for (size_t i = 0; i < labels->count; i++)
-        ls_free(labels->names[i]);
-    ls_free(labels->names);
-    ls_free(labels->sorted);
-    *labels = (ls_labels){0};
-}
-
-/* The place of a label in order of appearance. */
-static ls_status find_or_add(ls_labels *labels, const char *name, double *place) {
-    size_t low = 0, high = labels->count;
-    while (low < high) {
-        const size_t middle = (low + high) / 2;
-        const int order = strcmp(labels->names[labels->sorted[middle]], name);
-        if (order == 0) {
-            *place = (double)labels->sorted[middle];
-            return LS_OK;
-        }
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    const size_t count = labels->count;
-    LS_TRY(ls_grow(&labels->names, count, &labels->capacity, sizeof(char *)));
-    LS_TRY(ls_grow(&labels->sorted, count, &labels->sorted_capacity, sizeof(size_t)));
-    if (!(labels->names[count] = ls_strdup(name)))
-        return LS_ERR_SYSTEM;
-    memmove(labels->sorted + low + 1, labels->sorted + low, (count - low) * sizeof(size_t));
-    labels->sorted[low] = count;
-    labels->count++;
-    *place = (double)count;
-    return LS_OK;
-}
-
-/* Puts the collected names in order, and the rows' places with them. */
-static ls_status sort_labels(ls_labels *labels, ls_csv_table *table) {
-    char **names;
-    size_t *place;
-    LS_TRY(LS_NEW(names, labels->count));
-    ls_status status = LS_NEW(place, labels->count);
-    if (status != LS_OK) {
-        ls_free(names);
-        return status;
-    }
-    for (size_t i = 0; i < labels->count; i++) {
-        names[i] = labels->names[labels->sorted[i]];
-        place[labels->sorted[i]] = i;
-    }
-    for (size_t row = 0; row < table->rows; row++)
-        table->targets[row] = (double)place[(size_t)table->targets[row]];
-    ls_free(place);
-    ls_free(labels->names);
-    labels->names = names;
-    labels->given = true;
-    return LS_OK;
-}
-
 /* ---- layout of a file ----------------------------------------------------------------------- */
 
 /* Whether a first row holds names: no input in it is a number, or its target is none while the next
@@ -168,25 +108,70 @@ static ls_status parse_number(const csv_file *file, const ls_csv_row *row, size_
     return LS_OK;
 }
 
+/* The place of a field among names: those given, or those met so far. */
+static ls_status parse_name(const csv_file *file, const ls_csv_row *row, size_t column,
+                            ls_labels *labels, const char *what, double *place) {
+    const char *field = ls_csv_field(row, column);
+    size_t found = 0;
+    if (!labels->given) {
+        LS_TRY(ls_labels_add(labels, field, &found));
+    } else if (!ls_labels_find(labels, field, &found)) {
+        const char *nearest = ls_nearest(field, (const char *const *)labels->names, labels->count);
+        char *problem = ls_format("is not one of the %zu %s%s%s", labels->count, what,
+                                  nearest ? "; the nearest is " : "", nearest ? nearest : "");
+        ls_status status = problem ? field_error(file, row, column, problem) : LS_ERR_SYSTEM;
+        ls_free(problem);
+        return status;
+    }
+    *place = (double)found;
+    return LS_OK;
+}
+
 static ls_status parse_label(const csv_file *file, const ls_csv_row *row, ls_labels *labels,
                              double *place) {
-    const char *field = ls_csv_field(row, file->target);
-    if (*field == '\0')
+    if (*ls_csv_field(row, file->target) == '\0')
         return field_error(file, row, file->target, "is not a label");
-    if (!labels->given)
-        return find_or_add(labels, field, place);
-    for (size_t i = 0; i < labels->count; i++)
-        if (strcmp(labels->names[i], field) == 0) {
-            *place = (double)i;
-            return LS_OK;
-        }
-    const char *nearest = ls_nearest(field, (const char *const *)labels->names, labels->count);
-    char *problem =
-        ls_format("is not one of the %zu class names given, or of the training labels%s%s",
-                  labels->count, nearest ? "; the nearest is " : "", nearest ? nearest : "");
-    ls_status status = problem ? field_error(file, row, file->target, problem) : LS_ERR_SYSTEM;
-    ls_free(problem);
-    return status;
+    return parse_name(file, row, file->target, labels,
+                      "class names given, or of the training labels", place);
+}
+
+static ls_status parse_word(const csv_file *file, const ls_csv_row *row, size_t column,
+                            ls_labels *words, double *place) {
+    const char *field = ls_csv_field(row, column);
+    if (*field == '\0')
+        return field_error(file, row, column, "is empty, in a column of words");
+    if (is_number(field))
+        return field_error(file, row, column, "is a number, in a column that began with a word");
+    LS_TRY(parse_name(file, row, column, words, "words that the training rows have", place));
+    if (words->count > LS_CSV_WORDS)
+        return field_error(file, row, column,
+                           "is one word too many: a column may have 1000 of them");
+    return LS_OK;
+}
+
+/* An input: a number, or the place of a word. */
+static ls_status parse_input(const csv_file *file, const ls_csv_row *row, size_t column,
+                             ls_csv_column *about, double *number) {
+    return about->words ? parse_word(file, row, column, &about->labels, number)
+                        : parse_number(file, row, column, number);
+}
+
+/* The first row of the first training file says which columns hold words. */
+static ls_status learn_columns(const csv_file *file, const ls_csv_row *row,
+                               ls_csv_columns *columns) {
+    LS_TRY(LS_NEW(columns->column, file->fields));
+    for (size_t c = 0; c < file->fields; c++) {
+        if (c == file->target)
+            continue;
+        ls_csv_column *column = &columns->column[columns->count++];
+        const char *field = ls_csv_field(row, c);
+        column->words = *field != '\0' && !is_number(field);
+        column->name = file->header.count ? ls_strdup(ls_csv_field(&file->header, c))
+                                          : ls_format("column %zu", c);
+        if (!column->name)
+            return LS_ERR_SYSTEM;
+    }
+    return LS_OK;
 }
 
 static ls_status parse_target(const csv_file *file, const ls_csv_row *row, ls_labels *labels,
@@ -210,29 +195,32 @@ static ls_status parse_target(const csv_file *file, const ls_csv_row *row, ls_la
     return LS_OK;
 }
 
-static ls_status add_row(const csv_file *file, const ls_csv_row *row, ls_labels *labels,
+static ls_status add_row(const csv_file *file, const ls_csv_row *row, ls_csv_names *names,
                          ls_csv_table *table) {
     if (row->count != file->fields)
         return ls_fail(LS_ERR_INPUT, "%s:%ld: %zu fields; expected %zu, as in line %ld", file->path,
                        row->line, row->count, file->fields, file->first_line);
     const size_t columns = table->columns;
+    if (names->columns.count == 0)
+        LS_TRY(learn_columns(file, row, &names->columns));
     LS_TRY(ls_grow(&table->inputs, table->rows, &table->input_capacity, columns * sizeof(float)));
     LS_TRY(ls_grow(&table->targets, table->rows, &table->target_capacity, sizeof(double)));
     float *out = table->inputs + table->rows * columns;
+    ls_csv_column *about = names->columns.column;
     for (size_t c = 0; c < row->count; c++) {
         double number = 0;
         if (c == file->target)
             continue;
-        LS_TRY(parse_number(file, row, c, &number));
+        LS_TRY(parse_input(file, row, c, about++, &number));
         *out++ = (float)number;
     }
-    LS_TRY(parse_target(file, row, labels, table));
+    LS_TRY(parse_target(file, row, &names->labels, table));
     table->rows++;
     return LS_OK;
 }
 
 static ls_status read_rows(csv_file *file, ls_csv_row *row, ls_csv_row *next,
-                           const char *target_column, ls_labels *labels, ls_csv_table *table) {
+                           const char *target_column, ls_csv_names *names, ls_csv_table *table) {
     bool more, after = false;
     LS_TRY(ls_csv_rows_next(&file->rows, row, &more));
     if (more)
@@ -240,25 +228,26 @@ static ls_status read_rows(csv_file *file, ls_csv_row *row, ls_csv_row *next,
     if (!more)
         return ls_fail(LS_ERR_INPUT, "%s: no rows", file->path);
     LS_TRY(find_layout(file, row, next, target_column));
-    if (table->rows > 0 && table->columns != file->fields - 1)
+    const size_t known = names->columns.count;
+    if (known > 0 && known != file->fields - 1)
         return ls_fail(LS_ERR_INPUT, "%s:%ld: %zu fields; expected %zu, as in the file before it",
-                       file->path, file->first_line, file->fields, table->columns + 1);
+                       file->path, file->first_line, file->fields, known + 1);
     table->columns = file->fields - 1;
     if (file->header.count == 0)
-        LS_TRY(add_row(file, row, labels, table));
+        LS_TRY(add_row(file, row, names, table));
     for (more = after; more;) {
-        LS_TRY(add_row(file, next, labels, table));
+        LS_TRY(add_row(file, next, names, table));
         LS_TRY(ls_csv_rows_next(&file->rows, next, &more));
     }
     return LS_OK;
 }
 
-static ls_status read_file(const char *path, const char *target_column, ls_labels *labels,
+static ls_status read_file(const char *path, const char *target_column, ls_csv_names *names,
                            ls_csv_table *table) {
     csv_file file = {.path = path};
     ls_csv_row row = {0}, next = {0};
     LS_TRY(ls_csv_rows_open(path, &file.rows));
-    ls_status status = read_rows(&file, &row, &next, target_column, labels, table);
+    ls_status status = read_rows(&file, &row, &next, target_column, names, table);
     ls_csv_row_free(&next);
     ls_csv_row_free(&row);
     ls_csv_row_free(&file.header);
@@ -266,7 +255,17 @@ static ls_status read_file(const char *path, const char *target_column, ls_label
     return status;
 }
 
+/* Prices and the like often are whole numbers. */
+static void warn_of_classes(const char *path, const ls_csv_table *table, double largest) {
+    enum { MANY = 100, ROWS_A_CLASS = 10 };
+    if (largest >= MANY && (double)table->rows < ROWS_A_CLASS * (largest + 1))
+        ls_warn("%s: the targets, whole numbers up to %.0f in %zu rows, are taken as classes; "
+                "--regression keeps them as numbers",
+                path, largest, table->rows);
+}
+
 static ls_status decide_kind(const char *path, ls_csv_table *table) {
+    double largest = 0;
     if (table->rows == 0)
         return ls_fail(LS_ERR_INPUT, "%s: a header and no rows", path);
     if (table->kind != LS_CSV_ANY)
@@ -278,24 +277,39 @@ static ls_status decide_kind(const char *path, ls_csv_table *table) {
             "%s: a target below 0, while all are whole numbers; expected classes from 0, or "
             "--regression to keep them as numbers",
             table->negative);
-    for (size_t row = 0; row < table->rows; row++)
+    for (size_t row = 0; row < table->rows; row++) {
+        largest = fmax(largest, table->targets[row]);
         if (table->whole && table->targets[row] > LS_MAX_CLASS)
             return ls_fail(LS_ERR_INPUT,
                            "%s: row %zu has class %.0f; expected at most %d, or "
                            "--regression to keep numbers",
                            path, row + 1, table->targets[row], LS_MAX_CLASS);
+    }
+    if (table->whole)
+        warn_of_classes(path, table, largest);
+    return LS_OK;
+}
+
+/* Names come in the order of the alphabet, unless they were given. */
+static ls_status sort_labels(ls_labels *labels, ls_csv_table *table) {
+    size_t *place;
+    LS_TRY(ls_labels_sort(labels, &place));
+    for (size_t row = 0; row < table->rows; row++)
+        table->targets[row] = (double)place[(size_t)table->targets[row]];
+    ls_free(place);
     return LS_OK;
 }
 
 ls_status ls_csv_read(const char *const *paths, size_t count, const char *target_column,
-                      ls_csv_kind kind, ls_labels *labels, ls_csv_table *table) {
+                      ls_csv_kind kind, ls_csv_names *names, ls_csv_table *table) {
     ls_csv_table read = {.kind = kind, .whole = true};
     ls_status status = LS_OK;
     for (size_t i = 0; i < count; i++)
-        LS_TRY_GOTO(failed, read_file(paths[i], target_column, labels, &read));
+        LS_TRY_GOTO(failed, read_file(paths[i], target_column, names, &read));
     LS_TRY_GOTO(failed, decide_kind(paths[0], &read));
-    if (read.kind == LS_CSV_LABELS && !labels->given)
-        LS_TRY_GOTO(failed, sort_labels(labels, &read));
+    if (read.kind == LS_CSV_LABELS && !names->labels.given)
+        LS_TRY_GOTO(failed, sort_labels(&names->labels, &read));
+    LS_TRY_GOTO(failed, ls_csv_columns_expand(&names->columns, &read));
     *table = read;
     return LS_OK;
 failed:

@@ -158,7 +158,7 @@ static ls_status open_csv(const ls_convert_split *split, ls_csv_context *csv,
     LS_TRY(LS_NEW(arrays->inputs.parts, 1));
     LS_TRY(LS_NEW(arrays->targets.parts, 1));
     LS_TRY(ls_csv_read(split->inputs, split->input_count, csv->target_column, csv->kind,
-                       &csv->labels, &table));
+                       &csv->names, &table));
     csv->kind = table.kind;
     const ls_array_info info = {LS_TYPE_F32, 2, {(int64_t)table.rows, (int64_t)table.columns}};
     status = ls_memory_source(path, &info, table.inputs, &inputs);

@@ -35,7 +35,7 @@ typedef struct ls_split_arrays {
 typedef struct ls_csv_context {
     const char *target_column;
     ls_csv_kind kind;
-    ls_labels labels;
+    ls_csv_names names;
 } ls_csv_context;
 
 /* Opens all files of a split and checks that they fit each other. */

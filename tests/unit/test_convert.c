@@ -1,6 +1,7 @@
 /* Conversion as a whole: recognised formats, folders, the command, and that a failure leaves
  * nothing. */
 #include <criterion/criterion.h>
+#include <criterion/redirect.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -118,6 +119,22 @@ Test(convert, folder_of_cifar) {
     write_text("hundred/fine_label_names.txt", "red\ngreen\r\nblue\n\n");
     cr_assert_eq(CONVERT("hundred", "-o", "c.h5"), LS_OK, "%s", ls_message());
     check_names("c.h5", 3, colours);
+}
+
+/* What a table with words and whole prices makes the command say. */
+Test(convert, table_of_words) {
+    char text[1024] = "";
+    write_text("prices.csv", "cut,carat,price\nGood,0.3,326\nIdeal,0.2,327\nFair,0.2,400\n");
+    cr_redirect_stdout();
+    cr_redirect_stderr();
+    cr_assert_eq(CONVERT("--train-inputs", "prices.csv", "-o", "a.h5"), LS_OK, "%s", ls_message());
+    fflush(stdout);
+    cr_assert_gt(fread(text, 1, sizeof text - 1, cr_get_redirected_stdout()), 0);
+    cr_assert(strstr(text, "(3, 4)") && strstr(text, "words, 3 inputs: Fair, Good, Ideal"), "%s",
+              text);
+    fflush(stderr);
+    cr_assert_gt(fread(text, 1, sizeof text - 1, cr_get_redirected_stderr()), 0);
+    cr_assert(strstr(text, "up to 400 in 3 rows, are taken as classes; --regression"), "%s", text);
 }
 
 Test(convert, wrong_options) {
