@@ -110,9 +110,9 @@ void ls_engine_request_stop(ls_engine *engine);
 ls_status ls_engine_step(ls_engine *engine, int64_t epoch, int64_t batch, ls_decide *decide,
                          void *context, ls_verdict *verdict, ls_step_report *report);
 
-/* Collective.  Mean loss and share of correct classes over the first `samples` of the test split
- * (0: all), with running statistics; every sample once; the same bits on any layout.  Accuracy is
- * NaN for regression. */
+/* Collective.  Mean loss and share of correct classes (NaN for regression) over the first `samples`
+ * of the test split (0: all), with running statistics; every sample once; the same bits on any
+ * layout. */
 ls_status ls_engine_evaluate(ls_engine *engine, int64_t samples, double *loss, double *accuracy);
 
 #define LS_TOP 5                /* of the top-5 accuracy */
@@ -202,13 +202,18 @@ typedef enum ls_train_end {
 
 const char *ls_train_end_name(ls_train_end end); /* "done", "signal", "stop_file", "time_limit" */
 
+/* An evaluation in few words: what does not apply is NaN. */
+typedef struct ls_test_score {
+    double loss, accuracy, r2; /* accuracy: classes; r2: regression, as in ls_evaluation */
+} ls_test_score;
+
 /* Where a training run stands; given on rank 0 after each step. */
 typedef struct ls_train_progress {
     int64_t checkpoint;                 /* step of the newest checkpoint, -1: none yet */
     int64_t step, steps, epoch, epochs; /* steps done, and in all; the epoch under way, from 1 */
     double lr, loss, smoothed;
-    double test_loss, test_accuracy; /* after this step's epoch; NaN within an epoch */
-    double samples_per_second;       /* since the start of this process */
+    ls_test_score test;        /* after this step's epoch; NaN within an epoch */
+    double samples_per_second; /* since the start of this process */
     double seconds_left;
 } ls_train_progress;
 
@@ -225,11 +230,11 @@ typedef struct ls_train_job {
 
 typedef struct ls_train_result {
     ls_train_end end;
-    double lr;     /* the base LR: as configured, or as the range test recommends */
-    int64_t steps; /* done in all, those before a resume included */
-    double test_loss, test_accuracy; /* of the last evaluation; NaN without one */
-    double best;                     /* best accuracy, or loss for regression; NaN without one */
-    char digest[LS_DIGEST_TEXT];     /* of weights, statistics and momentum; on rank 0 */
+    double lr;                   /* the base LR: as configured, or as the range test recommends */
+    int64_t steps;               /* done in all, those before a resume included */
+    ls_test_score test;          /* of the last evaluation; NaN without one */
+    double best;                 /* best accuracy, or loss for regression; NaN without one */
+    char digest[LS_DIGEST_TEXT]; /* of weights, statistics and momentum; on rank 0 */
 } ls_train_result;
 
 /* Collective.  Trains for train.epochs epochs, or until asked to stop; evaluates the test split,

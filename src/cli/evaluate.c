@@ -56,11 +56,20 @@ static void print_confusion(const ls_evaluation *e) {
     }
 }
 
+/* In the units of the targets. */
+static void print_regression(const ls_evaluation *e) {
+    enum { MOST_OUTPUTS = 20 };
+    printf("RMSE      %.6g\nR2        %.6f\n", e->rmse, e->r2);
+    for (int64_t i = 0; e->outputs > 1 && e->outputs <= MOST_OUTPUTS && i < e->outputs; i++)
+        printf("output %-3lld RMSE %.6g  R2 %.6f\n", (long long)i, e->output_rmse[i],
+               e->output_r2[i]);
+}
+
 static void print_evaluation(const ls_engine *engine, const ls_evaluation *e) {
     enum { WIDEST_CONFUSION = 20 };
     printf("samples   %lld\nloss      %.6f\n", (long long)e->samples, e->loss);
     if (!ls_data_is_classes(ls_engine_train_data(engine))) {
-        printf("RMSE      %.6f\nR2        %.6f\n", e->rmse, e->r2);
+        print_regression(e);
         return;
     }
     printf("accuracy  %.4f\n", e->accuracy);

@@ -9,7 +9,7 @@
 #include "cli/plot.h"
 #include "lockstep/io.h"
 
-enum { LOSS, ACCURACY, LR, PANELS };
+enum { LOSS, SCORE, LR, PANELS };
 enum { LINES_A_RUN = 3, FAINT_RUNS = 4 }; /* of more runs only the smoothed losses are drawn */
 
 /* Series of a run file, not owned; NULL where there is none. */
@@ -17,7 +17,7 @@ typedef struct training {
     ls_run_reader *reader;
     char *name, *about; /* owned */
     int64_t count;
-    const double *lr, *loss, *smoothed, *test_loss, *accuracy;
+    const double *lr, *loss, *smoothed, *test_loss, *accuracy, *r2;
     double steps_per_epoch; /* NaN when not known */
 } training;
 
@@ -25,6 +25,7 @@ typedef struct picture {
     training *runs;
     size_t run_count;
     bool by_epoch; /* the x axis; otherwise by step */
+    bool classes;  /* the score is an accuracy; otherwise R2 */
     bool raw;      /* losses of single steps are drawn too */
     ls_plot panels[PANELS];
     double heights[PANELS];
@@ -77,6 +78,7 @@ static ls_status read_run(const char *path, training *run) {
     run->smoothed = vector(run->reader, "smoothed_loss");
     run->test_loss = vector(run->reader, "test_loss");
     run->accuracy = vector(run->reader, "test_accuracy");
+    run->r2 = vector(run->reader, "test_r2");
     if (run->lr == NULL || run->loss == NULL || run->smoothed == NULL)
         return ls_fail(LS_ERR_INPUT,
                        "%s: expected the vectors 'lr', 'loss' and 'smoothed_loss' in group "
@@ -117,6 +119,14 @@ static ls_status add_line(picture *made, int panel, size_t which, ls_plot_style 
     return LS_OK;
 }
 
+static const double *score(const picture *made, size_t which) {
+    return made->classes ? made->runs[which].accuracy : made->runs[which].r2;
+}
+
+static const char *score_name(const picture *made) {
+    return made->classes ? "test accuracy" : "test R2";
+}
+
 /* What is behind comes first. */
 static ls_status add_lines(picture *made) {
     for (size_t i = 0; made->raw && i < made->run_count; i++)
@@ -127,7 +137,7 @@ static ls_status add_lines(picture *made) {
     }
     for (size_t i = 0; i < made->run_count; i++) {
         LS_TRY(add_line(made, LOSS, i, LS_PLOT_POINTS, made->runs[i].test_loss));
-        LS_TRY(add_line(made, ACCURACY, i, LS_PLOT_POINTS, made->runs[i].accuracy));
+        LS_TRY(add_line(made, SCORE, i, LS_PLOT_POINTS, score(made, i)));
     }
     return LS_OK;
 }
@@ -172,7 +182,7 @@ static ls_status choose_range(ls_plot *panel, bool may_log) {
 /* ---- the picture ---------------------------------------------------------------------------- */
 
 static ls_status describe_panels(picture *made) {
-    static const char *const labels[PANELS] = {"loss", "test accuracy", "learning rate"};
+    const char *const labels[PANELS] = {"loss", score_name(made), "learning rate"};
     static const double heights[PANELS] = {3, 2, 1.4};
     size_t room = LINES_A_RUN * made->run_count;
     for (int i = 0; i < PANELS; i++) {
@@ -188,18 +198,18 @@ static ls_status describe_panels(picture *made) {
                                             : "bold: batches, smoothed   points: test set";
     for (int i = 0; i < PANELS; i++)
         if (made->panels[i].line_count > 0)
-            LS_TRY(choose_range(&made->panels[i], i != ACCURACY));
+            LS_TRY(choose_range(&made->panels[i], i != SCORE));
     if (made->panels[LOSS].line_count == 0)
         return ls_fail(LS_ERR_INPUT, "there is nothing to plot: no finite loss");
     return LS_OK;
 }
 
-/* Without an accuracy, in a regression, its panel is left out: LR takes its place. */
+/* Where nothing was evaluated, the score's panel is left out: LR takes its place. */
 static void describe_stack(picture *made, const char *title) {
-    bool accuracy = made->panels[ACCURACY].line_count > 0;
-    if (!accuracy) {
-        made->panels[ACCURACY] = made->panels[LR];
-        made->heights[ACCURACY] = made->heights[LR];
+    bool scored = made->panels[SCORE].line_count > 0;
+    if (!scored) {
+        made->panels[SCORE] = made->panels[LR];
+        made->heights[SCORE] = made->heights[LR];
     }
     snprintf(made->subtitle, sizeof made->subtitle, "%zu runs", made->run_count);
     made->stack =
@@ -207,12 +217,21 @@ static void describe_stack(picture *made, const char *title) {
                         .subtitle = made->run_count == 1 ? made->runs[0].about : made->subtitle,
                         .panels = made->panels,
                         .heights = made->heights,
-                        .panel_count = accuracy ? PANELS : PANELS - 1};
+                        .panel_count = scored ? PANELS : PANELS - 1};
+}
+
+static bool any_finite(int64_t count, const double *values) {
+    for (int64_t i = 0; values && i < count; i++)
+        if (isfinite(values[i]))
+            return true;
+    return false;
 }
 
 static ls_status describe(picture *made, const char *title) {
     made->by_epoch = true;
     made->raw = made->run_count <= FAINT_RUNS;
+    for (size_t i = 0; i < made->run_count; i++)
+        made->classes = made->classes || any_finite(made->runs[i].count, made->runs[i].accuracy);
     for (size_t i = 0; i < made->run_count; i++)
         made->by_epoch = made->by_epoch && made->runs[i].steps_per_epoch >= 1;
     LS_TRY(describe_panels(made));
@@ -247,7 +266,7 @@ static ls_status show(const picture *made) {
             ls_text_add(&text, ", %.3g epochs", (double)run->count / run->steps_per_epoch);
         ls_text_add(&text, "; smoothed loss %.4f", run->smoothed[run->count - 1]);
         add_last(&text, "test loss", run->count, run->test_loss, false);
-        add_last(&text, "test accuracy", run->count, run->accuracy, true);
+        add_last(&text, score_name(made), run->count, score(made, i), true);
         ls_text_add(&text, "\n");
     }
     ls_status status = text.failed ? LS_ERR_SYSTEM : LS_OK;

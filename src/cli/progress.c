@@ -47,20 +47,22 @@ void ls_progress_find_lr(void *context, const ls_find_lr_progress *now) {
 void ls_progress_train(void *context, const ls_train_progress *now) {
     ls_progress *progress = context;
     char line[LINE_SIZE];
-    bool evaluated = !isnan(now->test_loss);
+    bool evaluated = !isnan(now->test.loss);
     if (!is_due(progress, evaluated || now->step == now->steps))
         return;
     int length = snprintf(line, sizeof line, "epoch %lld/%lld  step %lld/%lld  lr %.3g  loss %.4f",
                           (long long)now->epoch, (long long)now->epochs, (long long)now->step,
                           (long long)now->steps, now->lr, now->smoothed);
-    if (evaluated && isnan(now->test_accuracy))
-        snprintf(line + length, sizeof line - (size_t)length, "  test loss %.4f", now->test_loss);
+    char *end = line + length;
+    size_t room = sizeof line - (size_t)length;
+    if (!isnan(now->test.accuracy))
+        snprintf(end, room, "  test loss %.4f  accuracy %.2f %%", now->test.loss,
+                 100 * now->test.accuracy);
     else if (evaluated)
-        snprintf(line + length, sizeof line - (size_t)length, "  test loss %.4f  accuracy %.2f %%",
-                 now->test_loss, 100 * now->test_accuracy);
+        snprintf(end, room, "  test loss %.4f  R2 %.4f", now->test.loss, now->test.r2);
     else
-        snprintf(line + length, sizeof line - (size_t)length, "  %.0f samples/s  %.0f s left",
-                 now->samples_per_second, now->seconds_left);
+        snprintf(end, room, "  %.0f samples/s  %.0f s left", now->samples_per_second,
+                 now->seconds_left);
     write_line(progress, line, evaluated);
 }
 

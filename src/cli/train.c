@@ -72,11 +72,12 @@ static void catch_signals(void) {
 static void print_result(const ls_train_result *result, const ls_train_args *args,
                          const char *folder) {
     printf("%lld steps; learning rate %.3g\n", (long long)result->steps, result->lr);
-    if (!isnan(result->test_loss) && isnan(result->test_accuracy))
-        printf("test loss %.4f (best %.4f)\n", result->test_loss, result->best);
-    else if (!isnan(result->test_loss))
-        printf("test loss %.4f, accuracy %.2f %% (best %.2f %%)\n", result->test_loss,
-               100 * result->test_accuracy, 100 * result->best);
+    if (!isnan(result->test.accuracy))
+        printf("test loss %.4f, accuracy %.2f %% (best %.2f %%)\n", result->test.loss,
+               100 * result->test.accuracy, 100 * result->best);
+    else if (!isnan(result->test.loss))
+        printf("test loss %.4f (best %.4f), R2 %.4f\n", result->test.loss, result->best,
+               result->test.r2);
     printf("digest %s\n", result->digest);
     printf("wrote %s/train.h5, %s/checkpoint-%lld.h5\n", folder, folder, (long long)result->steps);
     if (result->end != LS_TRAIN_DONE)

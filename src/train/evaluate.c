@@ -98,6 +98,10 @@ static ls_status add_samples(ls_engine *engine, int64_t count, ls_tally *tally) 
     return LS_OK;
 }
 
+static bool has_classes(const ls_engine *engine) {
+    return ls_data_is_classes(engine->test);
+}
+
 static int64_t samples_of(const ls_engine *engine, int64_t wanted) {
     int64_t count = ls_data_count(engine->test);
     return wanted > 0 && wanted < count ? wanted : count;
@@ -109,16 +113,11 @@ ls_status ls_engine_evaluate(ls_engine *engine, int64_t samples, double *loss, d
     int64_t count = samples_of(engine, samples);
     LS_TRY(add_samples(engine, count, &tally));
     *loss = tally.loss / (double)count;
-    *accuracy =
-        ls_data_is_classes(engine->test) ? (double)tally.correct / (double)count : (double)NAN;
+    *accuracy = has_classes(engine) ? (double)tally.correct / (double)count : (double)NAN;
     return LS_OK;
 }
 
 /* ---- all that can be said ------------------------------------------------------------------- */
-
-static bool has_classes(const ls_engine *engine) {
-    return ls_data_is_classes(engine->test);
-}
 
 static ls_status make_tally(const ls_engine *engine, ls_tally *tally) {
     int64_t outputs = ls_data_outputs(engine->train);

@@ -50,8 +50,9 @@ static ls_status write_state(const ls_engine *engine, const ls_train_state *stat
     LS_TRY(ls_checkpoint_number(writer, "state/loss_average", state->smooth.average));
     LS_TRY(ls_checkpoint_integer(writer, "state/loss_points", state->smooth.points));
     LS_TRY(ls_checkpoint_number(writer, "state/best", state->best));
-    LS_TRY(ls_checkpoint_number(writer, "state/test_loss", state->test_loss));
-    LS_TRY(ls_checkpoint_number(writer, "state/test_accuracy", state->test_accuracy));
+    LS_TRY(ls_checkpoint_number(writer, "state/test_loss", state->test.loss));
+    LS_TRY(ls_checkpoint_number(writer, "state/test_accuracy", state->test.accuracy));
+    LS_TRY(ls_checkpoint_number(writer, "state/test_r2", state->test.r2));
     LS_TRY(ls_checkpoint_integer(writer, "state/seed", engine->config->seed));
     LS_TRY(ls_checkpoint_integer(writer, "state/batch_size", engine->config->batch.size));
     LS_TRY(ls_checkpoint_integer(writer, "state/batch_slices", engine->config->batch.slices));
@@ -156,8 +157,9 @@ static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
     LS_TRY(ls_checkpoint_get_number(reader, "state/loss_average", &state->smooth.average));
     LS_TRY(ls_checkpoint_get_integer(reader, "state/loss_points", &state->smooth.points));
     LS_TRY(ls_checkpoint_get_number(reader, "state/best", &state->best));
-    LS_TRY(ls_checkpoint_get_number(reader, "state/test_loss", &state->test_loss));
-    LS_TRY(ls_checkpoint_get_number(reader, "state/test_accuracy", &state->test_accuracy));
+    LS_TRY(ls_checkpoint_get_number(reader, "state/test_loss", &state->test.loss));
+    LS_TRY(ls_checkpoint_get_number(reader, "state/test_accuracy", &state->test.accuracy));
+    LS_TRY(ls_checkpoint_get_number(reader, "state/test_r2", &state->test.r2));
     engine->calibrated = calibrated != 0;
     return ls_checkpoint_read(reader, "exchange/exponent", LS_TYPE_I32,
                               ls_net_param_count(engine->net), engine->exponent);

@@ -8,11 +8,11 @@
 /* What a checkpoint holds beside the weights, statistics, momentum and fixed-point exponents.
  * The rank count is not part of it. */
 typedef struct ls_train_state {
-    int64_t step;                    /* steps done: epoch and place in it follow */
-    double lr;                       /* base LR */
-    ls_range_test smooth;            /* of the training loss */
-    double best;                     /* of the evaluations so far; NaN before the first */
-    double test_loss, test_accuracy; /* the last ones */
+    int64_t step;         /* steps done: epoch and place in it follow */
+    double lr;            /* base LR */
+    ls_range_test smooth; /* of the training loss */
+    double best;          /* of the evaluations so far; NaN before the first */
+    ls_test_score test;   /* the last one; NaN before the first */
 } ls_train_state;
 
 /* Not collective (rank 0; no rank of its node may write the weights meanwhile).  Writes a

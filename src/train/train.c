@@ -31,6 +31,8 @@ typedef struct ls_training {
     ls_status saved;   /* rank 0: the last checkpoint */
 } ls_training;
 
+static const ls_test_score no_score = {NAN, NAN, NAN};
+
 const char *ls_train_end_name(ls_train_end end) {
     static const char *const names[] = {"done", "signal", "stop_file", "time_limit"};
     return names[end];
@@ -124,11 +126,23 @@ static void save_step(ls_training *run) {
     }
 }
 
+static ls_status measure(ls_engine *engine, bool classes, ls_test_score *score) {
+    ls_evaluation evaluation;
+    *score = no_score;
+    if (classes)
+        return ls_engine_evaluate(engine, 0, &score->loss, &score->accuracy);
+    LS_TRY(ls_engine_evaluate_full(engine, 0, &evaluation));
+    score->loss = evaluation.loss;
+    score->r2 = evaluation.r2;
+    ls_evaluation_free(&evaluation);
+    return LS_OK;
+}
+
 static ls_status evaluate(ls_training *run) {
     ls_train_state *state = &run->state;
-    LS_TRY(ls_engine_evaluate(run->engine, 0, &state->test_loss, &state->test_accuracy));
     bool classes = ls_data_is_classes(ls_engine_train_data(run->engine));
-    double value = classes ? state->test_accuracy : state->test_loss;
+    LS_TRY(measure(run->engine, classes, &state->test));
+    double value = classes ? state->test.accuracy : state->test.loss;
     if (is_better(run, value)) {
         state->best = value;
         save(run, "best.h5");
@@ -159,8 +173,7 @@ static void show(const ls_training *run, const ls_step_report *report, double lr
         .lr = lr,
         .loss = report->loss,
         .smoothed = state->smooth.smoothed,
-        .test_loss = evaluated ? state->test_loss : (double)NAN,
-        .test_accuracy = evaluated ? state->test_accuracy : (double)NAN,
+        .test = evaluated ? state->test : no_score,
         .samples_per_second = done * (double)run->config->batch.size / seconds,
         .seconds_left = seconds / done * (double)(run->steps - state->step)};
     run->job->progress(run->job->context, &progress);
@@ -170,14 +183,10 @@ static void record(ls_training *run, const ls_step_report *report, const ls_verd
                    bool evaluated) {
     if (run->file == NULL)
         return;
-    bool classes = ls_data_is_classes(ls_engine_train_data(run->engine));
     ls_train_point point = {.lr = verdict->lr,
-                            .accuracy = classes ? (double)report->correct / (double)report->samples
-                                                : (double)NAN,
                             .momentum = verdict->momentum,
                             .smoothed = run->state.smooth.smoothed,
-                            .test_loss = evaluated ? run->state.test_loss : (double)NAN,
-                            .test_accuracy = evaluated ? run->state.test_accuracy : (double)NAN,
+                            .test = evaluated ? run->state.test : no_score,
                             .report = report};
     run->written = ls_train_file_add(run->file, run->state.step - 1, &point);
 }
@@ -270,8 +279,7 @@ static ls_status check_folder(const ls_training *run) {
 
 static ls_status prepare(ls_training *run) {
     ls_train_state *state = &run->state;
-    *state = (ls_train_state){.best = (double)NAN, .test_loss = (double)NAN};
-    state->test_accuracy = (double)NAN;
+    *state = (ls_train_state){.best = (double)NAN, .test = no_score};
     ls_range_test_begin(&state->smooth, run->config->find_lr.beta, 0);
     bool resumed = false;
     /* Without the LR: what else is wrong with the schedule is told before the range test. */
@@ -295,8 +303,7 @@ static ls_status conclude(ls_training *run, ls_train_end end, ls_train_result *r
     *result = (ls_train_result){.end = end,
                                 .lr = state->lr,
                                 .steps = state->step,
-                                .test_loss = state->test_loss,
-                                .test_accuracy = state->test_accuracy,
+                                .test = state->test,
                                 .best = state->best};
     LS_TRY(ls_engine_digest(run->engine, result->digest));
     ls_status status = run->file ? ls_train_file_finish(run->file, result) : LS_OK;

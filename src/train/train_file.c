@@ -2,6 +2,7 @@
  * follow. */
 #include "train/train_file.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "lockstep/io.h"
@@ -19,6 +20,7 @@ enum {
     S_GRADIENT_NORM,
     S_TEST_LOSS,
     S_TEST_ACCURACY,
+    S_TEST_R2,
     S_SECONDS,
     S_PHASES,
     S_REDONE,
@@ -34,6 +36,7 @@ static const ls_series series[SERIES_COUNT] = {
     [S_GRADIENT_NORM] = {"gradient_norm", 1, "1", "2-norm of the mean gradient", true},
     [S_TEST_LOSS] = {"test_loss", 1, "1", "mean test loss after the epoch this step ends", true},
     [S_TEST_ACCURACY] = {"test_accuracy", 1, "1", "share of correct classes, likewise", true},
+    [S_TEST_R2] = {"test_r2", 1, "1", "R2 of a regression, likewise", true},
     [S_SECONDS] = {"seconds", 1, "s", "wall time from step to step on rank 0", false},
     [S_PHASES] = {"phase_seconds", LS_PHASE_COUNT, "s",
                   "data, forward, control, backward, exchange, update", false},
@@ -84,15 +87,17 @@ static ls_status commit(ls_train_file *file) {
 
 ls_status ls_train_file_add(ls_train_file *file, int64_t step, const ls_train_point *point) {
     const ls_step_report *report = point->report;
-    double now = ls_seconds();
+    const bool classes = ls_data_is_classes(file->engine->train);
+    double now = ls_seconds(), correct = (double)report->correct;
     put(file, S_LR, step, point->lr);
     put(file, S_MOMENTUM, step, point->momentum);
     put(file, S_LOSS, step, report->loss);
     put(file, S_SMOOTHED, step, point->smoothed);
-    put(file, S_ACCURACY, step, point->accuracy);
+    put(file, S_ACCURACY, step, classes ? correct / (double)report->samples : (double)NAN);
     put(file, S_GRADIENT_NORM, step, report->gradient_norm);
-    put(file, S_TEST_LOSS, step, point->test_loss);
-    put(file, S_TEST_ACCURACY, step, point->test_accuracy);
+    put(file, S_TEST_LOSS, step, point->test.loss);
+    put(file, S_TEST_ACCURACY, step, point->test.accuracy);
+    put(file, S_TEST_R2, step, point->test.r2);
     put(file, S_SECONDS, step, now - file->last_add);
     put(file, S_REDONE, step, report->redone);
     memcpy(ls_run_row(file->run, S_PHASES, step), report->seconds, sizeof report->seconds);

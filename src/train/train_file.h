@@ -8,8 +8,7 @@ typedef struct ls_train_file ls_train_file;
 
 typedef struct ls_train_point {
     double lr, momentum, smoothed;
-    double accuracy;                 /* of the batch; NaN for regression */
-    double test_loss, test_accuracy; /* after the epoch that this step ends; otherwise NaN */
+    ls_test_score test; /* after the epoch that this step ends; otherwise NaN */
     const ls_step_report *report;
 } ls_train_point;
 

@@ -13,13 +13,14 @@
 #include "test_io.h"
 
 enum { PER_EPOCH = 50, EPOCHS = 12, STEPS = PER_EPOCH * EPOCHS };
-enum { S_LR, S_LOSS, S_SMOOTHED, S_TEST_LOSS, S_TEST_ACCURACY, SERIES };
+enum { S_LR, S_LOSS, S_SMOOTHED, S_TEST_LOSS, S_TEST_ACCURACY, S_TEST_R2, SERIES };
 
 static const ls_series series[SERIES] = {{"lr", 1, "1", "", true},
                                          {"loss", 1, "1", "", true},
                                          {"smoothed_loss", 1, "1", "", true},
                                          {"test_loss", 1, "1", "", true},
-                                         {"test_accuracy", 1, "1", "", true}};
+                                         {"test_accuracy", 1, "1", "", true},
+                                         {"test_r2", 1, "1", "", true}};
 
 /* Some numbers in [0, 1) that look random. */
 static double noise(int64_t step) {
@@ -54,8 +55,8 @@ static const char *make_run(const char *name, ls_schedule_kind kind, bool classe
         *ls_run_row(run, S_SMOOTHED, i) = average / (1 - pow(0.98, (double)(i + 1)));
         if ((i + 1) % PER_EPOCH == 0) {
             *ls_run_row(run, S_TEST_LOSS, i) = 0.2 + 2.1 / (1 + distance) + lr * noise(i + 1);
-            if (classes)
-                *ls_run_row(run, S_TEST_ACCURACY, i) = 0.93 - 0.6 / (1 + distance) - lr * noise(i);
+            *ls_run_row(run, classes ? S_TEST_ACCURACY : S_TEST_R2, i) =
+                0.93 - 0.6 / (1 + distance) - lr * noise(i);
         }
     }
     cr_assert_eq(ls_run_commit(run, steps), LS_OK);
@@ -131,15 +132,17 @@ Test(plot_train, several_runs, .fini = io_remove) {
     io_command("rm -r %s %s", io_path("step"), io_path("one-cycle"));
 }
 
-Test(plot_train, without_accuracy_or_evaluation, .fini = io_remove) {
+Test(plot_train, regression_and_no_evaluation, .fini = io_remove) {
     need_gnuplot();
     char *svg = DRAW(make_run("a.h5", LS_SCHEDULE_STEP, false, STEPS));
     has(svg, ">test accuracy<", false);
+    has(svg, ">test R2<", true);
     has(svg, ">learning rate<", true);
     has(svg, ">epoch<", true);
     free(svg);
     svg = DRAW(make_run("a.h5", LS_SCHEDULE_STEP, true, PER_EPOCH - 1));
     has(svg, ">epoch<", false);
+    has(svg, ">test R2<", false);
     has(svg, ">step<", true);
     free(svg);
     svg = DRAW(make_run("a.h5", LS_SCHEDULE_STEP, true, 1));
