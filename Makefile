@@ -57,7 +57,7 @@ SHARED := $(BUILD)/liblockstep.so
 
 # ---- targets -------------------------------------------------------------------------------------
 
-.PHONY: all lib help info test check check-unit demo run-demo bench lint format install clean FORCE
+.PHONY: all lib help info test check check-unit demo run-demo bench run-bench lint format install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -82,8 +82,12 @@ check-unit: $(UNIT_TESTS) ## the unit tests only: no MPI
 run-demo: $(PROGRAM)
 	@scripts/demo.sh $(BUILD)
 
-bench: $(PROGRAM) ## the demo network against PyTorch's DistributedDataParallel
-	@scripts/bench-ddp.sh $(BUILD)
+bench: ## against PyTorch, torch-lr-finder and Lightning from PyPI: a long run
+	@scripts/install-deps.sh --bench
+	@$(MAKE) --no-print-directory run-bench
+
+run-bench: $(PROGRAM)
+	@scripts/bench-peers $(BUILD)
 
 lint: ## formatting, layers, static checks
 	@scripts/lint.sh
@@ -112,7 +116,7 @@ info: ## what the build found and uses
 # ---- what there is to link with, and what must be built anew when it changes ---------------------
 
 GOALS := $(or $(MAKECMDGOALS),all)
-ifneq ($(filter-out help lint format clean test demo,$(GOALS)),)
+ifneq ($(filter-out help lint format clean test demo bench,$(GOALS)),)
 include $(BUILD)/libraries.mk
 endif
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what lockstep needs: on Debian and Ubuntu with apt (through sudo unless root), elsewhere it
 # prints the packages' names and stops.  Silent when all is there.  --dev: also what `make lint` needs,
-# and h5py, with which some tests read the files; --ci: that, and SLURM and ip, for the tests of clusters.
+# and h5py, with which some tests read the files; --ci: that, and SLURM and ip, for the tests of clusters;
+# --bench: what `make bench` needs.
 set -euo pipefail
 
 packages=(
@@ -13,13 +14,15 @@ packages=(
 )
 tools=(clang clang-format cppcheck shellcheck python3-h5py)
 cluster=(slurm-wlm munge iproute2)
+peers=(python3-venv python3-dev g++) # torch.compile compiles C++
 
 case ${1:-} in
     '') ;;
     --dev) packages+=("${tools[@]}") ;;
     --ci) packages+=("${tools[@]}" "${cluster[@]}") ;;
+    --bench) packages+=("${peers[@]}") ;;
     *)
-        echo "usage: scripts/install-deps.sh [--dev | --ci]" >&2
+        echo "usage: scripts/install-deps.sh [--dev | --ci | --bench]" >&2
         exit 2
         ;;
 esac
