@@ -41,7 +41,8 @@ ls_status ls_comm_same(ls_comm *comm, const char *what, const char *text);
 /* Collective. */
 ls_status ls_comm_broadcast(ls_comm *comm, void *data, size_t bytes, int root);
 void ls_comm_barrier(ls_comm *comm);
-/* Collective over the ranks of this node.  Yields the core while it waits. */
+/* Collective over the ranks of this node.  Yields the core while it waits, and makes
+ * progress on messages. */
 void ls_comm_node_barrier(ls_comm *comm);
 /* Collective.  Gathers `bytes` from each rank to rank 0, in rank order; `all` is used there only.
  */

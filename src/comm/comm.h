@@ -23,8 +23,9 @@ ls_status ls_mpi_check(int code, const char *call);
 #define LS_MPI(call) LS_TRY(ls_mpi_check((call), #call))
 
 /* Waits for another rank of the node: pauses first, then gives the core away, as there may be more
- * ranks than cores.  Start with *spins = 0. */
-void ls_wait_a_little(unsigned *spins);
+ * ranks than cores, and moves this rank's messages on, which the other one may be waiting for: the
+ * probe makes MPI do so, nothing is received.  Start with *spins = 0. */
+void ls_wait_a_little(const ls_comm *comm, unsigned *spins);
 
 /* The barrier of the node's ranks, in shared memory. */
 ls_status ls_node_barrier_create(ls_comm *comm);

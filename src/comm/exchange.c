@@ -248,7 +248,7 @@ static ls_status start_bucket(ls_exchange *x, ls_bucket *bucket) {
 static void wait_for_node(ls_exchange *x, int index) {
     double start = ls_seconds();
     for (unsigned spins = 0; !node_has(x, index);)
-        ls_wait_a_little(&spins);
+        ls_wait_a_little(x->comm, &spins);
     note_wait(x, index, start);
 }
 

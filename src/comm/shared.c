@@ -102,10 +102,13 @@ ls_status ls_node_barrier_create(ls_comm *comm) {
     return LS_OK;
 }
 
-void ls_wait_a_little(unsigned *spins) {
+void ls_wait_a_little(const ls_comm *comm, unsigned *spins) {
     enum { PAUSES = 64 };
-    if (++*spins > PAUSES)
-        sched_yield();
+    int there;
+    if (++*spins <= PAUSES)
+        return;
+    MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm->control, &there, MPI_STATUS_IGNORE);
+    sched_yield();
 }
 
 void ls_comm_node_barrier(ls_comm *comm) {
@@ -121,5 +124,5 @@ void ls_comm_node_barrier(ls_comm *comm) {
     }
     for (unsigned spins = 0;
          atomic_load_explicit(&barrier->generation, memory_order_acquire) == generation;)
-        ls_wait_a_little(&spins);
+        ls_wait_a_little(comm, &spins);
 }

@@ -108,6 +108,22 @@ static void check_board(ls_comm *comm) {
     ls_board_free(board);
 }
 
+/* Whoever waits in the node's barrier passes messages on: a board too large to be sent at once
+ * arrives although only one rank of the node looks after it. */
+static void check_progress(ls_comm *comm) {
+    enum { LARGE = 1 << 20 };
+    ls_board *board;
+    bool waits_in_barrier = ls_comm_node_rank(comm) > 0;
+    CHECK(comm, ls_board_create(comm, SLICES, LARGE, &board) == LS_OK);
+    CHECK(comm, ls_board_start(board) == LS_OK);
+    if (waits_in_barrier)
+        ls_comm_node_barrier(comm);
+    CHECK(comm, ls_board_wait(board) == LS_OK);
+    if (!waits_in_barrier)
+        ls_comm_node_barrier(comm);
+    ls_board_free(board);
+}
+
 static void check_announcement(ls_comm *comm) {
     ls_announcement *announcement;
     CHECK(comm, ls_announcement_create(comm, sizeof(double), &announcement) == LS_OK);
@@ -177,6 +193,7 @@ int main(int argc, char **argv) {
     check_shared(comm);
     check_slice_ranges(comm);
     check_board(comm);
+    check_progress(comm);
     check_announcement(comm);
     check_collect(comm);
     check_clocks(comm);
