@@ -81,8 +81,8 @@ Test(bench, numbers_add_up, .fini = workspace_remove) {
     make_dataset(1000, 10);
     const char *config = make_config(), *file = text("%s/bench.json", workspace());
     for (int ranks = 1; ranks <= MOST_RANKS; ranks++) {
-        const char *table =
-            run_well("%s %s bench %s " BENCH " --json %s", mpirun(ranks), program(), config, file);
+        const char *table = run_well("%s %s bench %s " BENCH " --set train.lr=auto --json %s",
+                                     mpirun(ranks), program(), config, file);
         cr_expect_not_null(strstr(table, text("%s: %d rank", config, ranks)), "%s", table);
         cr_expect_not_null(strstr(table, "\nresidual1/body/conv1 "), "%s", table);
         cr_expect_not_null(strstr(table, "\npeak resident "), "%s", table);
