@@ -11,13 +11,14 @@ enum { HUGE_PAGE = 2 * 1024 * 1024 };
 void *ls_calloc(size_t count, size_t size) {
     size_t bytes;
     void *memory = NULL;
-    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - LS_ALIGN) {
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - HUGE_PAGE) {
         ls_fail(LS_ERR_SYSTEM, "out of memory: %zu times %zu bytes wanted", count, size);
         return NULL;
     }
-    bytes = bytes == 0 ? LS_ALIGN : (bytes + LS_ALIGN - 1) / LS_ALIGN * LS_ALIGN;
     bool large = bytes >= HUGE_PAGE;
-    memory = aligned_alloc(large ? HUGE_PAGE : LS_ALIGN, bytes);
+    size_t grain = large ? HUGE_PAGE : LS_ALIGN;
+    bytes = bytes == 0 ? grain : (bytes + grain - 1) / grain * grain;
+    memory = aligned_alloc(grain, bytes);
     if (memory == NULL) {
         ls_fail(LS_ERR_SYSTEM, "out of memory: %zu bytes wanted", bytes);
         return NULL;
