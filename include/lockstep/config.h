@@ -45,7 +45,7 @@ typedef struct ls_integers {
 typedef struct ls_data_config {
     char *file; /* HDF5; relative to the working directory */
     char *train_inputs, *train_targets, *test_inputs, *test_targets; /* paths inside the file */
-    bool normalize; /* subtract the training set's mean, divide by its deviation, per channel */
+    bool normalize; /* by the training set's mean and deviation, per channel or target */
     bool shuffle;
 } ls_data_config;
 

@@ -48,23 +48,30 @@ size_t ls_data_bytes(const ls_data *data);
 
 /* ---- normalisation -------------------------------------------------------------------------- */
 
-/* Per channel: x <- (x - mean) / deviation. */
+/* Per channel of the inputs, or per output of the regression targets: x <- (x - mean) / deviation.
+ */
 typedef struct ls_normalization {
-    int64_t channels;
+    int64_t channels;        /* or outputs */
     float *mean, *deviation; /* deviation of a constant channel: 1 */
 } ls_normalization;
 
 /* Collective.  Over all samples of the split; sums over fixed chunks of samples, so the same bits
  * at any rank count. */
 ls_status ls_normalization_measure(ls_comm *comm, const ls_data *data, ls_normalization *norm);
+ls_status ls_normalization_measure_targets(ls_comm *comm, const ls_data *data,
+                                           ls_normalization *norm);
 /* Mean 0, deviation 1.  Both arrays are one block: free with ls_normalization_free. */
 ls_status ls_normalization_identity(int64_t channels, ls_normalization *norm);
 void ls_normalization_free(ls_normalization *norm);
 
+/* Not collective.  In place on `values` (count, channels): normalised, and back. */
+void ls_normalization_apply(const ls_normalization *norm, int64_t count, float *values);
+void ls_normalization_undo(const ls_normalization *norm, int64_t count, float *values);
+
 /* ---- batches -------------------------------------------------------------------------------- */
 
 /* Not collective.  Write the samples given by `ids`: inputs as normalised floats (count, C, ...),
- * classes (count), regression targets (count, outputs). */
+ * classes (count), regression targets as they are in the file (count, outputs). */
 void ls_data_inputs(const ls_data *data, const ls_normalization *norm, const uint64_t *ids,
                     int64_t count, float *out);
 void ls_data_classes(const ls_data *data, const uint64_t *ids, int64_t count, int32_t *out);

@@ -30,7 +30,7 @@ void ls_engine_free(ls_engine *engine);
 /* Not collective. */
 const ls_net *ls_engine_net(const ls_engine *engine);
 const ls_data *ls_engine_train_data(const ls_engine *engine);
-const ls_normalization *ls_engine_normalization(const ls_engine *engine);
+const ls_normalization *ls_engine_normalization(const ls_engine *engine); /* of the inputs */
 int64_t ls_engine_steps_per_epoch(const ls_engine *engine);
 /* The node-shared weights, ls_net_flat_size floats, and momentum buffer, ls_net_trained_size
  * floats. */
@@ -129,7 +129,7 @@ typedef struct ls_evaluation {
     double top;         /* share whose target is among the LS_TOP largest, for > LS_TOP classes */
     int64_t *confusion; /* (classes, classes): samples of class [row] taken for class [column] */
 
-    /* Regression. */
+    /* Regression, in the units of the dataset's targets. */
     double rmse; /* root of the mean squared error, over samples and outputs */
     double r2;   /* mean of output_r2 over the outputs whose targets are not all equal */
     double *output_rmse, *output_r2; /* (outputs); R2 = 1 - sum (y - t)^2 / sum (t - mean t)^2 */

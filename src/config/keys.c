@@ -28,7 +28,9 @@ const ls_key ls_config_keys[] = {
     {KEY(data.test_targets), .initial = "test/targets",
      .help = "Dataset in the file: test targets."},
     {KEY(data.normalize), .initial = "true",
-     .help = "Subtract the training set's mean and divide by its deviation, per channel."},
+     .help = "Subtract the training set's mean and divide by its deviation: inputs per channel, "
+             "regression targets per output.  The loss is then that of normalised targets; RMSE, "
+             "R2 and predictions are in the data's own units."},
     {KEY(data.shuffle), .initial = "true",
      .help = "Shuffle the training set anew every epoch, as a function of seed and epoch."},
 

@@ -72,6 +72,17 @@ static uint64_t sample_at(const ls_engine *engine, const ls_data *data, int64_t 
                     (uint64_t)place);
 }
 
+static void fill_targets(const ls_engine *engine, const ls_data *data, ls_plan *plan, int slot,
+                         int64_t count) {
+    if (ls_data_is_classes(data)) {
+        ls_data_classes(data, engine->ids, count, ls_plan_classes(plan, slot));
+        return;
+    }
+    float *targets = ls_plan_targets(plan, slot); /* (count, outputs) */
+    ls_data_targets(data, engine->ids, count, targets);
+    ls_normalization_apply(&engine->target_norm, count, targets);
+}
+
 void ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *data, int64_t epoch,
                    int64_t batch) {
     for (int slot = 0; slot < ls_batch_slots(plan); slot++) {
@@ -86,10 +97,7 @@ void ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *
         if (plan->mode == LS_MODE_TRAIN)
             ls_augment_apply(&engine->augment, (uint64_t)engine->config->seed, (uint32_t)epoch,
                              ls_data_shape(data), engine->ids, count, engine->background, inputs);
-        if (ls_data_is_classes(data))
-            ls_data_classes(data, engine->ids, count, ls_plan_classes(plan->plan, slot));
-        else
-            ls_data_targets(data, engine->ids, count, ls_plan_targets(plan->plan, slot));
+        fill_targets(engine, data, plan->plan, slot, count);
     }
 }
 

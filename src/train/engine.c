@@ -7,6 +7,21 @@ static const char *targets_name(const ls_data *data) {
     return ls_data_is_classes(data) ? "classes" : "targets a sample";
 }
 
+static ls_status normalize_data(ls_engine *engine) {
+    const ls_data *train = engine->train;
+    const bool classes = ls_data_is_classes(train);
+    if (engine->config->data.normalize) {
+        LS_TRY(ls_normalization_measure(engine->comm, train, &engine->norm));
+        return classes
+                   ? LS_OK
+                   : ls_normalization_measure_targets(engine->comm, train, &engine->target_norm);
+    }
+    ls_status status = ls_normalization_identity(ls_data_shape(train)->size[0], &engine->norm);
+    if (status == LS_OK && !classes)
+        status = ls_normalization_identity(ls_data_outputs(train), &engine->target_norm);
+    return ls_comm_agree(engine->comm, status);
+}
+
 static ls_status open_data(ls_engine *engine, bool with_test) {
     const ls_data_config *data = &engine->config->data;
     LS_TRY(ls_data_open(engine->comm, data->file, data->train_inputs, data->train_targets, 0,
@@ -32,10 +47,7 @@ static ls_status open_data(ls_engine *engine, bool with_test) {
                        data->train_targets, wants_classes ? "floats" : "integer classes",
                        wants_classes ? "cross_entropy, which needs integer classes"
                                      : "mean_squared_error, which needs floats");
-    if (data->normalize)
-        return ls_normalization_measure(engine->comm, train, &engine->norm);
-    return ls_comm_agree(engine->comm,
-                         ls_normalization_identity(ls_data_shape(train)->size[0], &engine->norm));
+    return normalize_data(engine);
 }
 
 static ls_status set_up_augment(ls_engine *engine) {
@@ -184,6 +196,7 @@ void ls_engine_free(ls_engine *engine) {
     ls_shared_free(engine->memory);
     ls_net_free(engine->net);
     ls_free(engine->background);
+    ls_normalization_free(&engine->target_norm);
     ls_normalization_free(&engine->norm);
     ls_data_close(engine->test);
     ls_data_close(engine->train);

@@ -1,6 +1,7 @@
 /* Evaluation over the test split: every sample once.  Counts are integers, added over the ranks;
  * floats travel slice by slice and are added in slice order: the same bits on any layout. */
 #include <math.h>
+#include <string.h>
 
 #include "train/engine.h"
 #include "train/metrics.h"
@@ -15,6 +16,7 @@ typedef struct ls_tally {
     int64_t top;        /* the same */
     ls_board *errors;   /* regression: a slice's sums of squared errors, doubles; else NULL */
     double *squares;    /* their sums, per output */
+    float *sample;      /* scratch: a sample's outputs, its targets */
 } ls_tally;
 
 /* ---- one batch ------------------------------------------------------------------------------ */
@@ -43,18 +45,27 @@ static double *errors_of(const ls_tally *tally, int slice) {
     return (double *)ls_board_row(tally->errors, slice);
 }
 
-static void publish_errors(const ls_engine *engine, ls_tally *tally, const ls_batch_plan *plan) {
+/* In the data's own units, as the outputs are predicted. */
+static void add_slot_errors(const ls_engine *engine, const ls_tally *tally,
+                            const ls_batch_plan *plan, int slot) {
     const int64_t outputs = tally->outputs;
-    for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
-        for (int64_t i = 0; i < outputs; i++)
-            errors_of(tally, slice)[i] = 0;
-    for (int slot = 0; slot < ls_batch_slots(plan); slot++) {
-        const float *y = ls_plan_output(plan->plan, slot);
-        const float *target = ls_plan_targets(plan->plan, slot);
-        for (int64_t n = 0; n < ls_plan_samples(plan->plan, slot); n++)
-            ls_squared_errors_add(outputs, y + n * outputs, target + n * outputs,
-                                  errors_of(tally, plan->slice[slot]));
+    const uint64_t *ids = ls_plan_sample_ids(plan->plan, slot);
+    const float *z = ls_plan_output(plan->plan, slot);
+    float *y = tally->sample, *target = y + outputs;
+    for (int64_t n = 0; n < ls_plan_samples(plan->plan, slot); n++) {
+        memcpy(y, z + n * outputs, (size_t)outputs * sizeof *y);
+        ls_normalization_undo(&engine->target_norm, 1, y);
+        ls_data_targets(engine->test, &ids[n], 1, target);
+        ls_squared_errors_add(outputs, y, target, errors_of(tally, plan->slice[slot]));
     }
+}
+
+static void publish_errors(const ls_engine *engine, ls_tally *tally, const ls_batch_plan *plan) {
+    for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
+        for (int64_t i = 0; i < tally->outputs; i++)
+            errors_of(tally, slice)[i] = 0;
+    for (int slot = 0; slot < ls_batch_slots(plan); slot++)
+        add_slot_errors(engine, tally, plan, slot);
 }
 
 static ls_status add_errors(const ls_engine *engine, ls_tally *tally, const ls_batch_plan *plan) {
@@ -126,12 +137,14 @@ static ls_status make_tally(const ls_engine *engine, ls_tally *tally) {
     if (has_classes(engine))
         return outputs <= LS_CONFUSION_LIMIT ? LS_NEW(tally->confusion, values * values) : LS_OK;
     LS_TRY(LS_NEW(tally->squares, values));
+    LS_TRY(LS_NEW(tally->sample, 2 * values));
     return ls_board_create(engine->comm, engine->slices,
                            values * (sizeof(double) / sizeof(uint32_t)), &tally->errors);
 }
 
 static void free_tally(ls_tally *tally) {
     ls_board_free(tally->errors);
+    ls_free(tally->sample);
     ls_free(tally->squares);
     ls_free(tally->confusion);
 }

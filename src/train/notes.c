@@ -3,7 +3,7 @@
 
 #include "train/engine.h"
 
-/* One value a channel, with all digits of a float. */
+/* One value a channel or target, with all digits of a float. */
 static ls_status write_channels(ls_run *run, const char *name, int64_t channels,
                                 const float *values) {
     ls_text text = {0};
@@ -23,11 +23,15 @@ static ls_status write_configuration(ls_run *run, const ls_config *config) {
 }
 
 ls_status ls_notes_write(ls_run *run, const ls_engine *engine, const ls_note *notes, size_t count) {
-    const ls_normalization *norm = &engine->norm;
+    const ls_normalization *norm = &engine->norm, *target = &engine->target_norm;
     LS_TRY(write_configuration(run, engine->config));
     LS_TRY(ls_run_note(run, "provenance/compute_type", ls_compute_type_name(engine->type)));
     LS_TRY(write_channels(run, "data/mean", norm->channels, norm->mean));
     LS_TRY(write_channels(run, "data/deviation", norm->channels, norm->deviation));
+    if (!ls_data_is_classes(engine->train)) {
+        LS_TRY(write_channels(run, "data/target_mean", target->channels, target->mean));
+        LS_TRY(write_channels(run, "data/target_deviation", target->channels, target->deviation));
+    }
     for (size_t i = 0; i < count; i++)
         LS_TRY(ls_run_note(run, notes[i].name, notes[i].value));
     return LS_OK;

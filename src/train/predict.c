@@ -106,8 +106,11 @@ static ls_status compute(ls_prediction *p, int64_t samples, int64_t batch) {
     float *to = p->mine;
     LS_TRY(ls_batch_evaluate(p->engine, samples, batch, &plan));
     for (int slot = 0; slot < ls_batch_slots(plan); slot++) {
-        size_t values = (size_t)(ls_plan_samples(plan->plan, slot) * p->outputs);
+        int64_t samples_here = ls_plan_samples(plan->plan, slot);
+        size_t values = (size_t)(samples_here * p->outputs);
         memcpy(to, ls_plan_output(plan->plan, slot), values * sizeof *to);
+        if (!has_classes(p))
+            ls_normalization_undo(&p->engine->target_norm, samples_here, to);
         to += values;
     }
     return LS_OK;

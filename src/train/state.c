@@ -25,6 +25,19 @@ static ls_status write_param(const ls_engine *engine, const ls_param *param,
                                engine->momentum + param->offset);
 }
 
+static ls_status write_normalization(const ls_engine *engine, ls_checkpoint_writer *writer) {
+    const ls_normalization *norm = &engine->norm, *target = &engine->target_norm;
+    LS_TRY(ls_checkpoint_array(writer, "data/mean", LS_TYPE_F32, 1, &norm->channels, norm->mean));
+    LS_TRY(ls_checkpoint_array(writer, "data/deviation", LS_TYPE_F32, 1, &norm->channels,
+                               norm->deviation));
+    if (ls_data_is_classes(engine->train))
+        return LS_OK;
+    LS_TRY(ls_checkpoint_array(writer, "data/target_mean", LS_TYPE_F32, 1, &target->channels,
+                               target->mean));
+    return ls_checkpoint_array(writer, "data/target_deviation", LS_TYPE_F32, 1, &target->channels,
+                               target->deviation);
+}
+
 /* The fixed-point exponents come from the gradients of the step before: without them the next
  * step would round otherwise. */
 static ls_status write_arrays(const ls_engine *engine, ls_checkpoint_writer *writer) {
@@ -33,10 +46,7 @@ static ls_status write_arrays(const ls_engine *engine, ls_checkpoint_writer *wri
         LS_TRY(write_param(engine, ls_net_param(engine->net, (size_t)i), writer));
     LS_TRY(ls_checkpoint_array(writer, "exchange/exponent", LS_TYPE_I32, 1, &params,
                                engine->exponent));
-    const ls_normalization *norm = &engine->norm;
-    LS_TRY(ls_checkpoint_array(writer, "data/mean", LS_TYPE_F32, 1, &norm->channels, norm->mean));
-    return ls_checkpoint_array(writer, "data/deviation", LS_TYPE_F32, 1, &norm->channels,
-                               norm->deviation);
+    return write_normalization(engine, writer);
 }
 
 static ls_status write_state(const ls_engine *engine, const ls_train_state *state,
@@ -165,11 +175,20 @@ static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
                               ls_net_param_count(engine->net), engine->exponent);
 }
 
-static ls_status read_model(ls_engine *engine, const ls_checkpoint_reader *reader) {
-    const ls_normalization *norm = &engine->norm;
-    size_t channels = (size_t)norm->channels;
+static ls_status read_normalization(ls_engine *engine, const ls_checkpoint_reader *reader) {
+    const ls_normalization *norm = &engine->norm, *target = &engine->target_norm;
+    size_t channels = (size_t)norm->channels, outputs = (size_t)target->channels;
     LS_TRY(ls_checkpoint_read(reader, "data/mean", LS_TYPE_F32, channels, norm->mean));
     LS_TRY(ls_checkpoint_read(reader, "data/deviation", LS_TYPE_F32, channels, norm->deviation));
+    if (ls_data_is_classes(engine->train))
+        return LS_OK;
+    LS_TRY(ls_checkpoint_read(reader, "data/target_mean", LS_TYPE_F32, outputs, target->mean));
+    return ls_checkpoint_read(reader, "data/target_deviation", LS_TYPE_F32, outputs,
+                              target->deviation);
+}
+
+static ls_status read_model(ls_engine *engine, const ls_checkpoint_reader *reader) {
+    LS_TRY(read_normalization(engine, reader));
     for (size_t i = 0; i < ls_net_param_count(engine->net); i++)
         if (ls_comm_node_rank(engine->comm) == 0)
             LS_TRY(
