@@ -19,7 +19,7 @@ static void print_result(const ls_find_lr_result *result, const char *folder) {
     if (recommended->found)
         printf("recommended learning rate: %.3g\n", recommended->value);
     else
-        printf("no learning rate can be recommended\n");
+        printf("no learning rate can be recommended; a longer test (find_lr.steps) sees more\n");
     if (recommended->reason[0])
         printf("  %s\n", recommended->reason);
     printf("weights, momentum and statistics are %s\n",

@@ -31,7 +31,7 @@ struct ls_engine {
     ls_normalization norm, target_norm; /* of the targets: regression only */
     ls_augment augment;                 /* of training samples */
     float *background;                  /* per channel: the normalised value of raw 0 */
-    ls_compute_type type;               /* in force: that of the configuration, if this CPU has it */
+    ls_compute_type type;               /* in force: the configuration's, if this CPU has it */
     ls_net *net;
     int slices, first_slice, end_slice; /* of the batch; this rank's: [first, end) */
 

@@ -248,8 +248,8 @@ static ls_status find_base_lr(ls_training *run) {
     const ls_suggestion *recommended = &result.suggestions[LS_SUGGEST_RECOMMENDED];
     if (!recommended->found)
         return ls_fail(LS_ERR_INPUT,
-                       "the range test recommends no learning rate: %s; set train.lr (curve: %s/"
-                       "find-lr.h5)",
+                       "the range test recommends no learning rate: %s; set train.lr, or make the "
+                       "test longer by find_lr.steps (curve: %s/find-lr.h5)",
                        recommended->reason, job->folder);
     run->state.lr = recommended->value;
     ls_log(LS_LOG_NORMAL, "the range test recommends a learning rate of %.3g", run->state.lr);
