@@ -14,7 +14,7 @@ import pathlib
 import sys
 
 QUICK = {"networks": ["mlp"], "batches": [128], "rounds": 1, "seconds": 0.5, "select": 1,
-         "variants": ["*-eager", "ddp-compile"], "range_steps": 40}
+         "variants": ["*-eager", "ddp-compile*"], "range_steps": 40}
 
 
 def parse_arguments():
@@ -31,8 +31,7 @@ def parse_arguments():
     parser.add_argument("--types", **several, choices=("float32", "bf16"),
                         default=("float32", "bf16"), help="float32 bf16")
     parser.add_argument("--variants", **several, default=["*"], help=(
-        "patterns of PyTorch's: {ddp,single}-{eager,channels_last,compile,compile-channels_last} "
-        "(default: all)"))
+        "PyTorch's, patterns such as 'ddp-*' of the names in peers/pytorch.py (default: all)"))
     parser.add_argument("--select", type=int, default=2, metavar="N", help=(
         "alternate with the best N variants, and the best DDP one; 0: with all (default: 2)"))
     parser.add_argument("--rounds", type=int, default=5, help="turns of each (default: 5)")
