@@ -212,3 +212,15 @@ const char *make_config(void) {
                                           "    - dense: {units: 10}\n",
                                           workspace()));
 }
+
+/* ---- outputs -------------------------------------------------------------------------------- */
+
+const char *digest_of(const char *file) {
+    const char *line = run_well("%s info --digest %s", program(), file);
+    cr_assert_eq(strspn(line, "0123456789abcdef"), 32, "no digest: %s", line);
+    return text("%.32s", line);
+}
+
+const char *last_digest(const char *run_folder) {
+    return digest_of(text("$(ls %s/checkpoint-*.h5 | sort -V | tail -n 1)", run_folder));
+}

@@ -54,6 +54,12 @@ void make_idx(const char *prefix, const char *source, int count);
  * residual block and a last batch that is partial and does not divide by the slices.  Its path. */
 const char *make_config(void);
 
+/* What `lockstep info --digest` prints of a run's file, or of a checkpoint: 32 hexadecimal digits.
+ */
+const char *digest_of(const char *file);
+/* That of the weights, statistics and momentum in a run's last checkpoint. */
+const char *last_digest(const char *run_folder);
+
 /* printf into memory that is never freed: a test's process is short. */
 char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -13,19 +13,12 @@ static const char *find_lr(const char *name, int ranks, const char *options) {
     return text("%s/find-lr.h5", out);
 }
 
-/* The digest `lockstep info --digest` prints, before the file's name. */
-static const char *digest(const char *file) {
-    const char *line = run_well("%s info --digest %s", program(), file);
-    cr_assert_eq(strspn(line, "0123456789abcdef"), 32, "no digest: %s", line);
-    return text("%.32s", line);
-}
-
 static void same(const char *one, const char *other) {
     static const char *const series[] = {"lr", "loss", "smoothed_loss", "slice_loss",
                                          "gradient_norm"};
     for (size_t i = 0; i < sizeof series / sizeof *series; i++)
         run_well("h5diff -v %s %s /find_lr/%s", one, other, series[i]);
-    cr_expect_str_eq(digest(one), digest(other));
+    cr_expect_str_eq(digest_of(one), digest_of(other));
 }
 
 Test(same_bits, rank_counts, .fini = workspace_remove) {
@@ -78,5 +71,5 @@ Test(same_bits, digest_tells_runs_apart, .fini = workspace_remove) {
     make_dataset(1000, 100);
     const char *one = find_lr("one", 1, ""), *other = find_lr("other", 1, "--set seed=8");
     cr_expect_neq(run("h5diff %s %s /find_lr/loss", one, other).code, 0);
-    cr_expect_str_neq(digest(one), digest(other));
+    cr_expect_str_neq(digest_of(one), digest_of(other));
 }
