@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "system/command.h"
+#include "system/json.h"
 
 /* "scripts/two-hosts -n RANKS"; skips the test where the machine cannot make two hosts. */
 static const char *two_hosts(int ranks) {
@@ -75,6 +76,20 @@ Test(two_hosts, training, .fini = workspace_remove) {
     run_well("for i in one four; do %s info --digest %s/$i/best.h5; done | cut -d ' ' -f 1 | "
              "uniq | wc -l | grep -qx 1",
              program(), workspace());
+}
+
+/* Every bucket's exchange is timed: it takes its while over the cable. */
+Test(two_hosts, benchmark, .fini = workspace_remove) {
+    const char *four = two_hosts(4);
+    make_dataset(1000, 100);
+    const char *file = text("%s/bench.json", workspace());
+    run_well("%s %s bench %s --quiet --steps 4 --windows 2 --json %s", four, program(),
+             make_config(), file);
+    const char *json = run_well("cat %s", file), *buckets = json_find(json, "buckets");
+    cr_expect_eq(json_number(json, "nodes"), 2);
+    cr_assert_not_null(json_next(buckets, NULL));
+    for (const char *bucket = json_next(buckets, NULL); bucket; bucket = json_next(buckets, bucket))
+        cr_expect_gt(json_number(bucket, "seconds"), 0);
 }
 
 /* Rank programs: what they check of messages, shared memory and sums, and the bits they print. */
