@@ -10,7 +10,7 @@ HERE = pathlib.Path(__file__).parent
 SCRIPTS = HERE.parent
 CONFIGS = {"mlp": HERE / "mlp.yaml", "lenet": SCRIPTS.parent / "configs/fashion-mnist.yaml",
            "resnet20": SCRIPTS.parent / "configs/resnet20.yaml"}
-SLICE = 32  # samples
+SLICE = 64  # samples, at the most
 
 
 class Refused(Exception):
@@ -30,7 +30,7 @@ def find_lr(setup, network, folder, **sets):
 
 def train_keys(batch, type_, exchange_sum="fixed"):
     """A range test as plain training: it stays at learning rates at which nothing diverges."""
-    return {"batch__size": batch, "batch__slices": max(1, batch // SLICE), "compute__type": type_,
+    return {"batch__size": batch, "batch__slices": max(4, batch // SLICE), "compute__type": type_,
             "exchange_sum": exchange_sum, "find_lr__start": 1e-8, "find_lr__end": 1e-3}
 
 
