@@ -151,6 +151,8 @@ typedef enum ls_stream {
 
 /* Four 32-bit words from a 128-bit counter and a 64-bit key. */
 void ls_philox(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]);
+/* out (count, 4): of `count` counters whose first word goes on from counter[0]; several at once. */
+void ls_philox_run(const uint32_t key[2], const uint32_t counter[4], size_t count, uint32_t *out);
 /* The key of a stream: seed and stream mixed. */
 void ls_stream_key(uint64_t seed, ls_stream stream, uint32_t key[2]);
 /* A word as a number in [0, 1) with 24 bits. */

@@ -5,6 +5,7 @@
 
 /* One sample of a type, computed in `real`: float where it holds the type's values, else double. */
 #define DEFINE_FILL(type, real)                                                                    \
+    LS_CLONES                                                                                      \
     static void fill_##type(const ls_data *data, const ls_normalization *norm, uint64_t id,        \
                             float *restrict out) {                                                 \
         const int64_t channels = data->channels, spatial = data->spatial;                          \

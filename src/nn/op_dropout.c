@@ -9,6 +9,8 @@
 #include "nn/loops.h"
 #include "nn/plan.h"
 
+enum { COUNTERS = 64 }; /* drawn at a time */
+
 typedef struct ls_dropout {
     ls_op op;
     double rate;
@@ -30,14 +32,15 @@ static ls_status dropout_prepare(ls_op *op, ls_variant *variant, ls_prepared *pr
 static void draw_mask(const ls_dropout *dropout, const ls_plan *plan, uint64_t sample,
                       size_t elements, uint8_t *keep) {
     uint32_t threshold = (uint32_t)ceil(dropout->rate * 0x1p24); /* of the upper 24 bits */
-    uint32_t key[2], words[4];
+    uint32_t key[2], words[4 * COUNTERS];
     uint32_t counter[4] = {0, (uint32_t)sample,
                            (uint32_t)(sample >> 32 & 0xffff) | dropout->number << 16, plan->epoch};
     ls_stream_key(plan->seed, LS_STREAM_DROPOUT, key);
-    for (size_t i = 0; i < elements; i += 4) {
+    for (size_t i = 0; i < elements; i += 4 * COUNTERS) {
+        size_t left = elements - i, count = left < 4 * COUNTERS ? left : 4 * COUNTERS;
         counter[0] = (uint32_t)(i / 4);
-        ls_philox(key, counter, words);
-        for (size_t k = 0; k < 4 && i + k < elements; k++)
+        ls_philox_run(key, counter, (count + 3) / 4, words);
+        for (size_t k = 0; k < count; k++)
             keep[i + k] = words[k] >> 8 >= threshold;
     }
 }

@@ -29,6 +29,18 @@ Test(base, philox_known_answers) {
     }
 }
 
+/* Counters that follow each other, past the end of the first word too. */
+Test(base, philox_runs_of_counters) {
+    enum { COUNT = 37 };
+    const uint32_t key[2] = {3, 4};
+    uint32_t counter[4] = {UINT32_MAX - 9, 7, 8, 9}, run[4 * COUNT], one[4];
+    ls_philox_run(key, counter, COUNT, run);
+    for (size_t i = 0; i < COUNT; i++, counter[0]++) {
+        ls_philox(key, counter, one);
+        cr_assert_arr_eq(run + 4 * i, one, sizeof one, "counter %zu", i);
+    }
+}
+
 Test(base, streams_differ) {
     uint32_t a[2], b[2], c[2];
     ls_stream_key(1, LS_STREAM_INIT, a);
