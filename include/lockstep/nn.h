@@ -1,9 +1,9 @@
 /* nn: a network's parameters, its forward and its backward pass on one process.
  *
- * Knows neither MPI nor HDF5.  Works layer by layer: each layer for all slices that this rank owns,
- * so that its weights stay in cache and its gradient is final early.  A slice is computed alone,
- * with the same shapes and the same thread count everywhere; its result does not depend on which
- * other slices are computed beside it.
+ * Knows neither MPI nor HDF5.  A dense layer takes all slices that this rank owns at once: its many
+ * weights stay in cache.  Between dense layers a slice passes all layers before the next one
+ * starts: its arrays do.  A slice is computed alone, with the same shapes and the same thread count
+ * everywhere; its result does not depend on which other slices are computed beside it.
  *
  * All arrays here are row-major float32, whatever the network computes in.  N: samples of a slice,
  * C: channels.
@@ -115,7 +115,7 @@ int32_t *ls_plan_classes(ls_plan *plan, int slot);     /* (N), cross-entropy */
 float *ls_plan_targets(ls_plan *plan, int slot);       /* (N, outputs), mean squared error */
 uint64_t *ls_plan_sample_ids(ls_plan *plan, int slot); /* (N), index in the dataset, for dropout */
 
-/* One forward pass over all slots, layer by layer, up to the loss.  Dropout's masks are a pure
+/* One forward pass over all slots, up to the loss.  Dropout's masks are a pure
  * function of (seed, epoch, sample id, layer, element). */
 ls_status ls_plan_forward(ls_plan *plan, uint64_t seed, uint32_t epoch);
 
@@ -145,8 +145,7 @@ typedef struct ls_grad_sink {
     void (*final)(void *context, size_t offset, size_t count);
 } ls_grad_sink;
 
-/* One backward pass after a forward pass of the same plan, last layer first, all slots of a
- * layer. */
+/* One backward pass after a forward pass of the same plan, last layer first. */
 ls_status ls_plan_backward(ls_plan *plan, float loss_scale, const ls_grad_sink *sink);
 
 /* Multiplications and additions (2 a pair) of one sample's forward pass in dense and conv

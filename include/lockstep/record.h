@@ -15,7 +15,7 @@ extern "C" {
 typedef enum ls_event_kind {
     LS_EVENT_STEP,     /* a whole step; index: its number since the start of epoch 0 */
     LS_EVENT_PHASE,    /* a stretch of a phase; index: the ls_phase */
-    LS_EVENT_FORWARD,  /* an operation of the network, all slots; index: see ls_net_op_count */
+    LS_EVENT_FORWARD,  /* an operation of the network, a slot or all; index: see ls_net_op_count */
     LS_EVENT_BACKWARD, /* the same, with handing over the gradients of its parameters */
     LS_EVENT_GRADIENT, /* a piece of a parameter's gradient goes to the sink; index: ls_net_param */
     LS_EVENT_FINAL,    /* the sink learns that a piece is final: messages make progress; the same */
