@@ -64,9 +64,10 @@ typedef struct ls_bench_result {
     size_t layer_count;
 
     /* Multiplications and additions: of a step's dense and conv layers, all ranks; and a second of
-     * ls_compute_product, of one rank while all ranks do the same: median over the products, mean
-     * over the ranks. */
-    double flops, product_rate;
+     * ls_gemm_run in float32 and in `type`, of one rank while all ranks do the same: median over
+     * the products, mean over the ranks. */
+    ls_compute_type type; /* in force */
+    double flops, sgemm_rate, gemm_rate;
 
     /* Bytes, after the warm-up. */
     ls_bench_spread peak_resident, proportional; /* see ls_process_memory; 0: not known */

@@ -181,9 +181,14 @@ typedef struct ls_pass_work {
 
 void ls_plan_work(const ls_plan *plan, size_t index, ls_pass_work *forward, ls_pass_work *backward);
 
-/* C = A B of square float matrices of `size` rows, by the library's own SGEMM: what the rates of
- * layers are compared with. */
-ls_status ls_compute_product(int64_t size, const float *a, const float *b, float *c);
+/* C = A B of square matrices, A and B of `type`, C float32, by the library's own product: what the
+ * rates of layers are compared with.  Holds the matrices: element i of A and of B, row-major, is
+ * i mod 7 - 3. */
+typedef struct ls_gemm ls_gemm;
+ls_status ls_gemm_create(ls_compute_type type, int64_t rows, ls_gemm **gemm);
+void ls_gemm_free(ls_gemm *gemm);
+ls_status ls_gemm_run(const ls_gemm *gemm);
+const float *ls_gemm_result(const ls_gemm *gemm); /* C */
 
 #ifdef __cplusplus
 }

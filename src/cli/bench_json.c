@@ -30,6 +30,8 @@ static void add_run(ls_text *text, const ls_bench_result *result) {
     ls_json_string(text, ls_build_version());
     add_key(text, "compute_library");
     ls_json_string(text, ls_compute_library());
+    add_key(text, "compute_type");
+    ls_json_string(text, ls_compute_type_name(result->type));
     add_key(text, "isa");
     ls_json_string(text, ls_compute_isa());
     add_number(text, "ranks", result->ranks);
@@ -58,7 +60,8 @@ static void add_rates(ls_text *text, const ls_bench_result *result) {
     ls_text_add(text, "]}");
     add_number(text, "step_seconds", result->step_seconds);
     add_number(text, "flops_per_step", result->flops);
-    add_number(text, "sgemm_flops_per_second", result->product_rate);
+    add_number(text, "sgemm_flops_per_second", result->sgemm_rate);
+    add_number(text, "gemm_flops_per_second", result->gemm_rate);
 }
 
 static void add_phases(ls_text *text, const ls_bench_result *result) {

@@ -60,11 +60,13 @@ static void add_head(const char *about, const ls_bench_result *result, ls_text *
                 digits(1e3 * result->cpu_seconds.mean, product));
     if (result->redone > 0)
         ls_text_add(text, "; %lld backward passes done again", (long long)result->redone);
-    ls_text_add(text,
-                "\narithmetic  %s GF/s a rank in dense and conv layers: %.0f %% of its SGEMM's %s "
-                "(%d x %d)\n",
-                digits(1e-9 * useful, rate), 100 * useful / result->product_rate,
-                digits(1e-9 * result->product_rate, product), LS_BENCH_PRODUCT, LS_BENCH_PRODUCT);
+    ls_text_add(text, "\narithmetic  %s GF/s a rank in dense and conv layers: ",
+                digits(1e-9 * useful, rate));
+    if (result->type != LS_COMPUTE_FLOAT32)
+        ls_text_add(text, "%.0f %% of its %s product's %s, ", 100 * useful / result->gemm_rate,
+                    ls_compute_type_name(result->type), digits(1e-9 * result->gemm_rate, product));
+    ls_text_add(text, "%.0f %% of its SGEMM's %s (%d x %d)\n", 100 * useful / result->sgemm_rate,
+                digits(1e-9 * result->sgemm_rate, product), LS_BENCH_PRODUCT, LS_BENCH_PRODUCT);
     ls_text_add(text,
                 "start-up    %.2f s: %.2f until MPI was there, %.2f set-up, %.2f first step\n",
                 result->launch + result->set_up + result->first_step, result->launch,

@@ -96,8 +96,64 @@ void ls_plan_work(const ls_plan *plan, size_t index, ls_pass_work *forward,
         *backward = (ls_pass_work){0};
 }
 
-ls_status ls_compute_product(int64_t size, const float *a, const float *b, float *c) {
+/* ---- matrix products ------------------------------------------------------------------------ */
+
+struct ls_gemm {
+    ls_dnnl_engine *engine;
+    const ls_product *product;
+    void *a, *scratch; /* B is A */
+    float *c;
+};
+
+static void fill(ls_compute_type type, size_t count, void *array) {
+    static const uint16_t bf16[] = {0xc040, 0xc000, 0xbf80, 0, 0x3f80, 0x4000, 0x4040};
+    for (size_t i = 0; i < count; i++)
+        if (type == LS_COMPUTE_BF16)
+            ((uint16_t *)array)[i] = bf16[i % 7];
+        else
+            ((float *)array)[i] = (float)(i % 7) - 3;
+}
+
+static ls_status make_gemm(ls_compute_type type, int64_t rows, ls_gemm *gemm) {
     const ls_product_spec spec = {
-        .m = size, .n = size, .k = size, .lda = size, .ldb = size, .ldc = size};
-    return ls_product_float32(&spec, a, b, c);
+        .type = type, .m = rows, .n = rows, .k = rows, .lda = rows, .ldb = rows, .ldc = rows};
+    size_t count = (size_t)(rows * rows);
+    LS_TRY(ls_dnnl_engine_create(&gemm->engine));
+    LS_TRY(ls_product_get(gemm->engine, &spec, &gemm->product));
+    gemm->a = ls_calloc(count, ls_type_bytes(type));
+    gemm->c = ls_calloc(count, sizeof *gemm->c);
+    gemm->scratch = ls_calloc(1, ls_product_scratch(gemm->product) + 1);
+    if (!gemm->a || !gemm->c || !gemm->scratch)
+        return LS_ERR_SYSTEM;
+    fill(type, count, gemm->a);
+    return LS_OK;
+}
+
+ls_status ls_gemm_create(ls_compute_type type, int64_t rows, ls_gemm **gemm) {
+    ls_gemm *made;
+    LS_TRY(LS_NEW(made, 1));
+    ls_status status = make_gemm(type, rows, made);
+    if (status != LS_OK)
+        ls_gemm_free(made);
+    else
+        *gemm = made;
+    return status;
+}
+
+void ls_gemm_free(ls_gemm *gemm) {
+    if (!gemm)
+        return;
+    ls_free(gemm->a);
+    ls_free(gemm->c);
+    ls_free(gemm->scratch);
+    ls_dnnl_engine_free(gemm->engine);
+    ls_free(gemm);
+}
+
+ls_status ls_gemm_run(const ls_gemm *gemm) {
+    return ls_product_run(gemm->product, gemm->a, gemm->a, gemm->c, gemm->scratch);
+}
+
+const float *ls_gemm_result(const ls_gemm *gemm) {
+    return gemm->c;
 }

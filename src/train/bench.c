@@ -1,5 +1,5 @@
-/* The benchmark: warm-up, windows of steps with every event noted, this machine's SGEMM between
- * them. */
+/* The benchmark: warm-up, windows of steps with every event noted, this machine's matrix products
+ * between them. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +11,13 @@
 enum { WARM_UP = 5, PRODUCTS = 3 /* before each window */, MOST_STEPS = 100000 };
 #define WINDOW_SECONDS 1.0
 
+/* Products of one type. */
+typedef struct gemms {
+    ls_gemm *gemm;
+    double *rates;
+    int64_t count;
+} gemms;
+
 typedef struct bench {
     ls_engine *engine;
     const ls_bench_job *job;
@@ -19,10 +26,8 @@ typedef struct bench {
     double lr, step_seconds;
     ls_recorder recorder;
     ls_bench_sums sums;
-    float *matrices;  /* three, of LS_BENCH_PRODUCT squared */
-    double *products; /* rate of each */
-    int64_t product_count;
-    double *sorted; /* room for the windows' rates */
+    gemms sgemm, gemm; /* in float32, in the type in force */
+    double *sorted;    /* room for the windows' rates */
 } bench;
 
 /* ---- steps ---------------------------------------------------------------------------------- */
@@ -110,30 +115,35 @@ static ls_status measure_memory(bench *b) {
     return LS_OK;
 }
 
-/* ---- this machine's SGEMM ------------------------------------------------------------------- */
+/* ---- this machine's matrix products --------------------------------------------------------- */
 
-static ls_status make_matrices(bench *b) {
-    size_t elements = (size_t)LS_BENCH_PRODUCT * LS_BENCH_PRODUCT;
-    LS_TRY(LS_NEW(b->matrices, 3 * elements));
-    LS_TRY(LS_NEW(b->products, (size_t)(PRODUCTS * b->job->windows)));
-    for (size_t i = 0; i < 2 * elements; i++)
-        b->matrices[i] = (float)(i % 7) - 3;
-    return ls_compute_product(LS_BENCH_PRODUCT, b->matrices, b->matrices + elements,
-                              b->matrices + 2 * elements);
+static ls_status make_gemms(const bench *b, ls_compute_type type, gemms *made) {
+    LS_TRY(LS_NEW(made->rates, (size_t)(PRODUCTS * b->job->windows)));
+    LS_TRY(ls_gemm_create(type, LS_BENCH_PRODUCT, &made->gemm));
+    return ls_gemm_run(made->gemm);
+}
+
+static void free_gemms(const gemms *made) {
+    ls_gemm_free(made->gemm);
+    ls_free(made->rates);
+}
+
+static ls_status measure_gemms(gemms *measured) {
+    for (int i = 0; i < PRODUCTS; i++) {
+        double start = ls_seconds();
+        LS_TRY(ls_gemm_run(measured->gemm));
+        measured->rates[measured->count++] =
+            2.0 * pow(LS_BENCH_PRODUCT, 3) / (ls_seconds() - start);
+    }
+    return LS_OK;
 }
 
 /* Collective: all ranks at the same time. */
 static ls_status measure_products(bench *b) {
-    size_t elements = (size_t)LS_BENCH_PRODUCT * LS_BENCH_PRODUCT;
-    ls_status status = LS_OK;
     ls_comm_barrier(b->engine->comm);
-    for (int i = 0; i < PRODUCTS && status == LS_OK; i++) {
-        double start = ls_seconds();
-        status = ls_compute_product(LS_BENCH_PRODUCT, b->matrices, b->matrices + elements,
-                                    b->matrices + 2 * elements);
-        b->products[b->product_count++] =
-            2.0 * LS_BENCH_PRODUCT * (double)elements / (ls_seconds() - start);
-    }
+    ls_status status = measure_gemms(&b->sgemm);
+    if (status == LS_OK)
+        status = measure_gemms(&b->gemm);
     return ls_comm_agree(b->engine->comm, status);
 }
 
@@ -196,7 +206,8 @@ static ls_status gather(bench *b) {
     double *all = NULL;
     int64_t samples = ls_batch_samples(engine, ls_data_count(engine->train), 0);
     LS_TRY(ls_batch_plan_get(engine, LS_MODE_TRAIN, samples, &plan));
-    b->sums.value[LS_SUM_PRODUCT_RATE] = median(b->products, b->product_count);
+    b->sums.value[LS_SUM_SGEMM_RATE] = median(b->sgemm.rates, b->sgemm.count);
+    b->sums.value[LS_SUM_GEMM_RATE] = median(b->gemm.rates, b->gemm.count);
     ls_bench_sums_finish(&b->sums, b->result->steps * b->result->windows, plan->plan);
     int ranks = ls_comm_rank(comm) == 0 ? ls_comm_size(comm) : 0;
     LS_TRY(ls_comm_agree(comm, LS_NEW(all, b->sums.count * (size_t)ranks)));
@@ -217,6 +228,7 @@ static void describe(const bench *b) {
     result->threads = (int)engine->config->compute.threads;
     result->batch = ls_batch_samples(engine, ls_data_count(engine->train), 0);
     result->slices = engine->slices;
+    result->type = engine->type;
     result->lr = b->lr;
     result->warm_up = WARM_UP;
     result->windows = b->job->windows;
@@ -241,7 +253,8 @@ static ls_status run(bench *b) {
     LS_TRY(warm_up_traced(b));
     LS_TRY(choose_steps(b));
     LS_TRY(measure_memory(b));
-    LS_TRY(ls_comm_agree(comm, make_matrices(b)));
+    LS_TRY(ls_comm_agree(comm, make_gemms(b, LS_COMPUTE_FLOAT32, &b->sgemm)));
+    LS_TRY(ls_comm_agree(comm, make_gemms(b, b->engine->type, &b->gemm)));
     LS_TRY(run_windows(b));
     return gather(b);
 }
@@ -253,8 +266,8 @@ ls_status ls_bench(ls_engine *engine, const ls_bench_job *job, ls_bench_result *
     bench b = {.engine = engine, .job = job, .result = &made, .lr = isnan(lr) ? LS_BENCH_LR : lr};
     ls_status status = run(&b);
     ls_free(b.sorted);
-    ls_free(b.products);
-    ls_free(b.matrices);
+    free_gemms(&b.sgemm);
+    free_gemms(&b.gemm);
     ls_bench_sums_free(&b.sums);
     ls_recorder_free(&b.recorder);
     if (status == LS_OK && ls_comm_rank(engine->comm) == 0)

@@ -74,7 +74,7 @@ static void divide(double *values, size_t count, int64_t by) {
 }
 
 void ls_bench_sums_finish(ls_bench_sums *sums, int64_t steps, const ls_plan *plan) {
-    divide(sums->value, LS_SUM_PRODUCT_RATE, steps);
+    divide(sums->value, LS_SUM_SGEMM_RATE, steps);
     divide(sums->value + LS_SUM_OPS, sums->count - LS_SUM_OPS, steps);
     for (size_t op = 0; op < sums->ops && plan; op++) {
         ls_pass_work forward, backward;
@@ -143,7 +143,8 @@ ls_status ls_bench_sums_result(const ls_bench_sums *sums, const double *values, 
     result->gradients = spread(&all, LS_SUM_GRADIENTS);
     result->progress = spread(&all, LS_SUM_PROGRESS);
     result->cpu_seconds = spread(&all, LS_SUM_CPU);
-    result->product_rate = spread(&all, LS_SUM_PRODUCT_RATE).mean;
+    result->sgemm_rate = spread(&all, LS_SUM_SGEMM_RATE).mean;
+    result->gemm_rate = spread(&all, LS_SUM_GEMM_RATE).mean;
     result->peak_resident = spread(&all, LS_SUM_PEAK);
     result->proportional = spread(&all, LS_SUM_PROPORTIONAL);
     result->node_proportional = spread(&all, LS_SUM_NODE).largest;

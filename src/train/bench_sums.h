@@ -13,7 +13,8 @@ enum {
     LS_SUM_GRADIENTS,
     LS_SUM_PROGRESS,
     LS_SUM_CPU,
-    LS_SUM_PRODUCT_RATE, /* from here to LS_SUM_OPS not over steps */
+    LS_SUM_SGEMM_RATE, /* from here to LS_SUM_OPS not over steps */
+    LS_SUM_GEMM_RATE,
     LS_SUM_PEAK,
     LS_SUM_PROPORTIONAL,
     LS_SUM_NODE,

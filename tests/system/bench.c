@@ -65,6 +65,7 @@ static void check_rest(const char *json, int ranks) {
     cr_expect_float_eq(seconds / (12 * json_number(json, "step_seconds")), 1, 1e-6);
     cr_expect_null(json_find(json, "samples_per_second.windows.3"));
     cr_expect_gt(json_number(json, "sgemm_flops_per_second"), 0);
+    cr_expect_gt(json_number(json, "gemm_flops_per_second"), 0);
     cr_expect_geq(json_number(json, "memory.node"), json_number(json, "memory.proportional.mean"));
     cr_expect_leq(json_number(json, "memory.proportional.largest"),
                   json_number(json, "memory.peak_resident.largest"));

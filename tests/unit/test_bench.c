@@ -97,20 +97,22 @@ Test(bench, result_of_two_ranks) {
     TRY(ls_bench_sums_make(ops, 1, &sums));
     ls_bench_sums_finish(&sums, 1, plan);
     sums.value[LS_SUM_PHASES + LS_PHASE_UPDATE] = 2;
-    sums.value[LS_SUM_PRODUCT_RATE] = 30;
+    sums.value[LS_SUM_SGEMM_RATE] = 30;
+    sums.value[LS_SUM_GEMM_RATE] = 60;
     sums.value[LS_SUM_NODE] = 500;
     sums.value[LS_SUM_OPS] = 0.5; /* conv1, forward */
     double *all = ls_calloc(2 * sums.count, sizeof *all);
     memcpy(all, sums.value, sums.count * sizeof *all);
     memcpy(all + sums.count, sums.value, sums.count * sizeof *all);
     all[sums.count + LS_SUM_PHASES + LS_PHASE_UPDATE] = 6;
-    all[sums.count + LS_SUM_PRODUCT_RATE] = 50;
+    all[sums.count + LS_SUM_SGEMM_RATE] = 50;
     all[sums.count + LS_SUM_OPS] = 1.5;
     TRY(ls_bench_sums_result(&sums, all, 2, network.net, &result));
     NEAR(result.phase[LS_PHASE_UPDATE].rank0, 2);
     NEAR(result.phase[LS_PHASE_UPDATE].mean, 4);
     NEAR(result.phase[LS_PHASE_UPDATE].largest, 6);
-    NEAR(result.product_rate, 40);
+    NEAR(result.sgemm_rate, 40);
+    NEAR(result.gemm_rate, 60);
     NEAR(result.node_proportional, 500);
     cr_expect_str_eq(result.layers[0].name, "conv1");
     NEAR(result.layers[0].forward.seconds, 1);
@@ -168,7 +170,8 @@ static ls_bench_result example(void) {
         .layers = layers,
         .layer_count = 4,
         .flops = 4e9,
-        .product_rate = 40e9,
+        .sgemm_rate = 40e9,
+        .gemm_rate = 40e9,
         .peak_resident = {1 << 20, 2 << 20, 3 << 20},
         .proportional = {1 << 20, 1 << 20, (double)NAN},
         .node_proportional = 2 << 20,
@@ -206,6 +209,16 @@ Test(bench, table) {
     has(&table, "\npeak resident                 1.00      2.00      3.00  shared pages in full\n");
     has(&table, "for the node: data 10.0, weights and momentum 0.0, gradients 0.0;\n");
     cr_expect_null(strstr(table.data, " \n"), "spaces at a line's end:\n%s", table.data);
+    ls_text_free(&table);
+}
+
+Test(bench, table_in_bf16) {
+    ls_text table = {0};
+    ls_bench_result result = example();
+    result.type = LS_COMPUTE_BF16;
+    result.gemm_rate = 80e9;
+    ls_bench_table("a.yaml", &result, &table);
+    has(&table, ": 25 % of its bf16 product's 80.0, 50 % of its SGEMM's 40.0 (1024 x 1024)\n");
     ls_text_free(&table);
 }
 

@@ -159,10 +159,15 @@ Test(nn_measure, passes_note_each_operation) {
 }
 
 Test(nn_measure, product_of_squares) {
-    enum { SIZE = 3 };
-    static const float a[] = {1, 2, 3, 0, 1, 0, 2, 0, 1}, b[] = {1, 0, 0, 1, 1, 0, 0, 0, 2};
-    static const float expected[] = {3, 2, 6, 1, 1, 0, 2, 0, 2};
-    float c[SIZE * SIZE];
-    TRY(ls_compute_product(SIZE, a, b, c));
-    cr_expect_arr_eq(c, expected, sizeof c);
+    static const float expected[] = {6, 7, 1, 6, -5, -2, -15, -3, -5};
+    for (int type = LS_COMPUTE_FLOAT32; type <= LS_COMPUTE_BF16; type++) {
+        ls_gemm *gemm;
+        if (!ls_compute_has((ls_compute_type)type))
+            continue;
+        TRY(ls_gemm_create((ls_compute_type)type, 3, &gemm));
+        TRY(ls_gemm_run(gemm));
+        cr_expect_arr_eq(ls_gemm_result(gemm), expected, sizeof expected, "%s",
+                         ls_compute_type_name((ls_compute_type)type));
+        ls_gemm_free(gemm);
+    }
 }
