@@ -10,7 +10,7 @@ HERE = pathlib.Path(__file__).parent
 SCRIPTS = HERE.parent
 CONFIGS = {"mlp": HERE / "mlp.yaml", "lenet": SCRIPTS.parent / "configs/fashion-mnist.yaml",
            "resnet20": SCRIPTS.parent / "configs/resnet20.yaml"}
-SLICE = 64  # samples, at the most
+SLICE = 64  # samples
 
 
 class Refused(Exception):
@@ -28,9 +28,9 @@ def find_lr(setup, network, folder, **sets):
     return [str(word) for word in command], values
 
 
-def train_keys(batch, type_, exchange_sum="fixed"):
+def train_keys(cores, batch, type_, exchange_sum="fixed"):
     """A range test as plain training: it stays at learning rates at which nothing diverges."""
-    return {"batch__size": batch, "batch__slices": max(4, batch // SLICE), "compute__type": type_,
+    return {"batch__size": batch, "batch__slices": max(cores, batch // SLICE), "compute__type": type_,
             "exchange_sum": exchange_sum, "find_lr__start": 1e-8, "find_lr__end": 1e-3}
 
 
@@ -53,7 +53,7 @@ class Lockstep:
 
     def __init__(self, setup, network, batch, type_, exchange_sum):
         self.setup, self.network, self.batch = setup, network, batch
-        self.keys = train_keys(batch, type_, exchange_sum)
+        self.keys = train_keys(setup.cores, batch, type_, exchange_sum)
         self.seconds_per_step = None
 
     def __enter__(self):

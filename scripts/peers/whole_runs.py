@@ -53,7 +53,7 @@ def compare(options, results, part, title, programs):
 def start_up(options, results):
     """lockstep's is a run of one step to its last line, which comes after the run file is closed."""
     def own(folder):
-        keys = lockstep.train_keys(*PLACE[1:])
+        keys = lockstep.train_keys(options.cores, *PLACE[1:])
         return ("weights,", *lockstep.find_lr(options, "lenet", folder, find_lr__steps=1, **keys))
 
     def peer(variant):
