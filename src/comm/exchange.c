@@ -204,26 +204,32 @@ static bool node_has(const ls_exchange *x, int index) {
     return true;
 }
 
-static void add_int32(int32_t *to, const int32_t *from, size_t count) {
+/* out = a + b; out may be a. */
+LS_CLONES
+static void add_int32(size_t count, const int32_t *a, const int32_t *b, int32_t *out) {
     for (size_t i = 0; i < count; i++)
-        to[i] += from[i];
+        out[i] = a[i] + b[i];
 }
 
-static void add_float(float *to, const float *from, size_t count) {
+LS_CLONES
+static void add_float(size_t count, const float *a, const float *b, float *out) {
     for (size_t i = 0; i < count; i++)
-        to[i] += from[i];
+        out[i] = a[i] + b[i];
 }
 
 /* Sums of [first, end) over the ranks of the node, in node rank order. */
 static void sum_over_node(const ls_exchange *x, size_t first, size_t end, uint32_t *out) {
-    const uint32_t *all = ls_shared_data(x->memory);
-    memcpy(out, all + first, (end - first) * sizeof *out);
-    for (int rank = 1; rank < x->comm->node_size; rank++) {
-        const uint32_t *from = all + (size_t)rank * x->stride + first;
+    const uint32_t *sums = (const uint32_t *)ls_shared_data(x->memory) + first;
+    const uint32_t *addends = sums;
+    size_t count = end - first;
+    if (x->comm->node_size == 1)
+        memcpy(out, sums, count * sizeof *out);
+    for (int rank = 1; rank < x->comm->node_size; rank++, sums = out) {
+        addends += x->stride;
         if (x->type == MPI_FLOAT)
-            add_float((float *)out, (const float *)from, end - first);
+            add_float(count, (const float *)sums, (const float *)addends, (float *)out);
         else
-            add_int32((int32_t *)out, (const int32_t *)from, end - first);
+            add_int32(count, (const int32_t *)sums, (const int32_t *)addends, (int32_t *)out);
     }
 }
 
