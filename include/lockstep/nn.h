@@ -83,9 +83,12 @@ size_t ls_net_statistics_size(const ls_net *net);
 
 /* Fills `flat` with starting values: a pure function of (seed, parameter, element). */
 void ls_net_init_params(const ls_net *net, uint64_t seed, float *flat);
-/* The flat array that the network computes with.  Not owned, may be shared among processes;
- * nobody may change it during a forward or backward pass.  Aligned to LS_ALIGN. */
-void ls_net_bind(ls_net *net, const float *flat);
+/* The flat array that the network computes with and, for a network in bf16, as many bfloat16 that
+ * ls_net_round makes of it; NULL in float32.  Not owned, may be shared among processes; nobody may
+ * change them during a forward or backward pass.  Aligned to LS_ALIGN. */
+void ls_net_bind(ls_net *net, const float *flat, const uint16_t *rounded);
+/* `count` floats to the nearest bfloat16, ties to even. */
+void ls_net_round(size_t count, const float *flat, uint16_t *rounded);
 /* Tells that the bound values changed: what was derived from them is made anew when needed. */
 void ls_net_params_changed(ls_net *net);
 

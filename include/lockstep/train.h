@@ -36,8 +36,8 @@ int64_t ls_engine_steps_per_epoch(const ls_engine *engine);
  * floats. */
 float *ls_engine_params(ls_engine *engine);
 float *ls_engine_momentum(ls_engine *engine);
-/* Tells this rank's network that the caller has changed the weights.  Before that, all ranks of the
- * node must have finished with them. */
+/* Collective over the ranks of this node, once all of them have finished changing the weights: what
+ * is derived from them follows. */
 void ls_engine_params_changed(ls_engine *engine);
 
 /* Collective.  Loads weights, running statistics and normalisation of a trained model from a

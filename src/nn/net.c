@@ -1,6 +1,7 @@
 /* nn: what a network shows: its parameters, its table of layers, its sizes. */
 #include <string.h>
 
+#include "nn/loops.h"
 #include "nn/net.h"
 
 void ls_net_free(ls_net *net) {
@@ -44,10 +45,15 @@ size_t ls_net_statistics_size(const ls_net *net) {
     return net->statistics_size;
 }
 
-void ls_net_bind(ls_net *net, const float *flat) {
+void ls_net_bind(ls_net *net, const float *flat, const uint16_t *rounded) {
     net->addresses += net->flat != flat;
     net->flat = flat;
+    net->rounded = rounded;
     ls_net_params_changed(net);
+}
+
+void ls_net_round(size_t count, const float *flat, uint16_t *rounded) {
+    ls_loop_round(count, flat, rounded);
 }
 
 void ls_net_params_changed(ls_net *net) {

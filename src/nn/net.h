@@ -67,6 +67,7 @@ struct ls_net {
     double flops;
 
     const float *flat;
+    const uint16_t *rounded; /* flat in bf16; NULL in float32 */
     uint64_t version; /* of the values in flat; packed weights carry the one they were made of */
 
     ls_variant *variants;

@@ -2,8 +2,7 @@
  * slots within a block: it stays in cache for all slots, or until the sink has taken it.
  *
  * Forward computes y^T = W x^T: the product then packs the few samples instead of the many weights;
- * measured 2.5 times as fast for 3136 x 1024, 32 samples, in float32 with x transposed before.  In
- * bf16 a block of W is rounded when its products come. */
+ * measured 2.5 times as fast for 3136 x 1024, 32 samples, in float32 with x transposed before. */
 #include "nn/loops.h"
 #include "nn/plan.h"
 
@@ -22,8 +21,6 @@ typedef struct ls_dense {
     int64_t inputs, units;
     int64_t block, data_block; /* rows of the weights: for W and its gradient, for that of x */
     bool bias;
-    uint16_t *rounded; /* in bf16: the weights */
-    uint64_t version;  /* of the net's parameters that these were made of */
 } ls_dense;
 
 static int64_t smaller(int64_t a, int64_t b) {
@@ -143,20 +140,15 @@ static ls_status multiply(const ls_dense *dense, const ls_work *work, int which,
 
 /* The weights from a row on, as the products take them. */
 static const void *weights_at(const ls_dense *dense, const ls_net *net, int64_t row) {
-    if (dense->rounded)
-        return dense->rounded + row * dense->inputs;
-    return ls_param_data(net, dense->op.first_param) + row * dense->inputs;
+    size_t param = dense->op.first_param, first = (size_t)(row * dense->inputs);
+    if (dense->type == LS_COMPUTE_FLOAT32)
+        return ls_param_data(net, param) + first;
+    return net->rounded + net->params.entries[param].param.offset + first;
 }
 
 /* The same element of an array of the products' type further on. */
 static const void *element_at(const ls_dense *dense, const void *array, int64_t index) {
     return (const unsigned char *)array + ls_type_bytes(dense->type) * (size_t)index;
-}
-
-static void round_weights(const ls_dense *dense, const ls_net *net, int64_t first, int64_t rows) {
-    const float *weights = ls_param_data(net, dense->op.first_param);
-    ls_loop_round((size_t)(rows * dense->inputs), weights + first * dense->inputs,
-                  dense->rounded + first * dense->inputs);
 }
 
 static void write_output(const ls_dense *dense, const ls_net *net, const ls_work *work) {
@@ -171,18 +163,15 @@ static void write_output(const ls_dense *dense, const ls_net *net, const ls_work
 }
 
 static ls_status dense_forward(ls_op *op, ls_plan *plan) {
-    ls_dense *dense = (ls_dense *)op;
+    const ls_dense *dense = (const ls_dense *)op;
     const ls_net *net = plan->net;
     const bool transposed = dense->type == LS_COMPUTE_FLOAT32;
-    const bool stale = dense->rounded && dense->version != net->version;
     for (int slot = 0; transposed && slot < plan->slot_count; slot++) {
         const ls_work *work = ls_op_work(plan, op, slot);
         ls_loop_transpose(work->samples, dense->inputs, work->in[0], work->workspace);
     }
     for (int64_t first = 0; first < dense->units; first += dense->block) {
         int64_t rows = smaller(dense->block, dense->units - first);
-        if (stale)
-            round_weights(dense, net, first, rows);
         for (int slot = 0; slot < plan->slot_count; slot++) {
             const ls_work *work = ls_op_work(plan, op, slot);
             LS_TRY(multiply(dense, work, FORWARD, rows, weights_at(dense, net, first),
@@ -190,7 +179,6 @@ static ls_status dense_forward(ls_op *op, ls_plan *plan) {
                             transposed_output(dense, work) + first * work->samples));
         }
     }
-    dense->version = net->version;
     for (int slot = 0; slot < plan->slot_count; slot++)
         write_output(dense, net, ls_op_work(plan, op, slot));
     return LS_OK;
@@ -263,14 +251,8 @@ static ls_status dense_backward(ls_op *op, ls_plan *plan) {
     return wanted ? input_gradient(dense, plan) : LS_OK;
 }
 
-static void dense_clear(ls_op *op) {
-    ls_free(((ls_dense *)op)->rounded);
-}
-
-static const ls_op_class DENSE = {.prepare = dense_prepare,
-                                  .forward_all = dense_forward,
-                                  .backward_all = dense_backward,
-                                  .clear = dense_clear};
+static const ls_op_class DENSE = {
+    .prepare = dense_prepare, .forward_all = dense_forward, .backward_all = dense_backward};
 
 /* ---- building ------------------------------------------------------------------------------- */
 
@@ -286,16 +268,11 @@ static int64_t rows_per_block(ls_compute_type type, int64_t inputs, int64_t unit
 }
 
 /* In bf16 dx is one product, which the library blocks itself: it cannot add to one. */
-static ls_status set_type(ls_dense *dense, ls_net *net) {
-    dense->type = net->type;
-    dense->block = rows_per_block(dense->type, dense->inputs, dense->units);
-    dense->data_block = smaller(DATA_ROWS, dense->units);
-    if (dense->type == LS_COMPUTE_FLOAT32)
-        return LS_OK;
-    dense->data_block = dense->units;
-    size_t count = (size_t)(dense->inputs * dense->units);
-    net->packed_bytes += count * sizeof *dense->rounded;
-    return LS_NEW(dense->rounded, count);
+static void set_type(ls_dense *dense, ls_compute_type type) {
+    dense->type = type;
+    dense->block = rows_per_block(type, dense->inputs, dense->units);
+    dense->data_block =
+        type == LS_COMPUTE_FLOAT32 ? smaller(DATA_ROWS, dense->units) : dense->units;
 }
 
 ls_status ls_dense_add(ls_builder *builder, const ls_layer_spec *layer, int in, int *out) {
@@ -313,7 +290,7 @@ ls_status ls_dense_add(ls_builder *builder, const ls_layer_spec *layer, int in, 
     dense->units = spec->units;
     dense->bias = spec->bias;
     LS_TRY(ls_builder_append(builder, &dense->op, &in, &shape));
-    LS_TRY(set_type(dense, builder->net));
+    set_type(dense, builder->net->type);
     const int64_t weight[] = {dense->units, dense->inputs};
     ls_start start = ls_weight_start(builder->init, (double)dense->inputs, (double)dense->units);
     LS_TRY(ls_builder_param(builder, &dense->op, "weight", LS_PARAM_WEIGHT, 2, weight, start));

@@ -220,7 +220,7 @@ static ls_status forward_loss(ls_plan *plan) {
 
 ls_status ls_plan_forward(ls_plan *plan, uint64_t seed, uint32_t epoch) {
     ls_net *net = plan->net;
-    LS_REQUIRE(net->flat != NULL);
+    LS_REQUIRE(net->flat != NULL && (net->type == LS_COMPUTE_FLOAT32 || net->rounded != NULL));
     LS_TRY(bind(plan));
     net->active = NULL;
     plan->seed = seed;

@@ -88,15 +88,18 @@ static ls_status build_net(ls_engine *engine, const char *name) {
 static ls_status share_weights(ls_engine *engine) {
     size_t flat = ls_net_flat_size(engine->net), trained = ls_net_trained_size(engine->net);
     size_t chunks = (trained + LS_CHUNK - 1) / LS_CHUNK;
-    size_t bytes = (flat + trained) * sizeof(float) + chunks * sizeof(double);
+    size_t rounded = engine->type == LS_COMPUTE_BF16 ? flat * sizeof *engine->rounded : 0;
+    size_t bytes = (flat + trained) * sizeof(float) + rounded + chunks * sizeof(double);
     LS_TRY(ls_shared_create(engine->comm, bytes, "weights and momentum", &engine->memory));
     engine->params = ls_shared_data(engine->memory);
     engine->momentum = engine->params + flat;
-    engine->squares = (double *)(engine->momentum + trained);
+    unsigned char *rest = (unsigned char *)(engine->momentum + trained);
+    engine->rounded = rounded ? (uint16_t *)rest : NULL;
+    engine->squares = (double *)(rest + rounded);
     if (ls_comm_node_rank(engine->comm) == 0)
         ls_net_init_params(engine->net, (uint64_t)engine->config->seed, engine->params);
     ls_comm_node_barrier(engine->comm);
-    ls_net_bind(engine->net, engine->params);
+    ls_net_bind(engine->net, engine->params, engine->rounded);
     return LS_OK;
 }
 
@@ -156,7 +159,9 @@ static ls_status set_up(ls_engine *engine, const char *name, bool with_test) {
     LS_TRY(build_net(engine, name));
     LS_TRY(share_weights(engine));
     LS_TRY(ls_comm_agree(engine->comm, make_exchange(engine)));
-    return ls_warm_start(engine);
+    LS_TRY(ls_warm_start(engine));
+    ls_engine_params_changed(engine);
+    return LS_OK;
 }
 
 ls_status ls_engine_create(ls_comm *comm, const ls_config *config, const char *name, bool with_test,
@@ -229,6 +234,12 @@ float *ls_engine_momentum(ls_engine *engine) {
 }
 
 void ls_engine_params_changed(ls_engine *engine) {
+    size_t size = ls_net_flat_size(engine->net), ranks = (size_t)ls_comm_node_size(engine->comm);
+    size_t rank = (size_t)ls_comm_node_rank(engine->comm), first = size * rank / ranks;
+    if (engine->rounded)
+        ls_net_round(size * (rank + 1) / ranks - first, engine->params + first,
+                     engine->rounded + first);
+    ls_comm_node_barrier(engine->comm);
     ls_net_params_changed(engine->net);
 }
 

@@ -38,6 +38,7 @@ struct ls_engine {
     ls_shared *memory; /* of the node: */
     float *params;     /* ls_net_flat_size */
     float *momentum;   /* ls_net_trained_size */
+    uint16_t *rounded; /* in bf16: params, ls_net_round; else NULL */
     double *squares;   /* sum of squared mean gradients, per chunk of LS_CHUNK elements */
 
     ls_batch_plan plans[PLAN_LIMIT];

@@ -153,6 +153,8 @@ static void update_param(const ls_update *update, size_t index, size_t offset, s
     } else {
         ls_sgd_update_float(sgd, count, sums, v, w);
     }
+    if (engine->rounded)
+        ls_net_round(count, w, engine->rounded + offset);
 }
 
 /* The first parameter that ends behind `offset`. */

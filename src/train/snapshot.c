@@ -40,7 +40,7 @@ void ls_engine_restore(ls_engine *engine, ls_snapshot *snapshot) {
     ls_free(snapshot);
     engine->calibrated = false; /* the exponents, too, are found anew */
     ls_comm_node_barrier(engine->comm);
-    ls_net_params_changed(engine->net);
+    ls_engine_params_changed(engine);
 }
 
 ls_status ls_engine_digest(ls_engine *engine, char text[LS_DIGEST_TEXT]) {

@@ -203,7 +203,7 @@ ls_status ls_engine_load(ls_engine *engine, const char *path) {
         status = read_model(engine, reader);
     ls_checkpoint_close(reader);
     status = ls_comm_agree(engine->comm, status);
-    ls_net_params_changed(engine->net);
+    ls_engine_params_changed(engine);
     return status;
 }
 
@@ -253,6 +253,6 @@ ls_status ls_state_resume(ls_engine *engine, const char *folder, ls_train_state 
         status = read_weights(engine, reader);
     ls_checkpoint_close(reader);
     status = ls_comm_agree(engine->comm, status);
-    ls_net_params_changed(engine->net);
+    ls_engine_params_changed(engine);
     return status;
 }

@@ -45,21 +45,33 @@ static void fill_params(const net_network *network) {
     }
 }
 
+void net_bind(net_network *network, const float *flat) {
+    size_t size = ls_net_flat_size(network->net);
+    if (network->type == LS_COMPUTE_BF16) {
+        ls_free(network->rounded);
+        network->rounded = ls_calloc(size, sizeof *network->rounded);
+        ls_net_round(size, flat, network->rounded);
+    }
+    ls_net_bind(network->net, flat, network->rounded);
+}
+
 net_network net_open(const net_case *wanted) {
-    net_network network = {.input = wanted->input, .outputs = wanted->outputs};
+    net_network network = {
+        .input = wanted->input, .outputs = wanted->outputs, .type = wanted->type};
     network.spec.loss = wanted->loss;
     network.spec.label_smoothing = wanted->label_smoothing;
     copy_list(&wanted->layers, &network.spec.layers);
     TRY(ls_net_create(&network.spec, &network.input, network.outputs, wanted->type, &network.net));
     network.flat = ls_calloc(ls_net_flat_size(network.net), sizeof(float));
     fill_params(&network);
-    ls_net_bind(network.net, network.flat);
+    net_bind(&network, network.flat);
     return network;
 }
 
 void net_close(net_network *network) {
     ls_net_free(network->net);
     ls_free(network->flat);
+    ls_free(network->rounded);
     ls_model_spec_free(&network->spec);
 }
 

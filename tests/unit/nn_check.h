@@ -86,11 +86,15 @@ typedef struct net_network {
     ls_model_spec spec;
     ls_shape input;
     int64_t outputs;
+    ls_compute_type type;
     ls_net *net;
     float *flat;
+    uint16_t *rounded; /* in bf16 */
 } net_network;
 
 net_network net_open(const net_case *wanted);
+/* Computes with this flat array from now on. */
+void net_bind(net_network *network, const float *flat);
 void net_close(net_network *network);
 /* A plan whose inputs, targets and sample ids are a function of `first_id`, which numbers the
  * samples from slot 0 on: the same sample has the same data in every plan. */

@@ -159,10 +159,12 @@ IN_BOTH_TYPES(other_addresses_and_changed_parameters) {
     float *moved = ls_calloc(count, sizeof *moved);
     for (size_t i = 0; i < count; i++)
         moved[i] = 0.9f * network.flat[i];
-    ls_net_bind(network.net, moved);
+    net_bind(&network, moved);
     pass(&network, plan, b);
     cr_assert_neq(a[0].result.loss, b[0].result.loss);
     memcpy(moved, network.flat, sizeof(float) * count);
+    if (network.rounded)
+        ls_net_round(count, moved, network.rounded);
     ls_net_params_changed(network.net);
     pass(&network, plan, c);
     for (int slot = 0; slot < 2; slot++)
