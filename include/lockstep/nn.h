@@ -81,8 +81,9 @@ size_t ls_net_trained_size(const ls_net *net);
 /* Floats that ls_plan_statistics gives for one slice. */
 size_t ls_net_statistics_size(const ls_net *net);
 
-/* Fills `flat` with starting values: a pure function of (seed, parameter, element). */
-void ls_net_init_params(const ls_net *net, uint64_t seed, float *flat);
+/* Fills elements [first, end) of `flat`, multiples of 16, with starting values: a pure function of
+ * (seed, parameter, element). */
+void ls_net_init_params(const ls_net *net, uint64_t seed, size_t first, size_t end, float *flat);
 /* The flat array that the network computes with and, for a network in bf16, as many bfloat16 that
  * ls_net_round makes of it; NULL in float32.  Not owned, may be shared among processes; nobody may
  * change them during a forward or backward pass.  Aligned to LS_ALIGN. */

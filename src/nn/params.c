@@ -101,10 +101,11 @@ static void draw(const ls_start *start, const uint32_t words[4], double numbers[
     }
 }
 
+/* Elements [from, to) of a parameter, `from` a multiple of 4. */
 static void start_param(const ls_param_entry *entry, uint32_t index, const uint32_t key[2],
-                        float *values) {
+                        size_t from, size_t to, float *values) {
     const ls_start *start = &entry->start;
-    for (size_t i = 0; i < entry->param.count; i += 4) {
+    for (size_t i = from; i < to; i += 4) {
         double numbers[4] = {1, 1, 1, 1};
         if (start->kind != LS_START_CONSTANT) {
             const uint32_t counter[4] = {index, (uint32_t)(i / 4), (uint32_t)(i / 4 >> 32), 0};
@@ -112,18 +113,21 @@ static void start_param(const ls_param_entry *entry, uint32_t index, const uint3
             ls_philox(key, counter, words);
             draw(start, words, numbers);
         }
-        for (size_t k = 0; k < 4 && i + k < entry->param.count; k++)
+        for (size_t k = 0; k < 4 && i + k < to; k++)
             values[i + k] = (float)(start->value * numbers[k]);
     }
 }
 
-void ls_net_init_params(const ls_net *net, uint64_t seed, float *flat) {
+void ls_net_init_params(const ls_net *net, uint64_t seed, size_t first, size_t end, float *flat) {
     uint32_t key[2];
     ls_stream_key(seed, LS_STREAM_INIT, key);
-    for (size_t i = 0; i < net->flat_size; i++)
+    for (size_t i = first; i < end; i++)
         flat[i] = 0; /* paddings too */
     for (size_t i = 0; i < net->params.count; i++) {
         const ls_param_entry *entry = &net->params.entries[i];
-        start_param(entry, (uint32_t)i, key, flat + entry->param.offset);
+        size_t start = entry->param.offset, stop = start + entry->param.count;
+        size_t from = first > start ? first : start, to = end < stop ? end : stop;
+        if (from < to)
+            start_param(entry, (uint32_t)i, key, from - start, to - start, flat + start);
     }
 }

@@ -3,6 +3,8 @@
 
 #include "train/engine.h"
 
+enum { SHARE_GRAIN = 16 }; /* elements of the flat array */
+
 static const char *targets_name(const ls_data *data) {
     return ls_data_is_classes(data) ? "classes" : "targets a sample";
 }
@@ -85,6 +87,13 @@ static ls_status build_net(ls_engine *engine, const char *name) {
     return ls_comm_agree(engine->comm, status);
 }
 
+/* Where this rank's share of the node's parameters starts; that of the rank after it. */
+static size_t share_start(const ls_engine *engine, size_t after) {
+    size_t rank = (size_t)ls_comm_node_rank(engine->comm) + after;
+    size_t ranks = (size_t)ls_comm_node_size(engine->comm);
+    return ls_net_flat_size(engine->net) / SHARE_GRAIN * rank / ranks * SHARE_GRAIN;
+}
+
 static ls_status share_weights(ls_engine *engine) {
     size_t flat = ls_net_flat_size(engine->net), trained = ls_net_trained_size(engine->net);
     size_t chunks = (trained + LS_CHUNK - 1) / LS_CHUNK;
@@ -96,8 +105,8 @@ static ls_status share_weights(ls_engine *engine) {
     unsigned char *rest = (unsigned char *)(engine->momentum + trained);
     engine->rounded = rounded ? (uint16_t *)rest : NULL;
     engine->squares = (double *)(rest + rounded);
-    if (ls_comm_node_rank(engine->comm) == 0)
-        ls_net_init_params(engine->net, (uint64_t)engine->config->seed, engine->params);
+    size_t first = share_start(engine, 0), end = share_start(engine, 1);
+    ls_net_init_params(engine->net, (uint64_t)engine->config->seed, first, end, engine->params);
     ls_comm_node_barrier(engine->comm);
     ls_net_bind(engine->net, engine->params, engine->rounded);
     return LS_OK;
@@ -234,11 +243,9 @@ float *ls_engine_momentum(ls_engine *engine) {
 }
 
 void ls_engine_params_changed(ls_engine *engine) {
-    size_t size = ls_net_flat_size(engine->net), ranks = (size_t)ls_comm_node_size(engine->comm);
-    size_t rank = (size_t)ls_comm_node_rank(engine->comm), first = size * rank / ranks;
+    size_t first = share_start(engine, 0), end = share_start(engine, 1);
     if (engine->rounded)
-        ls_net_round(size * (rank + 1) / ranks - first, engine->params + first,
-                     engine->rounded + first);
+        ls_net_round(end - first, engine->params + first, engine->rounded + first);
     ls_comm_node_barrier(engine->comm);
     ls_net_params_changed(engine->net);
 }
