@@ -61,6 +61,18 @@ Test(bf16, falls_back_to_float32, .fini = workspace_remove) {
     cr_expect_str_eq(last_digest(out), last_digest(train("float32", 1, "--set compute.isa=sse41")));
 }
 
+/* The range test puts back the rounded weights too. */
+Test(bf16, auto_equals_the_number, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *found = train("auto", 2, BF16 "--set train.lr=auto --set find_lr.steps=100");
+    char *lr = text("%s", run_well("h5dump -a /train/base_lr -m %%.17g %s/train.h5 | "
+                                   "sed -n 's/.*(0): //p'",
+                                   found));
+    lr[strcspn(lr, "\n")] = '\0';
+    const char *given = train("number", 3, text(BF16 "--set train.lr=%s", lr));
+    cr_expect_str_eq(last_digest(found), last_digest(given));
+}
+
 /* Checkpoints are float32 arrays: another run, an evaluation may take them in either type. */
 Test(bf16, resumed_in_its_own_type_only, .fini = workspace_remove) {
     make_dataset(1000, 100);
