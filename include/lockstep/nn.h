@@ -119,8 +119,8 @@ int32_t *ls_plan_classes(ls_plan *plan, int slot);     /* (N), cross-entropy */
 float *ls_plan_targets(ls_plan *plan, int slot);       /* (N, outputs), mean squared error */
 uint64_t *ls_plan_sample_ids(ls_plan *plan, int slot); /* (N), index in the dataset, for dropout */
 
-/* One forward pass over all slots, up to the loss.  Dropout's masks are a pure
- * function of (seed, epoch, sample id, layer, element). */
+/* One forward pass over all slots, up to the loss.  Dropout's masks are a pure function of (seed,
+ * epoch, sample id, layer, element). */
 ls_status ls_plan_forward(ls_plan *plan, uint64_t seed, uint32_t epoch);
 
 /* What a slice's forward pass gave. */

@@ -30,8 +30,9 @@ def find_lr(setup, network, folder, **sets):
 
 def train_keys(cores, batch, type_, exchange_sum="fixed"):
     """A range test as plain training: it stays at learning rates at which nothing diverges."""
-    return {"batch__size": batch, "batch__slices": max(cores, batch // SLICE), "compute__type": type_,
-            "exchange_sum": exchange_sum, "find_lr__start": 1e-8, "find_lr__end": 1e-3}
+    return {"batch__size": batch, "batch__slices": max(cores, batch // SLICE),
+            "compute__type": type_, "exchange_sum": exchange_sum, "find_lr__start": 1e-8,
+            "find_lr__end": 1e-3}
 
 
 def step_seconds(setup, network, steps, keys):

@@ -87,11 +87,13 @@ static ls_status build_net(ls_engine *engine, const char *name) {
     return ls_comm_agree(engine->comm, status);
 }
 
-/* Where this rank's share of the node's parameters starts; that of the rank after it. */
-static size_t share_start(const ls_engine *engine, size_t after) {
-    size_t rank = (size_t)ls_comm_node_rank(engine->comm) + after;
+/* This rank's share of the node's parameters: elements [*first, *end). */
+static void my_share(const ls_engine *engine, size_t *first, size_t *end) {
+    size_t grains = ls_net_flat_size(engine->net) / SHARE_GRAIN;
+    size_t rank = (size_t)ls_comm_node_rank(engine->comm);
     size_t ranks = (size_t)ls_comm_node_size(engine->comm);
-    return ls_net_flat_size(engine->net) / SHARE_GRAIN * rank / ranks * SHARE_GRAIN;
+    *first = grains * rank / ranks * SHARE_GRAIN;
+    *end = grains * (rank + 1) / ranks * SHARE_GRAIN;
 }
 
 static ls_status share_weights(ls_engine *engine) {
@@ -105,7 +107,8 @@ static ls_status share_weights(ls_engine *engine) {
     unsigned char *rest = (unsigned char *)(engine->momentum + trained);
     engine->rounded = rounded ? (uint16_t *)rest : NULL;
     engine->squares = (double *)(rest + rounded);
-    size_t first = share_start(engine, 0), end = share_start(engine, 1);
+    size_t first, end;
+    my_share(engine, &first, &end);
     ls_net_init_params(engine->net, (uint64_t)engine->config->seed, first, end, engine->params);
     ls_comm_node_barrier(engine->comm);
     ls_net_bind(engine->net, engine->params, engine->rounded);
@@ -243,7 +246,8 @@ float *ls_engine_momentum(ls_engine *engine) {
 }
 
 void ls_engine_params_changed(ls_engine *engine) {
-    size_t first = share_start(engine, 0), end = share_start(engine, 1);
+    size_t first, end;
+    my_share(engine, &first, &end);
     if (engine->rounded)
         ls_net_round(end - first, engine->params + first, engine->rounded + first);
     ls_comm_node_barrier(engine->comm);
