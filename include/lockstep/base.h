@@ -201,6 +201,12 @@ typedef struct ls_process_memory {
 } ls_process_memory;
 ls_process_memory ls_process_memory_now(void);
 
+/* From now on the first signal `number` calls `handler`, which may do only what signal-safety(7)
+ * allows; a second one does what the system does by default.  Call it in the thread that computes:
+ * there the handler has a stack of its own.  oneDNN's products point the stack register at their
+ * buffers, and what a handler puts below that would overwrite the heap.  LS_ERR_SYSTEM. */
+ls_status ls_signal_catch(int number, void (*handler)(int number));
+
 #ifdef __cplusplus
 }
 #endif

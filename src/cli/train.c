@@ -62,11 +62,10 @@ static bool interrupted(void) {
 }
 
 /* The first signal asks; a second one of the same kind ends at once. */
-static void catch_signals(void) {
-    const int signals[] = {SIGTERM, SIGINT, SIGUSR1};
-    struct sigaction action = {.sa_handler = take_signal, .sa_flags = (int)SA_RESETHAND};
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-        sigaction(signals[i], &action, NULL);
+static ls_status catch_signals(void) {
+    LS_TRY(ls_signal_catch(SIGTERM, take_signal));
+    LS_TRY(ls_signal_catch(SIGINT, take_signal));
+    return ls_signal_catch(SIGUSR1, take_signal);
 }
 
 static void print_result(const ls_train_result *result, const ls_train_args *args,
@@ -131,7 +130,7 @@ static ls_status run_train(ls_comm *comm, void *context) {
     ls_config *config = NULL;
     ls_engine *engine = NULL;
     ls_run_log_level(comm, &args->run);
-    catch_signals();
+    LS_TRY(ls_comm_agree(comm, catch_signals()));
     LS_TRY(ls_run_config(comm, &args->run, &config));
     ls_status status = ls_engine_create(comm, config, args->run.operands.word[0], true, &engine);
     if (status == LS_OK)

@@ -1,6 +1,9 @@
 /* base: random numbers against published values, hashing, text, nearest words, folders, status. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,4 +141,39 @@ Test(base, folders) {
     char command[300];
     snprintf(command, sizeof command, "rm -r %s", top);
     cr_assert_eq(system(command), 0);
+}
+
+/* ---- signals -------------------------------------------------------------------------------- */
+
+static volatile uintptr_t handler_frame;
+
+static void note_frame(int number) {
+    (void)number;
+    handler_frame = (uintptr_t)__builtin_frame_address(0);
+}
+
+/* Products of oneDNN point the stack register at their buffers: a handler that ran below it
+ * overwrote the heap, and training ended in a crash in place of a checkpoint. */
+Test(base, a_signal_is_handled_on_a_stack_of_its_own) {
+    pthread_attr_t attributes;
+    void *stack;
+    size_t size;
+    cr_assert_eq(pthread_getattr_np(pthread_self(), &attributes), 0);
+    cr_assert_eq(pthread_attr_getstack(&attributes, &stack, &size), 0);
+    cr_assert_eq(pthread_attr_destroy(&attributes), 0);
+    cr_assert_eq(ls_signal_catch(SIGUSR1, note_frame), LS_OK);
+    cr_assert_eq(raise(SIGUSR1), 0);
+    cr_assert_neq(handler_frame, 0, "not called");
+    cr_expect(handler_frame < (uintptr_t)stack || handler_frame >= (uintptr_t)stack + size);
+}
+
+Test(base, a_second_signal_ends_the_process, .signal = SIGUSR1) {
+    cr_assert_eq(ls_signal_catch(SIGUSR1, note_frame), LS_OK);
+    raise(SIGUSR1);
+    raise(SIGUSR1);
+}
+
+Test(base, a_signal_that_nobody_can_catch) {
+    cr_expect_eq(ls_signal_catch(SIGKILL, note_frame), LS_ERR_SYSTEM);
+    cr_expect_not_null(strstr(ls_message(), "signal 9"));
 }
