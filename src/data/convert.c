@@ -41,7 +41,9 @@ static ls_status read_names(const char *path, ls_labels *labels) {
     LS_TRY_GOTO(done, ls_reader_some(reader, text, MOST, &bytes));
     LS_TRY_GOTO(done, ls_reader_end(reader));
     char *rest = NULL;
-    for (char *line = strtok_r(text, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest))
+    char *first =
+        strncmp(text, "\xEF\xBB\xBF", 3) == 0 ? text + 3 : text; /* behind a byte-order mark */
+    for (char *line = strtok_r(first, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest))
         LS_TRY_GOTO(done, add_name(labels, line));
 done:
     ls_free(text);

@@ -21,16 +21,40 @@ static bool is_number(const char *field) {
     return end != field && *end == '\0';
 }
 
+/* "1,5" or "1,234,567". */
+static bool has_decimal_comma(const char *field) {
+    static const char digits[] = "0123456789";
+    field += *field == '-' || *field == '+';
+    const size_t whole = strspn(field, digits);
+    return whole > 0 && field[whole] == ',' &&
+           field[whole + 1 + strspn(field + whole + 1, "0123456789,")] == '\0';
+}
+
 /* ---- layout of a file ----------------------------------------------------------------------- */
 
-/* Whether a first row holds names: no input in it is a number, or its target is none while the next
- * row's is. */
-static bool is_header(const ls_csv_row *first, const ls_csv_row *second, size_t target) {
-    bool numbers = false;
-    for (size_t c = 0; c < first->count; c++)
-        numbers |= c != target && is_number(ls_csv_field(first, c));
-    return !numbers || (target < second->count && !is_number(ls_csv_field(first, target)) &&
-                        is_number(ls_csv_field(second, target)));
+static bool has_number(const ls_csv_row *row, size_t but) {
+    bool any = false;
+    for (size_t c = 0; c < row->count; c++)
+        any |= c != but && is_number(ls_csv_field(row, c));
+    return any;
+}
+
+/* Whether a first row holds names: it has no number where the next row has one. */
+static bool is_header(const csv_file *file, const ls_csv_row *first, const ls_csv_row *second) {
+    const size_t target = file->target;
+    const bool number = is_number(ls_csv_field(first, target));
+    const bool then = target < second->count && is_number(ls_csv_field(second, target));
+    if (has_number(first, target))
+        return !number && then;
+    if (second->count == 0 || has_number(second, target))
+        return true;
+    if (number && then) /* all inputs are words */
+        return false;
+    if (!then)
+        ls_warn("%s:%ld: taken as a header, for the next row has no number either; if it is a "
+                "sample, put a line of names above it",
+                file->path, first->line);
+    return true;
 }
 
 static ls_status find_target(csv_file *file, const ls_csv_row *first, const char *wanted,
@@ -80,7 +104,7 @@ static ls_status find_layout(csv_file *file, ls_csv_row *first, const ls_csv_row
                        "semicolons or tabs",
                        file->path, first->line);
     LS_TRY(find_target(file, first, target_column, &named));
-    if (named || is_header(first, second, file->target)) {
+    if (named || is_header(file, first, second)) {
         file->header = *first;
         *first = (ls_csv_row){0};
     }
@@ -156,6 +180,12 @@ static ls_status parse_input(const csv_file *file, const ls_csv_row *row, size_t
                         : parse_number(file, row, column, number);
 }
 
+static ls_status refuse_decimal_comma(const csv_file *file, const ls_csv_row *row, size_t column) {
+    if (!has_decimal_comma(ls_csv_field(row, column)))
+        return LS_OK;
+    return field_error(file, row, column, "has a comma; expected a number with a decimal point");
+}
+
 /* The first row of the first training file says which columns hold words. */
 static ls_status learn_columns(const csv_file *file, const ls_csv_row *row,
                                ls_csv_columns *columns) {
@@ -165,9 +195,11 @@ static ls_status learn_columns(const csv_file *file, const ls_csv_row *row,
             continue;
         ls_csv_column *column = &columns->column[columns->count++];
         const char *field = ls_csv_field(row, c);
+        LS_TRY(refuse_decimal_comma(file, row, c));
         column->words = *field != '\0' && !is_number(field);
-        column->name = file->header.count ? ls_strdup(ls_csv_field(&file->header, c))
-                                          : ls_format("column %zu", c);
+        column->named = file->header.count > 0;
+        column->name =
+            column->named ? ls_strdup(ls_csv_field(&file->header, c)) : ls_format("column %zu", c);
         if (!column->name)
             return LS_ERR_SYSTEM;
     }
@@ -180,6 +212,8 @@ static ls_status parse_target(const csv_file *file, const ls_csv_row *row, ls_la
     if (table->kind == LS_CSV_ANY && table->rows == 0 &&
         !is_number(ls_csv_field(row, file->target)))
         table->kind = LS_CSV_LABELS;
+    if (table->rows == 0)
+        LS_TRY(refuse_decimal_comma(file, row, file->target));
     if (table->kind == LS_CSV_LABELS)
         return parse_label(file, row, labels, target);
     LS_TRY(parse_number(file, row, file->target, target));
@@ -219,6 +253,22 @@ static ls_status add_row(const csv_file *file, const ls_csv_row *row, ls_csv_nam
     return LS_OK;
 }
 
+/* The columns of the files before, in their order. */
+static ls_status check_header(const csv_file *file, const ls_csv_columns *columns) {
+    const ls_csv_column *known = columns->column;
+    for (size_t c = 0; columns->count > 0 && c < file->header.count; c++) {
+        if (c == file->target)
+            continue;
+        const char *name = ls_csv_field(&file->header, c);
+        if (known->named && strcmp(known->name, name) != 0)
+            return ls_fail(LS_ERR_INPUT,
+                           "%s:%ld:%zu: column '%s'; expected '%s', as in the file before it",
+                           file->path, file->header.line, c + 1, name, known->name);
+        known++;
+    }
+    return LS_OK;
+}
+
 static ls_status read_rows(csv_file *file, ls_csv_row *row, ls_csv_row *next,
                            const char *target_column, ls_csv_names *names, ls_csv_table *table) {
     bool more, after = false;
@@ -232,6 +282,7 @@ static ls_status read_rows(csv_file *file, ls_csv_row *row, ls_csv_row *next,
     if (known > 0 && known != file->fields - 1)
         return ls_fail(LS_ERR_INPUT, "%s:%ld: %zu fields; expected %zu, as in the file before it",
                        file->path, file->first_line, file->fields, known + 1);
+    LS_TRY(check_header(file, &names->columns));
     table->columns = file->fields - 1;
     if (file->header.count == 0)
         LS_TRY(add_row(file, row, names, table));

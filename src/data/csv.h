@@ -64,6 +64,7 @@ void ls_labels_free(ls_labels *labels);
 /* An input column of a file. */
 typedef struct ls_csv_column {
     char *name; /* of the header, or "column 3" */
+    bool named; /* by a header */
     bool words; /* each of `labels` becomes an input: 1 where the row has it, else 0 */
     ls_labels labels;
 } ls_csv_column;

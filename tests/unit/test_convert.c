@@ -116,7 +116,7 @@ Test(convert, folder_of_cifar) {
     records[1] = 2;
     write_file("hundred/train.bin", records, 2 * 3074);
     write_file("hundred/test.bin", records, 3074);
-    write_text("hundred/fine_label_names.txt", "red\ngreen\r\nblue\n\n");
+    write_text("hundred/fine_label_names.txt", "\xEF\xBB\xBFred\ngreen\r\nblue\n\n");
     cr_assert_eq(CONVERT("hundred", "-o", "c.h5"), LS_OK, "%s", ls_message());
     check_names("c.h5", 3, colours);
 }

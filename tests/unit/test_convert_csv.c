@@ -56,6 +56,12 @@ Test(csv, headers) {
     TABLE(LS_CSV_CLASSES, 1, 2, (float[]){1, 2}, (double[]){5});
     cr_assert_eq(read_csv("y,0,1\n5,1,2\n", "0"), LS_OK);
     TABLE(LS_CSV_CLASSES, 1, 2, (float[]){1, 2}, (double[]){5});
+    cr_assert_eq(read_csv("a,b,2020\n1,2,0\n", NULL), LS_OK);
+    TABLE(LS_CSV_CLASSES, 1, 2, (float[]){1, 2}, (double[]){0});
+    cr_assert_eq(read_csv("red,1\nblue,0\n", NULL), LS_OK); /* no header, all inputs words */
+    TABLE(LS_CSV_CLASSES, 2, 2, (float[]){0, 1, 1, 0}, (double[]){1, 0});
+    cr_assert_eq(read_csv("colour,y\nblue,0\nred,1\n", NULL), LS_OK);
+    TABLE(LS_CSV_CLASSES, 2, 2, (float[]){1, 0, 0, 1}, (double[]){0, 1});
     cr_assert_eq(read_csv("1,2,red\n3,4,blue\n", NULL), LS_OK); /* no header */
     TABLE(LS_CSV_LABELS, 2, 2, (float[]){1, 2, 3, 4}, (double[]){1, 0});
     REFUSED(read_csv("width,height,y\n1,2,0\n", "widht"), "a.csv:1", "'widht'", "width");
@@ -142,6 +148,12 @@ Test(csv, files_are_joined) {
     cr_assert_eq(ls_csv_read(paths, 2, NULL, LS_CSV_ANY, &names, &table), LS_OK);
     TABLE(LS_CSV_CLASSES, 3, 1, (float[]){1, 2, 3}, (double[]){0, 1, 0});
     ls_csv_table_free(&table);
+    write_text("b.csv", "z,y\n2,1\n");
+    REFUSED(ls_csv_read(paths, 2, NULL, LS_CSV_ANY, &names, &table), "b.csv:1:1: column 'z'",
+            "expected 'x'");
+    write_text("b.csv", "2,1\n3,0\n"); /* no names, no question */
+    cr_assert_eq(ls_csv_read(paths, 2, NULL, LS_CSV_ANY, &names, &table), LS_OK);
+    ls_csv_table_free(&table);
     write_text("b.csv", "x,z,y\n2,1,1\n");
     REFUSED(ls_csv_read(paths, 2, NULL, LS_CSV_ANY, &names, &table), "b.csv:1", "3 fields",
             "expected 2");
@@ -153,6 +165,8 @@ Test(csv, refusals) {
             "a.csv:3:2: 'x' in column 'b' is not a number");
     REFUSED(read_csv("a,b,y\n1,,0\n", NULL), "a.csv:2:2: ''");
     REFUSED(read_csv("1,nan,0\n", NULL), "a.csv:1:2", "finite");
+    REFUSED(read_csv("a;b;y\n1,5;2;0\n", NULL), "a.csv:2:1: '1,5' in column 'a'", "decimal point");
+    REFUSED(read_csv("a;b;y\n1;2;-0,5\n", NULL), "a.csv:2:3: '-0,5'", "decimal point");
     REFUSED(read_csv("1,1e39,0\n", NULL), "a.csv:1:2", "finite");
     REFUSED(read_csv("1,2,0\n3,4,red\n", NULL), "a.csv:2:3: 'red'");
     REFUSED(read_csv("1,2,0\n3,4,-1\n", NULL), "a.csv:2:3", "below 0", "--regression");
