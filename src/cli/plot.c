@@ -95,10 +95,12 @@ static void describe_marks(picture *made) {
 }
 
 static void describe_minimum(const ls_curve_data *data, picture *made) {
-    int64_t at = 0;
-    for (int64_t i = 1; i < data->count; i++)
-        if (data->smoothed[i] < data->smoothed[at])
+    int64_t at = -1;
+    for (int64_t i = 0; i < data->count; i++)
+        if (isfinite(data->smoothed[i]) && (at < 0 || data->smoothed[i] < data->smoothed[at]))
             at = i;
+    if (at < 0)
+        return;
     snprintf(made->point_label, sizeof made->point_label, "minimum %.3g at %.2g",
              data->smoothed[at], data->lr[at]);
     made->plot.point_label = made->point_label;

@@ -52,6 +52,10 @@ Test(results, pictures, .fini = workspace_remove) {
     run_well("grep -q '</svg>' %s/a.svg", folder);
     run_well("%s plot %s -o %s/a.png", program(), file, folder);
     begins_with(text("%s/a.png", folder), "\x89PNG\r\n\x1a\n");
+    run_well(
+        "printf 'lr,loss\\n1e-5,nan\\n1e-4,2.3\\n1e-3,2.1\\n' >%s/nan.csv; %s plot %s/nan.csv -o "
+        "%s/nan.svg",
+        folder, program(), folder, folder);
     REFUSED(WORDS("a.jpeg", "svg", "png"), "%s plot %s -o %s/a.jpeg", program(), file, folder);
 }
 
