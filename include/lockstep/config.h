@@ -139,6 +139,8 @@ void ls_config_free(ls_config *config);
 
 /* Reads a whole file into new memory (ls_free).  LS_ERR_INPUT when it cannot be read. */
 ls_status ls_config_load(const char *file, char **text);
+/* Whether the value of a text key says that there is none. */
+bool ls_config_is_none(const char *value);
 
 /* The resolved configuration as YAML that ls_config_parse reads back to the same values: every key,
  * defaults included. */

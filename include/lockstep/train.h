@@ -175,11 +175,12 @@ typedef struct ls_find_lr_job {
     const ls_note *notes;
     size_t note_count;
     void (*progress)(void *context, const ls_find_lr_progress *progress); /* may be NULL */
+    bool (*interrupted)(void *context); /* whether this process was asked to stop; may be NULL */
     void *context;
 } ls_find_lr_job;
 
 /* Collective.  Runs the test and puts the engine back into the state before it.  *result on all
- * ranks. */
+ * ranks.  LS_STOPPED when it was asked to stop. */
 ls_status ls_find_lr(ls_engine *engine, const ls_find_lr_job *job, ls_find_lr_result *result);
 
 /* ---- schedules ------------------------------------------------------------------------------ */
@@ -196,7 +197,7 @@ ls_status ls_train_schedule(const ls_config *config, double lr, int64_t steps_pe
 typedef enum ls_train_end {
     LS_TRAIN_DONE,      /* all epochs */
     LS_TRAIN_SIGNAL,    /* asked to by a signal */
-    LS_TRAIN_STOP_FILE, /* a file `stop` in the folder */
+    LS_TRAIN_STOP_FILE, /* a file `stop` in the folder, which is removed */
     LS_TRAIN_TIME_LIMIT /* train.max_minutes */
 } ls_train_end;
 
@@ -240,8 +241,9 @@ typedef struct ls_train_result {
 /* Collective.  Trains for train.epochs epochs, or until asked to stop; evaluates the test split,
  * when there is one, after each epoch; writes DIR/train.h5, DIR/checkpoint-<step>.h5 and
  * DIR/best.h5.  With train.lr auto the range test runs first (DIR/find-lr.h5), and its
- * recommendation is the base LR: LS_ERR_INPUT when it has none. LS_ERR_NUMERIC when the loss or
- * a gradient is not finite: the checkpoints before stay. */
+ * recommendation is the base LR: LS_ERR_INPUT when it has none, LS_STOPPED when asked to stop
+ * meanwhile. LS_ERR_NUMERIC when the loss or a gradient is not finite: the checkpoints before
+ * stay. */
 ls_status ls_train(ls_engine *engine, const ls_train_job *job, ls_train_result *result);
 
 #ifdef __cplusplus

@@ -20,7 +20,7 @@ static volatile sig_atomic_t signal_received;
 /* What rank 0 says when a signal comes: mpirun sends one too when another rank has died, and
  * then there is no next step to stop after.  Written ahead, as a signal handler may do little:
  * two texts, of which one is whole. */
-static char notices[2][512];
+static char notices[2][4096];
 static volatile sig_atomic_t notice;
 
 static void take_signal(int number) {
@@ -30,29 +30,29 @@ static void take_signal(int number) {
         signal_received = number; /* nothing else can be done */
 }
 
-static void prepare_notice(const char *config, const char *folder, int64_t checkpoint) {
+static void prepare_notice(const char *command, int64_t checkpoint) {
     int next = !notice;
     char saved[64] = "no checkpoint yet";
     if (checkpoint >= 0)
         snprintf(saved, sizeof saved, "newest checkpoint: checkpoint-%lld.h5",
                  (long long)checkpoint);
-    snprintf(notices[next], sizeof notices[next],
-             "lockstep: asked to stop, by the user or because a rank has died; %s; go on with: "
-             "lockstep train %s --out %s --resume\n",
-             saved, config, folder);
+    snprintf(
+        notices[next], sizeof notices[next],
+        "lockstep: asked to stop, by the user or because a rank has died; %s; go on with: %s\n",
+        saved, command);
     notice = next;
 }
 
 typedef struct ls_train_show {
     ls_progress line;
-    const char *config, *folder;
+    const char *command; /* that goes on */
     int64_t noticed;
 } ls_train_show;
 
 static void show(void *context, const ls_train_progress *now) {
     ls_train_show *shown = context;
     if (now->checkpoint != shown->noticed)
-        prepare_notice(shown->config, shown->folder, now->checkpoint);
+        prepare_notice(shown->command, now->checkpoint);
     shown->noticed = now->checkpoint;
     ls_progress_train(&shown->line, now);
 }
@@ -68,8 +68,7 @@ static ls_status catch_signals(void) {
     return ls_signal_catch(SIGUSR1, take_signal);
 }
 
-static void print_result(const ls_train_result *result, const ls_train_args *args,
-                         const char *folder) {
+static void print_result(const ls_train_result *result, const char *folder, const char *command) {
     printf("%lld steps; learning rate %.3g\n", (long long)result->steps, result->lr);
     if (!isnan(result->test.accuracy))
         printf("test loss %.4f, accuracy %.2f %% (best %.2f %%)\n", result->test.loss,
@@ -80,8 +79,38 @@ static void print_result(const ls_train_result *result, const ls_train_args *arg
     printf("digest %s\n", result->digest);
     printf("wrote %s/train.h5, %s/checkpoint-%lld.h5\n", folder, folder, (long long)result->steps);
     if (result->end != LS_TRAIN_DONE)
-        printf("stopped (%s); go on with: lockstep train %s --out %s --resume\n",
-               ls_train_end_name(result->end), args->run.operands.word[0], folder);
+        printf("stopped (%s); go on with: %s\n", ls_train_end_name(result->end), command);
+}
+
+/* A word as a shell reads it. */
+static void add_word(ls_text *text, const char *word) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-+=.,:/@%";
+    if (*word && strspn(word, plain) == strlen(word)) {
+        ls_text_add(text, " %s", word);
+        return;
+    }
+    ls_text_add(text, " '");
+    for (; *word; word++)
+        if (*word == '\'')
+            ls_text_add(text, "'\\''");
+        else
+            ls_text_add(text, "%c", *word);
+    ls_text_add(text, "'");
+}
+
+/* The command that goes on with this run. */
+static ls_status resume_command(const ls_run_args *args, const char *folder, ls_text *text) {
+    ls_text_add(text, "lockstep train");
+    add_word(text, args->operands.word[0]);
+    ls_text_add(text, " --out");
+    add_word(text, folder);
+    for (size_t i = 0; i < args->sets.count; i++) {
+        ls_text_add(text, " --set");
+        add_word(text, args->sets.word[i]);
+    }
+    ls_text_add(text, " --resume");
+    return text->failed ? LS_ERR_SYSTEM : LS_OK;
 }
 
 /* Trains, with a trace or without. */
@@ -97,15 +126,16 @@ static ls_status run_job(ls_engine *engine, const ls_train_job *job, const char 
     return status;
 }
 
-static ls_status train(ls_comm *comm, const ls_train_args *args, ls_engine *engine) {
-    const char *folder = args->run.folder ? args->run.folder : ".";
+static ls_status train_in(ls_comm *comm, const ls_train_args *args, const char *folder,
+                          const char *command, ls_engine *engine) {
     ls_run_notes notes;
-    ls_train_show shown = {.config = args->run.operands.word[0], .folder = folder, .noticed = -2};
+    ls_train_show shown = {.command = command, .noticed = -2};
     ls_train_result result;
-    LS_TRY(ls_run_describe(comm, engine));
     LS_TRY(ls_run_folder(comm, folder));
     LS_TRY(ls_run_notes_make(comm, &args->run, &notes));
     ls_progress_begin(&shown.line);
+    if (ls_comm_rank(comm) == 0 && !args->resume)
+        prepare_notice(command, -1);
     ls_train_job job = {.folder = folder,
                         .resume = args->resume,
                         .notes = notes.notes,
@@ -118,10 +148,21 @@ static ls_status train(ls_comm *comm, const ls_train_args *args, ls_engine *engi
     notices[notice][0] = '\0'; /* from here on there is nothing to go on with, or another message */
     ls_run_notes_free(&notes);
     if (status == LS_OK && ls_comm_rank(comm) == 0)
-        print_result(&result, args, folder);
+        print_result(&result, folder, command);
     if (status == LS_OK && result.end != LS_TRAIN_DONE)
         return ls_fail(LS_STOPPED, "stopped as asked (%s) after step %lld",
                        ls_train_end_name(result.end), (long long)result.steps);
+    return status;
+}
+
+static ls_status train(ls_comm *comm, const ls_train_args *args, ls_engine *engine) {
+    const char *folder = args->run.folder ? args->run.folder : ".";
+    ls_text command = {0};
+    LS_TRY(ls_run_describe(comm, engine));
+    ls_status status = ls_comm_agree(comm, resume_command(&args->run, folder, &command));
+    if (status == LS_OK)
+        status = train_in(comm, args, folder, command.data, engine);
+    ls_text_free(&command);
     return status;
 }
 

@@ -210,10 +210,14 @@ static const ls_place *culprit(const reader *r, const char *first, const char *s
     return best;
 }
 
+bool ls_config_is_none(const char *value) {
+    return strcmp(value, "none") == 0;
+}
+
 /* The rule of thumb for fine-tuning, where no learning rate is given. */
 static void set_fine_tuning_lr(const reader *r) {
     const ls_key *key = ls_key_find(ls_config_keys, ls_config_key_count, "train.lr");
-    if (!is_given(&r->given[key - ls_config_keys]) && strcmp(r->config->init, "none") != 0)
+    if (!is_given(&r->given[key - ls_config_keys]) && !ls_config_is_none(r->config->init))
         r->config->train.lr = 0.01;
 }
 

@@ -24,7 +24,8 @@ const ls_key ls_config_keys[] = {
     {KEY(data.train_targets), .initial = "train/targets",
      .help = "Dataset in the file: training targets, integer classes (N) or floats (N, outputs)."},
     {KEY(data.test_inputs), .initial = "test/inputs",
-     .help = "Dataset in the file: test inputs, shaped as the training inputs."},
+     .help = "Dataset in the file: test inputs, shaped as the training inputs; none: there is no "
+             "test split, training evaluates nothing."},
     {KEY(data.test_targets), .initial = "test/targets",
      .help = "Dataset in the file: test targets."},
     {KEY(data.normalize), .initial = "true",
@@ -171,7 +172,9 @@ const ls_key ls_config_keys[] = {
          "Fine-tuning: a checkpoint whose weights and statistics to start from, by layer name."},
     {KEY(init_new), .initial = "none",
      .help = "Layers that start anew all the same, with commas: dense1,dense2."},
-    {KEY(frozen), .initial = "none", .help = "Layers whose weights stay as they are, with commas."},
+    {KEY(frozen), .initial = "none",
+     .help = "Layers whose parameters are not trained, with commas; batch norm's running "
+             "statistics follow the data all the same."},
 
     {KEY(exchange), .initial = "auto", .words = LS_WORDS("auto", "node", "flat"),
      .help = "How gradients are summed. node: in the node's shared memory, then between nodes; "

@@ -24,15 +24,25 @@ static ls_status normalize_data(ls_engine *engine) {
     return ls_comm_agree(engine->comm, status);
 }
 
+static ls_status fail_test_split(void) {
+    char *message =
+        ls_format("the test split: %s ('data.test_inputs: none' trains without one)", ls_message());
+    if (message)
+        ls_message_set(message);
+    ls_free(message);
+    return LS_ERR_INPUT;
+}
+
 static ls_status open_data(ls_engine *engine, bool with_test) {
     const ls_data_config *data = &engine->config->data;
     LS_TRY(ls_data_open(engine->comm, data->file, data->train_inputs, data->train_targets, 0,
                         &engine->train));
     const ls_data *train = engine->train;
-    if (with_test) {
+    if (with_test && !ls_config_is_none(data->test_inputs)) {
         int64_t classes = ls_data_is_classes(train) ? ls_data_outputs(train) : 0;
-        LS_TRY(ls_data_open(engine->comm, data->file, data->test_inputs, data->test_targets,
-                            classes, &engine->test));
+        ls_status status = ls_data_open(engine->comm, data->file, data->test_inputs,
+                                        data->test_targets, classes, &engine->test);
+        LS_TRY(status == LS_ERR_INPUT ? fail_test_split() : status);
         if (memcmp(ls_data_shape(train), ls_data_shape(engine->test), sizeof(ls_shape)) != 0)
             return ls_fail(LS_ERR_INPUT, "%s: samples of '%s' and '%s' differ in shape", data->file,
                            data->train_inputs, data->test_inputs);
@@ -127,6 +137,14 @@ static ls_exchange_mode exchange_mode(ls_exchange_choice choice) {
     return LS_EXCHANGE_AUTO;
 }
 
+/* Samples, in training or evaluation. */
+static size_t longest_batch(const ls_engine *engine) {
+    int64_t train = ls_data_count(engine->train), size = engine->config->batch.size;
+    int64_t test = engine->test ? ls_data_count(engine->test) : 0,
+            most = train > test ? train : test;
+    return (size_t)(size < most ? size : most);
+}
+
 static ls_status make_exchange(ls_engine *engine) {
     const ls_config *config = engine->config;
     size_t params = ls_net_param_count(engine->net);
@@ -143,7 +161,7 @@ static ls_status make_exchange(ls_engine *engine) {
     LS_TRY(LS_NEW(engine->exponent, params));
     LS_TRY(LS_NEW(engine->next_exponent, params));
     LS_TRY(LS_NEW(engine->slice_loss, (size_t)engine->slices));
-    LS_TRY(LS_NEW(engine->ids, (size_t)config->batch.size));
+    LS_TRY(LS_NEW(engine->ids, longest_batch(engine)));
     for (size_t i = 0; i < params; i++)
         engine->exponent[i] = ls_fixed_exponent(0, engine->slices);
     return LS_OK;

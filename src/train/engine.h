@@ -53,7 +53,7 @@ struct ls_engine {
     ls_board *gradient_board;      /* per parameter: bits of the largest |gradient| */
     ls_announcement *verdict;
 
-    bool *frozen;        /* per parameter: not updated */
+    bool *frozen;        /* per parameter: not updated, not part of the gradient's norm */
     bool stop_requested; /* on this rank */
     double *slice_loss;  /* of the last step */
 
@@ -85,6 +85,8 @@ void ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *
 void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan);
 void ls_batch_sum(ls_engine *engine, double *loss, int64_t *correct);
 
+/* LS_ERR_INPUT without a test split (evaluate.c). */
+ls_status ls_test_split_check(const ls_engine *engine);
 /* One forward pass over batch `batch`, of `samples` samples, of the test split in dataset order
  * (evaluate.c).  Not collective: fails on this rank alone. */
 ls_status ls_batch_evaluate(ls_engine *engine, int64_t samples, int64_t batch,

@@ -109,6 +109,11 @@ static ls_status add_samples(ls_engine *engine, int64_t count, ls_tally *tally) 
     return LS_OK;
 }
 
+ls_status ls_test_split_check(const ls_engine *engine) {
+    return engine->test ? LS_OK
+                        : ls_fail(LS_ERR_INPUT, "data.test_inputs is none: there is no test split");
+}
+
 static bool has_classes(const ls_engine *engine) {
     return ls_data_is_classes(engine->test);
 }
@@ -119,7 +124,7 @@ static int64_t samples_of(const ls_engine *engine, int64_t wanted) {
 }
 
 ls_status ls_engine_evaluate(ls_engine *engine, int64_t samples, double *loss, double *accuracy) {
-    LS_REQUIRE(engine->test != NULL);
+    LS_TRY(ls_test_split_check(engine));
     ls_tally tally = {0};
     int64_t count = samples_of(engine, samples);
     LS_TRY(add_samples(engine, count, &tally));
@@ -215,7 +220,7 @@ static ls_status evaluate(ls_engine *engine, ls_tally *tally, ls_evaluation *mad
 }
 
 ls_status ls_engine_evaluate_full(ls_engine *engine, int64_t samples, ls_evaluation *evaluation) {
-    LS_REQUIRE(engine->test != NULL);
+    LS_TRY(ls_test_split_check(engine));
     const double none = (double)NAN;
     ls_evaluation made = {.samples = samples_of(engine, samples),
                           .accuracy = none,

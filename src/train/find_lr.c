@@ -20,12 +20,14 @@ typedef struct ls_find_lr_run {
     ls_status written;   /* rank 0: a failure to write ends the test at the next verdict */
 } ls_find_lr_run;
 
-enum { STOP_NOT_WRITTEN = 1000 }; /* beside the ls_stop of a verdict */
+enum { STOP_NOT_WRITTEN = 1000, STOP_ASKED }; /* beside the ls_stop of a verdict */
 
 static ls_verdict decide(void *context, const ls_step_report *report) {
     ls_find_lr_run *run = context;
     if (run->written != LS_OK)
         return (ls_verdict){.stop = STOP_NOT_WRITTEN};
+    if (report->stop_requested)
+        return (ls_verdict){.stop = STOP_ASKED};
     ls_stop stop = ls_range_test_take(&run->test, report->loss);
     return (ls_verdict){
         .lr = run->lr, .momentum = run->engine->config->train.momentum, .stop = (int32_t)stop};
@@ -81,11 +83,18 @@ static ls_status take_step(ls_find_lr_run *run, ls_find_lr_result *result, ls_st
     double validation = (double)NAN;
     run->lr = ls_ramp_lr(ramp_kind(run->config), run->config->start, run->config->end, run->steps,
                          run->step);
+    if (run->job->interrupted && run->job->interrupted(run->job->context))
+        ls_engine_request_stop(engine);
     ls_status status = ls_engine_step(engine, run->step / per_epoch, run->step % per_epoch, decide,
                                       run, &verdict, &report);
     bool gradient_failed = status == LS_ERR_NUMERIC;
     if (status != LS_OK && !gradient_failed)
         return status;
+    if (!gradient_failed && verdict.stop == STOP_ASKED)
+        return ls_fail(LS_STOPPED,
+                       "stopped as asked in the range test, after %lld of its %lld steps: it "
+                       "begins anew next time",
+                       (long long)run->step, (long long)run->steps);
     *stop = gradient_failed ? LS_STOP_NOT_FINITE : (ls_stop)verdict.stop;
     if (*stop != LS_STOP_NONE && !gradient_failed)
         return LS_OK; /* the point that stops the test is not part of the curve */
@@ -149,6 +158,8 @@ ls_status ls_find_lr(ls_engine *engine, const ls_find_lr_job *job, ls_find_lr_re
     const ls_find_lr_config *config = &engine->config->find_lr;
     ls_find_lr_run run = {.engine = engine, .config = config, .job = job, .started = ls_seconds()};
     ls_find_lr_result made = {0};
+    if (config->validation_every > 0)
+        LS_TRY(ls_test_split_check(engine));
     run.steps = config->steps > 0 ? config->steps : ls_engine_steps_per_epoch(engine);
     ls_range_test_begin(&run.test, config->beta, config->stop_factor);
     LS_TRY(open_file(&run));

@@ -181,12 +181,14 @@ static void take_chunk(void *context, size_t offset, size_t count, const void *s
         const ls_param *param = ls_net_param(engine->net, i);
         if (param->offset >= end)
             break;
+        if (engine->frozen[i])
+            continue;
         size_t from = param->offset > offset ? param->offset : offset;
         size_t to = param->offset + param->count < end ? param->offset + param->count : end;
         const void *part = (const uint32_t *)sums + (from - offset);
         if (update->measures)
             squares += square_sum(engine, i, to - from, part);
-        if (update->updates && !engine->frozen[i])
+        if (update->updates)
             update_param(update, i, from, to - from, part);
     }
     if (update->measures)

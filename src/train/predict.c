@@ -137,7 +137,7 @@ static ls_status predict(ls_prediction *p, const char *file) {
 }
 
 ls_status ls_engine_predict(ls_engine *engine, const char *file) {
-    LS_REQUIRE(engine->test != NULL);
+    LS_TRY(ls_test_split_check(engine));
     ls_prediction p = {.engine = engine,
                        .count = ls_data_count(engine->test),
                        .outputs = ls_data_outputs(engine->train)};

@@ -153,6 +153,21 @@ static ls_status check_type(const ls_engine *engine, const ls_checkpoint_reader 
     return status;
 }
 
+/* Of a dataset of another length the same step would be another batch. */
+static ls_status check_place(const ls_engine *engine, const ls_checkpoint_reader *reader,
+                             int64_t step) {
+    int64_t epoch, batch, per_epoch = ls_engine_steps_per_epoch(engine);
+    LS_TRY(ls_checkpoint_get_integer(reader, "state/epoch", &epoch));
+    LS_TRY(ls_checkpoint_get_integer(reader, "state/batch", &batch));
+    if (epoch == step / per_epoch && batch == step % per_epoch)
+        return LS_OK;
+    return ls_fail(
+        LS_ERR_INPUT,
+        "the checkpoint is at batch %lld of epoch %lld, which with this dataset, of %lld "
+        "batches an epoch, is not step %lld: the run could not go on as it was",
+        (long long)batch, (long long)epoch, (long long)per_epoch, (long long)step);
+}
+
 static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
                             ls_train_state *state) {
     int64_t calibrated;
@@ -162,6 +177,7 @@ static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
     LS_TRY(check_same(reader, "batch_slices", engine->config->batch.slices));
     LS_TRY(check_type(engine, reader));
     LS_TRY(ls_checkpoint_get_integer(reader, "state/step", &state->step));
+    LS_TRY(check_place(engine, reader, state->step));
     LS_TRY(ls_checkpoint_get_integer(reader, "state/calibrated", &calibrated));
     LS_TRY(ls_checkpoint_get_number(reader, "state/lr", &state->lr));
     LS_TRY(ls_checkpoint_get_number(reader, "state/loss_average", &state->smooth.average));

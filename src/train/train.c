@@ -27,8 +27,9 @@ typedef struct ls_training {
     double began, started;                      /* s; the run, its first step */
     double last_save, last_look, longest_pause; /* s; pause: evaluation and checkpoint */
     bool stop_file;
-    ls_status written; /* rank 0: the last row; a failure ends the run at the next verdict */
-    ls_status saved;   /* rank 0: the last checkpoint */
+    int64_t test_steps; /* of the range test, when it was last asked whether to stop */
+    ls_status written;  /* rank 0: the last row; a failure ends the run at the next verdict */
+    ls_status saved;    /* rank 0: the last checkpoint */
 } ls_training;
 
 static const ls_test_score no_score = {NAN, NAN, NAN};
@@ -55,11 +56,19 @@ static bool stop_file_is_there(ls_training *run) {
     return run->stop_file;
 }
 
+/* It asks once: what goes on later is not stopped again. */
+static void take_away_stop_file(const ls_training *run) {
+    char *path = run->stop_file ? ls_format("%s/stop", run->job->folder) : NULL;
+    if (path && unlink(path) != 0)
+        ls_warn("cannot remove '%s': it will stop the run that goes on", path);
+    ls_free(path);
+}
+
 /* Whether the rest of this step, another one and the checkpoint after it might pass the time
- * limit. */
-static bool time_is_up(const ls_training *run) {
+ * limit; `steps` were done since `start`. */
+static bool time_is_up(const ls_training *run, double start, int64_t steps) {
     double limit = 60 * run->config->train.max_minutes, now = ls_seconds();
-    double pace = (now - run->started) / (double)(run->state.step - run->first_step + 1);
+    double pace = (now - start) / (double)(steps + 1);
     return limit > 0 && now - run->began + 2 * pace + run->longest_pause > limit;
 }
 
@@ -70,7 +79,8 @@ static ls_train_end wanted_end(ls_training *run, const ls_step_report *report) {
         return LS_TRAIN_SIGNAL;
     if (stop_file_is_there(run))
         return LS_TRAIN_STOP_FILE;
-    return time_is_up(run) ? LS_TRAIN_TIME_LIMIT : LS_TRAIN_DONE;
+    return time_is_up(run, run->started, run->state.step - run->first_step) ? LS_TRAIN_TIME_LIMIT
+                                                                            : LS_TRAIN_DONE;
 }
 
 static ls_verdict decide(void *context, const ls_step_report *report) {
@@ -231,6 +241,15 @@ static ls_status take_step(ls_training *run, ls_train_end *end) {
     return finish_step(run, &report, &verdict);
 }
 
+/* Asked on every rank before each step of the range test, where there is no checkpoint yet. */
+static bool stop_test(void *context) {
+    ls_training *run = context;
+    if (run->job->interrupted && run->job->interrupted())
+        return true;
+    return is_rank_0(run) &&
+           (stop_file_is_there(run) || time_is_up(run, run->began, run->test_steps++));
+}
+
 static ls_status find_base_lr(ls_training *run) {
     const ls_train_job *job = run->job;
     if (!isnan(run->config->train.lr)) {
@@ -240,11 +259,17 @@ static ls_status find_base_lr(ls_training *run) {
                run->state.lr);
         return LS_OK;
     }
-    ls_find_lr_job test = {
-        .folder = job->folder, .notes = job->notes, .note_count = job->note_count};
+    ls_find_lr_job test = {.folder = job->folder,
+                           .notes = job->notes,
+                           .note_count = job->note_count,
+                           .interrupted = stop_test,
+                           .context = run};
     ls_find_lr_result result;
     ls_log(LS_LOG_NORMAL, "train.lr is auto: the range test comes first");
-    LS_TRY(ls_find_lr(run->engine, &test, &result));
+    ls_status status = ls_find_lr(run->engine, &test, &result);
+    if (status == LS_STOPPED)
+        take_away_stop_file(run);
+    LS_TRY(status);
     const ls_suggestion *recommended = &result.suggestions[LS_SUGGEST_RECOMMENDED];
     if (!recommended->found)
         return ls_fail(LS_ERR_INPUT,
@@ -253,6 +278,26 @@ static ls_status find_base_lr(ls_training *run) {
                        recommended->reason, job->folder);
     run->state.lr = recommended->value;
     ls_log(LS_LOG_NORMAL, "the range test recommends a learning rate of %.3g", run->state.lr);
+    return LS_OK;
+}
+
+/* What may be different when a run goes on: the learning rate, if one is given, and the number of
+ * epochs. */
+static ls_status check_resumed(ls_training *run) {
+    ls_train_state *state = &run->state;
+    double lr = run->config->train.lr;
+    if (state->step > run->steps)
+        return ls_fail(LS_ERR_INPUT,
+                       "the newest checkpoint in '%s' is at step %lld, behind the last one of "
+                       "train.epochs %lld, %lld: expected more epochs, or another --out",
+                       run->job->folder, (long long)state->step,
+                       (long long)run->config->train.epochs, (long long)run->steps);
+    if (!isnan(lr) && lr != state->lr) {
+        if (is_rank_0(run))
+            ls_warn("going on with learning rate %g, as train.lr says; it was %g so far", lr,
+                    state->lr);
+        state->lr = lr;
+    }
     return LS_OK;
 }
 
@@ -287,8 +332,7 @@ static ls_status prepare(ls_training *run) {
     LS_TRY(ls_comm_agree(run->engine->comm, check_folder(run)));
     if (run->job->resume)
         LS_TRY(ls_state_resume(run->engine, run->job->folder, state, &resumed));
-    if (!resumed)
-        LS_TRY(find_base_lr(run));
+    LS_TRY(resumed ? check_resumed(run) : find_base_lr(run));
     run->first_step = state->step;
     run->last_checkpoint = resumed ? state->step : -1;
     LS_TRY(ls_train_schedule(run->config, state->lr, run->per_epoch, &run->schedule));
@@ -305,6 +349,8 @@ static ls_status conclude(ls_training *run, ls_train_end end, ls_train_result *r
                                 .steps = state->step,
                                 .test = state->test,
                                 .best = state->best};
+    if (end == LS_TRAIN_STOP_FILE)
+        take_away_stop_file(run);
     LS_TRY(ls_engine_digest(run->engine, result->digest));
     ls_status status = run->file ? ls_train_file_finish(run->file, result) : LS_OK;
     if (status == LS_OK && run->saved != LS_OK)

@@ -5,10 +5,6 @@
 #include "train/engine.h"
 #include "train/state.h"
 
-static bool is_none(const char *text) {
-    return strcmp(text, "none") == 0;
-}
-
 /* Does a list "conv1,block/dense1" name the layer of a parameter, "conv1/weight", or a block it
  * is in? */
 static bool names_layer(const char *list, const char *param) {
@@ -22,7 +18,7 @@ static bool names_layer(const char *list, const char *param) {
 
 /* Every name in the list must be that of a layer. */
 static ls_status check_list(const ls_net *net, const char *key, const char *list) {
-    for (const char *at = is_none(list) ? "" : list; *at;
+    for (const char *at = ls_config_is_none(list) ? "" : list; *at;
          at += strcspn(at, ",") + (at[strcspn(at, ",")] == ',')) {
         char *name = ls_format("%.*s", (int)strcspn(at, ","), at);
         bool known = false;
@@ -71,7 +67,7 @@ ls_status ls_warm_start(ls_engine *engine) {
     LS_TRY(check_list(engine->net, "init_new", config->init_new));
     for (size_t i = 0; i < params; i++)
         engine->frozen[i] = names_layer(config->frozen, ls_net_param(engine->net, i)->name);
-    if (is_none(config->init))
+    if (ls_config_is_none(config->init))
         return LS_OK;
     ls_status status = ls_comm_node_rank(engine->comm) == 0 ? load(engine) : LS_OK;
     return ls_comm_agree(engine->comm, status);

@@ -153,10 +153,79 @@ Test(training, stops_when_asked, .fini = workspace_remove) {
     outcome result = run("mkdir -p %s; touch %s/stop; %s %s train %s --quiet --out %s " TRAINING,
                          out, out, mpirun(2), program(), make_config(), out);
     cr_expect_eq(result.code, 5, "%d: %s", result.code, result.output);
-    cr_expect_not_null(strstr(result.output, "--resume"), "%s", result.output);
-    run_well("rm %s/stop; %s %s train %s --quiet --resume --out %s " TRAINING, out, mpirun(3),
-             program(), make_config(), out);
+    cr_expect_not_null(strstr(result.output, "after step 1\n"), "%s", result.output);
+    cr_expect_not_null(strstr(result.output, text("--out %s " TRAINING " --resume\n", out)), "%s",
+                       result.output);
+    cr_expect(!exists("%s/stop", out), "it asks once");
+    cr_expect_eq(resume(out, "--quiet").code, 0);
     cr_expect_str_eq(last_digest(one), last_digest(out));
+}
+
+/* In the range test, too, where there is nothing to go on from yet. */
+Test(training, stops_in_the_range_test, .fini = workspace_remove) {
+    const char *options = "--quiet --set train.lr=auto --set find_lr.steps=100000 "
+                          "--set find_lr.end=1e-3";
+    make_dataset(1000, 100);
+    const char *out = text("%s/out", workspace());
+    outcome limit = resume(out, text("%s --set train.max_minutes=0.01", options));
+    cr_expect_eq(limit.code, 5, "%d: %s", limit.code, limit.output);
+    cr_expect_not_null(strstr(limit.output, "stopped as asked in the range test, after "), "%s",
+                       limit.output);
+    run_well("touch %s/stop", out);
+    outcome file = resume(out, options);
+    cr_expect_eq(file.code, 5, "%d: %s", file.code, file.output);
+    cr_expect_not_null(strstr(file.output, "in the range test"), "%s", file.output);
+    cr_expect(!exists("%s/stop", out));
+    outcome signal =
+        run("%s bash -c 'echo $$ >%s/pid-$OMPI_COMM_WORLD_RANK; exec \"$@\"' - %s train "
+            "%s --out %s/signalled %s & job=$!\n"
+            "until ls %s/signalled/*find-lr* >/dev/null 2>&1; do sleep 0.1; done\n"
+            "sleep 0.2; kill -USR1 $(cat %s/pid-1); wait $job",
+            mpirun(2), workspace(), program(), make_config(), workspace(), options, workspace(),
+            workspace());
+    cr_expect_eq(signal.code, 5, "%d: %s", signal.code, signal.output);
+    cr_expect_not_null(strstr(signal.output, "in the range test"), "%s", signal.output);
+}
+
+/* What a run may not go on with is told; a learning rate that is given counts. */
+Test(training, resumed_otherwise, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *one = train("whole", 1, "");
+    outcome fewer = resume(one, "--set train.epochs=2");
+    cr_expect_eq(fewer.code, 2, "%d: %s", fewer.code, fewer.output);
+    cr_expect_not_null(strstr(fewer.output, "step 33, behind the last one of train.epochs 2, 22"),
+                       "%s", fewer.output);
+    outcome slower = resume(one, "--set train.epochs=4 --set train.lr=0.01");
+    cr_expect_eq(slower.code, 0, "%d: %s", slower.code, slower.output);
+    cr_expect_not_null(strstr(slower.output, "learning rate 0.01, as train.lr says; it was 0.05"),
+                       "%s", slower.output);
+    make_dataset(1200, 100);
+    outcome other = resume(one, "--set train.epochs=5");
+    cr_expect_eq(other.code, 2, "%d: %s", other.code, other.output);
+    cr_expect_not_null(strstr(other.output, "this dataset, of 13 batches an epoch"), "%s",
+                       other.output);
+}
+
+/* A dataset without a test split: nothing is evaluated. */
+Test(training, without_a_test_split, .fini = workspace_remove) {
+    const char *folder = workspace(), *config = make_config();
+    make_idx("train", "train", 200);
+    run_well(
+        "%s convert --train-inputs %s/train-images --train-targets %s/train-labels -o %s/data.h5",
+        program(), folder, folder, folder);
+    REFUSED(WORDS("the test split", "'test/inputs'", "data.test_inputs: none"),
+            "%s train %s --out %s/no", program(), config, folder);
+    const char *out = train("one", 2, "--set data.test_inputs=none");
+    cr_expect_str_eq(last_digest(out), last_digest(train("two", 1, "--set data.test_inputs=none")));
+    cr_expect(!exists("%s/best.h5", out));
+    run_well("%s plot %s/train.h5 -o %s/train.svg", program(), out, out);
+    REFUSED(WORDS("there is no test split"), "%s eval %s/checkpoint-9.h5", program(), out);
+    REFUSED(WORDS("there is no test split"), "%s predict %s/checkpoint-9.h5 -o %s/p.h5", program(),
+            out, out);
+    REFUSED(
+        WORDS("there is no test split"),
+        "%s find-lr %s --out %s/no --set data.test_inputs=none --set find_lr.validation_every=2",
+        program(), config, folder);
 }
 
 #define NO_TIME "--quiet --set train.max_minutes=1e-9"
@@ -265,6 +334,13 @@ Test(training, no_room_for_a_checkpoint, .fini = workspace_remove) {
     cr_expect_eq(result.code, 0, "the first checkpoint is whole: %s", result.output);
 }
 
+/* Of the gradient, in the first step. */
+static double first_norm(const char *out) {
+    return atof(run_well("h5dump -d /train/gradient_norm -s 0 -c 1 -m %%.9g %s/train.h5 | "
+                         "sed -n 's/.*(0): //p'",
+                         out));
+}
+
 /* Evaluation and prediction of a checkpoint; frozen layers; weights of another run. */
 Test(training, the_model_is_used, .fini = workspace_remove) {
     make_dataset(1000, 100);
@@ -280,6 +356,9 @@ Test(training, the_model_is_used, .fini = workspace_remove) {
         train("tuned", 2, text("--set init=%s --set frozen=conv1 --set init_new=dense1", model));
     run_well("h5diff %s %s/best.h5 /model/conv1/weight", model, tuned);
     cr_expect_neq(run("h5diff -q %s %s/best.h5 /model/dense1/weight", model, tuned).code, 0);
+    cr_expect_lt(first_norm(tuned),
+                 first_norm(train("free", 2, text("--set init=%s --set init_new=dense1", model))),
+                 "frozen layers have no gradient");
     REFUSED(WORDS("frozen", "no layer 'conv9'"), "%s train %s --out %s/no --set frozen=conv9",
             program(), make_config(), workspace());
 }
