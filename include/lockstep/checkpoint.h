@@ -72,8 +72,9 @@ ls_status ls_checkpoint_names(const ls_checkpoint_reader *reader, const char *pr
  * out.  Free with ls_free. */
 char *ls_checkpoint_path(const char *folder, int64_t step);
 /* Opens the checkpoint with the largest step that is whole.  Adds a line to `rejected` for each
- * with a larger step: which, and why.  LS_ERR_INPUT when none is whole, or there is none.  A
- * message that was recorded before the call stays. */
+ * with a larger step: which, and why.  LS_ERR_INPUT when none is whole, or there is none;
+ * LS_ERR_SYSTEM when the folder cannot be listed.  A message that was recorded before the call
+ * stays. */
 ls_status ls_checkpoint_newest(const char *folder, ls_text *rejected, ls_checkpoint_reader **reader,
                                char **path);
 /* Removes checkpoints older than the newest `keep` (at least 1) that are whole: as those are read

@@ -1,4 +1,5 @@
 /* `lockstep train`: from a configuration to a trained, evaluated, checkpointed model. */
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,9 +26,11 @@ static volatile sig_atomic_t notice;
 
 static void take_signal(int number) {
     const char *text = notices[notice];
+    int before = errno;
     signal_received = number;
     if (text[0] != '\0' && write(STDERR_FILENO, text, strlen(text)) < 0)
         signal_received = number; /* nothing else can be done */
+    errno = before;
 }
 
 static void prepare_notice(const char *command, int64_t checkpoint) {

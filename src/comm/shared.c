@@ -29,6 +29,15 @@ static ls_status check_space(const ls_comm *comm, size_t bytes, const char *what
                    what, bytes >> 20, there >> 20);
 }
 
+/* Takes the pages now, each rank a share: what a later window finds free is then true. */
+static void touch_pages(const ls_comm *comm, const ls_shared *shared) {
+    enum { PAGE = 4096 };
+    size_t pages = (shared->bytes + PAGE - 1) / PAGE, ranks = (size_t)comm->node_size;
+    size_t end = pages * ((size_t)comm->node_rank + 1) / ranks;
+    for (size_t page = pages * (size_t)comm->node_rank / ranks; page < end; page++)
+        ((volatile char *)shared->data)[page * PAGE] = 0;
+}
+
 /* Collective over the node. */
 static ls_status allocate_window(const ls_comm *comm, size_t bytes, ls_shared *shared) {
     MPI_Aint size = comm->node_rank == 0 ? (MPI_Aint)(bytes + LS_ALIGN) : 0;
@@ -38,6 +47,7 @@ static ls_status allocate_window(const ls_comm *comm, size_t bytes, ls_shared *s
     LS_MPI(MPI_Win_shared_query(shared->window, 0, &size, &unit, &shared->data));
     LS_MPI(MPI_Win_lock_all(MPI_MODE_NOCHECK, shared->window));
     shared->data = (void *)round_up((size_t)shared->data, LS_ALIGN); /* pages: the same offset */
+    touch_pages(comm, shared);
     return LS_OK;
 }
 

@@ -98,15 +98,27 @@ static int newest_first(const void *a, const void *b) {
     return strcmp(one->path, other->path);
 }
 
+/* A folder that cannot be listed is not an empty one. */
+static ls_status fail_listing(const char *folder, ls_status status) {
+    return ls_fail(status, "cannot look for checkpoints in folder '%s': %s", folder,
+                   strerror(errno));
+}
+
 static ls_status listing_read(const char *folder, listing *list) {
     listing found = {0};
     DIR *all = opendir(folder);
     if (all == NULL)
-        return ls_fail(LS_ERR_INPUT, "cannot look for checkpoints in folder '%s': %s", folder,
-                       strerror(errno));
+        return fail_listing(folder, errno == ENOENT ? LS_ERR_INPUT : LS_ERR_SYSTEM);
     ls_status status = LS_OK;
-    for (struct dirent *entry; status == LS_OK && (entry = readdir(all));)
+    while (status == LS_OK) {
+        errno = 0;
+        struct dirent *entry = readdir(all);
+        if (entry == NULL && errno != 0)
+            status = fail_listing(folder, LS_ERR_SYSTEM);
+        if (entry == NULL)
+            break;
         status = list_file(&found, folder, entry->d_name);
+    }
     closedir(all);
     if (status != LS_OK) {
         listing_free(&found);

@@ -162,8 +162,7 @@ static ls_status make_exchange(ls_engine *engine) {
     LS_TRY(LS_NEW(engine->next_exponent, params));
     LS_TRY(LS_NEW(engine->slice_loss, (size_t)engine->slices));
     LS_TRY(LS_NEW(engine->ids, longest_batch(engine)));
-    for (size_t i = 0; i < params; i++)
-        engine->exponent[i] = ls_fixed_exponent(0, engine->slices);
+    ls_gradient_reset(engine);
     return LS_OK;
 }
 

@@ -110,6 +110,8 @@ void ls_gradient_end(ls_engine *engine);
 /* Collective.  Whether the exponents in use suit the largest gradients of all slices; also works
  * out those of the next pass.  LS_ERR_NUMERIC names a gradient that is not finite. */
 ls_status ls_gradient_check(ls_engine *engine, int64_t step, bool *fits);
+/* Forgets all gradients: the exponents are found anew. */
+void ls_gradient_reset(ls_engine *engine);
 /* Takes over the exponents of the next pass. */
 void ls_gradient_next(ls_engine *engine);
 

@@ -103,6 +103,12 @@ ls_status ls_gradient_check(ls_engine *engine, int64_t step, bool *fits) {
     return LS_OK;
 }
 
+void ls_gradient_reset(ls_engine *engine) {
+    engine->calibrated = false;
+    for (size_t i = 0; i < ls_net_param_count(engine->net); i++)
+        engine->exponent[i] = ls_fixed_exponent(0, engine->slices);
+}
+
 void ls_gradient_next(ls_engine *engine) {
     memcpy(engine->exponent, engine->next_exponent,
            ls_net_param_count(engine->net) * sizeof *engine->exponent);

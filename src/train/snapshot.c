@@ -38,7 +38,7 @@ void ls_engine_restore(ls_engine *engine, ls_snapshot *snapshot) {
     memcpy(engine->params + snapshot->first, snapshot->values, snapshot->count * sizeof(float));
     ls_free(snapshot->values);
     ls_free(snapshot);
-    engine->calibrated = false; /* the exponents, too, are found anew */
+    ls_gradient_reset(engine);
     ls_comm_node_barrier(engine->comm);
     ls_engine_params_changed(engine);
 }

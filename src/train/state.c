@@ -55,6 +55,7 @@ static ls_status write_state(const ls_engine *engine, const ls_train_state *stat
     LS_TRY(ls_checkpoint_integer(writer, "state/step", state->step));
     LS_TRY(ls_checkpoint_integer(writer, "state/epoch", state->step / per_epoch));
     LS_TRY(ls_checkpoint_integer(writer, "state/batch", state->step % per_epoch));
+    LS_TRY(ls_checkpoint_integer(writer, "state/samples", ls_data_count(engine->train)));
     LS_TRY(ls_checkpoint_integer(writer, "state/calibrated", engine->calibrated));
     LS_TRY(ls_checkpoint_number(writer, "state/lr", state->lr));
     LS_TRY(ls_checkpoint_number(writer, "state/loss_average", state->smooth.average));
@@ -153,19 +154,17 @@ static ls_status check_type(const ls_engine *engine, const ls_checkpoint_reader 
     return status;
 }
 
-/* Of a dataset of another length the same step would be another batch. */
-static ls_status check_place(const ls_engine *engine, const ls_checkpoint_reader *reader,
-                             int64_t step) {
-    int64_t epoch, batch, per_epoch = ls_engine_steps_per_epoch(engine);
-    LS_TRY(ls_checkpoint_get_integer(reader, "state/epoch", &epoch));
-    LS_TRY(ls_checkpoint_get_integer(reader, "state/batch", &batch));
-    if (epoch == step / per_epoch && batch == step % per_epoch)
+/* The order of samples depends on their number.  Checkpoints did not always say it. */
+static ls_status check_samples(const ls_engine *engine, const ls_checkpoint_reader *reader) {
+    int64_t now = ls_data_count(engine->train), then = now;
+    if (ls_checkpoint_get_integer(reader, "state/samples", &then) != LS_OK)
+        ls_message_set("");
+    if (then == now)
         return LS_OK;
-    return ls_fail(
-        LS_ERR_INPUT,
-        "the checkpoint is at batch %lld of epoch %lld, which with this dataset, of %lld "
-        "batches an epoch, is not step %lld: the run could not go on as it was",
-        (long long)batch, (long long)epoch, (long long)per_epoch, (long long)step);
+    return ls_fail(LS_ERR_INPUT,
+                   "the checkpoint was made with %lld training samples, the dataset has %lld: the "
+                   "run could not go on as it was",
+                   (long long)then, (long long)now);
 }
 
 static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
@@ -175,9 +174,9 @@ static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
     LS_TRY(check_same(reader, "seed", engine->config->seed));
     LS_TRY(check_same(reader, "batch_size", engine->config->batch.size));
     LS_TRY(check_same(reader, "batch_slices", engine->config->batch.slices));
+    LS_TRY(check_samples(engine, reader));
     LS_TRY(check_type(engine, reader));
     LS_TRY(ls_checkpoint_get_integer(reader, "state/step", &state->step));
-    LS_TRY(check_place(engine, reader, state->step));
     LS_TRY(ls_checkpoint_get_integer(reader, "state/calibrated", &calibrated));
     LS_TRY(ls_checkpoint_get_number(reader, "state/lr", &state->lr));
     LS_TRY(ls_checkpoint_get_number(reader, "state/loss_average", &state->smooth.average));

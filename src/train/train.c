@@ -124,6 +124,8 @@ static void save(ls_training *run, const char *name) {
 
 static void save_step(ls_training *run) {
     char name[64];
+    if (run->written != LS_OK)
+        return; /* the run ends, and its message is to stay */
     snprintf(name, sizeof name, "checkpoint-%lld.h5", (long long)run->state.step);
     save(run, name);
     run->last_save = ls_seconds();
@@ -154,8 +156,11 @@ static ls_status evaluate(ls_training *run) {
     LS_TRY(measure(run->engine, classes, &state->test));
     double value = classes ? state->test.accuracy : state->test.loss;
     if (is_better(run, value)) {
+        double before = state->best;
         state->best = value;
         save(run, "best.h5");
+        if (run->saved != LS_OK)
+            state->best = before; /* the one that is in the folder */
     }
     return LS_OK;
 }
@@ -281,10 +286,9 @@ static ls_status find_base_lr(ls_training *run) {
     return LS_OK;
 }
 
-/* What may be different when a run goes on: the learning rate, if one is given, and the number of
- * epochs. */
-static ls_status check_resumed(ls_training *run) {
-    ls_train_state *state = &run->state;
+/* The learning rate stays: it is part of the state, and may have come from a range test. */
+static ls_status check_resumed(const ls_training *run) {
+    const ls_train_state *state = &run->state;
     double lr = run->config->train.lr;
     if (state->step > run->steps)
         return ls_fail(LS_ERR_INPUT,
@@ -292,12 +296,10 @@ static ls_status check_resumed(ls_training *run) {
                        "train.epochs %lld, %lld: expected more epochs, or another --out",
                        run->job->folder, (long long)state->step,
                        (long long)run->config->train.epochs, (long long)run->steps);
-    if (!isnan(lr) && lr != state->lr) {
-        if (is_rank_0(run))
-            ls_warn("going on with learning rate %g, as train.lr says; it was %g so far", lr,
-                    state->lr);
-        state->lr = lr;
-    }
+    if (!isnan(lr) && lr != state->lr && is_rank_0(run))
+        ls_warn("train.lr is %g, but the run goes on with %g, as it began; 'init' starts a new one "
+                "from its weights",
+                lr, state->lr);
     return LS_OK;
 }
 
@@ -313,6 +315,8 @@ static ls_status check_folder(const ls_training *run) {
     ls_checkpoint_close(reader);
     ls_text_free(&rejected);
     ls_free(path);
+    if (status == LS_ERR_SYSTEM)
+        return status;
     ls_message_set("");
     if (!there)
         return LS_OK;

@@ -12,7 +12,8 @@
 
 enum { SAMPLES = 50, SIDE = 6, PIXELS = SIDE * SIDE, CLASSES = 3, STEPS = 6 };
 
-/* 50 samples in batches of 16: the last batch has 2 samples for 5 slices. */
+/* 50 samples in batches of 16: the last batch has 2 samples for 5 slices.  The convolution in the
+ * residual block has a gradient of 0 in the first step. */
 static const char *const configuration = "data: {file: %s}\n"
                                          "batch: {size: 16, slices: 5}\n"
                                          "train: {weight_decay: 0.01, nesterov: true}\n"
@@ -21,6 +22,10 @@ static const char *const configuration = "data: {file: %s}\n"
                                          "    - conv: {filters: 5, kernel: 3}\n"
                                          "    - batch_norm\n"
                                          "    - relu\n"
+                                         "    - residual:\n"
+                                         "        body:\n"
+                                         "          - conv: {filters: 5, kernel: 3, padding: 1}\n"
+                                         "          - batch_norm: {zero_scale: true}\n"
                                          "    - flatten\n"
                                          "    - dropout: {rate: 0.25}\n"
                                          "    - dense: {units: 3}\n";

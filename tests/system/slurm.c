@@ -130,6 +130,25 @@ Test(slurm, requeued_with_mpirun, .fini = workspace_remove) {
     stopped_and_requeued("LAUNCH=mpirun");
 }
 
+/* A range test that is longer than the job may be would be so again. */
+Test(slurm, no_requeue_in_the_range_test, .fini = workspace_remove) {
+    need_slurm(1);
+    make_dataset(20000, 100);
+    outcome result =
+        run_slurm(1, "LAUNCH=mpirun",
+                  text("job=$(%s --set train.lr=auto --set find_lr.steps=1000000)\n"
+                       "until ls %s/out/*find-lr* >/dev/null 2>&1; do sleep 0.1; done\n"
+                       "sleep 0.5; scancel --batch --signal=USR1 $job\n"
+                       "while squeue --noheader --format=%%r | grep -q .; do sleep 0.2; done\n"
+                       "scontrol show job $job\n",
+                       sbatch(1, 1, "--parsable"), workspace()));
+    cr_assert_eq(result.code, 0, "%d: %s", result.code, result.output);
+    expect(result.output, "JobState=FAILED");
+    expect(result.output, "ExitCode=5:0");
+    expect(result.output, "Restarts=0 ");
+    expect(log_text(), "stopped as asked in the range test");
+}
+
 /* Whom a user has stopped stays so. */
 Test(slurm, stopped_by_the_user, .fini = workspace_remove) {
     need_slurm(1);
