@@ -26,7 +26,8 @@ static ls_status open_model(ls_comm *comm, const ls_eval_args *args, ls_config *
     char *text = NULL, *data = args->data ? ls_format("data.file=%s", args->data) : NULL;
     const char **sets = NULL;
     size_t count = 0;
-    ls_status status = read_configuration(args, &text);
+    ls_status status = ls_comm_rank(comm) == 0 ? read_configuration(args, &text) : LS_OK;
+    status = ls_run_share_text(comm, status, &text);
     if (status == LS_OK)
         status = LS_NEW(sets, args->sets.count + 2);
     if (status == LS_OK) {

@@ -5,30 +5,23 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The text of rank 0's file, on every rank. */
-static ls_status share_text(ls_comm *comm, const char *file, char **text) {
-    char *mine = NULL;
-    uint64_t bytes = 0;
-    ls_status status = LS_OK;
-    if (ls_comm_rank(comm) == 0) {
-        status = ls_config_load(file, &mine);
-        bytes = status == LS_OK ? strlen(mine) + 1 : 0;
-    }
+ls_status ls_run_share_text(ls_comm *comm, ls_status status, char **text) {
+    uint64_t bytes = *text ? strlen(*text) + 1 : 0;
     LS_TRY(ls_comm_agree(comm, status));
     LS_TRY(ls_comm_broadcast(comm, &bytes, sizeof bytes, 0));
     if (ls_comm_rank(comm) != 0)
-        status = LS_NEW(mine, (size_t)bytes);
+        status = LS_NEW(*text, (size_t)bytes);
     LS_TRY(ls_comm_agree(comm, status));
-    LS_TRY(ls_comm_broadcast(comm, mine, (size_t)bytes, 0));
-    *text = mine;
-    return LS_OK;
+    return ls_comm_broadcast(comm, *text, (size_t)bytes, 0);
 }
 
 ls_status ls_run_config(ls_comm *comm, const ls_run_args *args, ls_config **config) {
     char *text = NULL;
     const char *file = args->operands.word[0];
-    LS_TRY(share_text(comm, file, &text));
-    ls_status status = ls_config_parse(file, text, args->sets.word, args->sets.count, config);
+    ls_status status = ls_comm_rank(comm) == 0 ? ls_config_load(file, &text) : LS_OK;
+    status = ls_run_share_text(comm, status, &text);
+    if (status == LS_OK)
+        status = ls_config_parse(file, text, args->sets.word, args->sets.count, config);
     ls_free(text);
     return ls_comm_agree(comm, status);
 }

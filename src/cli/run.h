@@ -51,6 +51,10 @@ typedef struct ls_run_args {
     "ranks of a host have one clock; those of others are shifted by an offset measured over "      \
     "MPI.\n"
 
+/* Collective.  Rank 0 has got *text, or failed to; then every rank has it.  Free with ls_free, also
+ * after a failure. */
+ls_status ls_run_share_text(ls_comm *comm, ls_status status, char **text);
+
 /* Collective.  Rank 0 reads the file, every rank parses the same text. */
 ls_status ls_run_config(ls_comm *comm, const ls_run_args *args, ls_config **config);
 

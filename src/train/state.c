@@ -205,21 +205,36 @@ static ls_status read_normalization(ls_engine *engine, const ls_checkpoint_reade
 static ls_status read_model(ls_engine *engine, const ls_checkpoint_reader *reader) {
     LS_TRY(read_normalization(engine, reader));
     for (size_t i = 0; i < ls_net_param_count(engine->net); i++)
-        if (ls_comm_node_rank(engine->comm) == 0)
-            LS_TRY(
-                ls_state_read_param(reader, "model", ls_net_param(engine->net, i), engine->params));
+        LS_TRY(ls_state_read_param(reader, "model", ls_net_param(engine->net, i), engine->params));
     return LS_OK;
+}
+
+/* One rank of each node reads a checkpoint, which is checked as a whole each time; what is not in
+ * the node's memory the others hear from rank 0. */
+static bool reads_for_node(const ls_engine *engine) {
+    return ls_comm_node_rank(engine->comm) == 0;
+}
+
+static ls_status share_normalization(const ls_engine *engine, const ls_normalization *norm) {
+    size_t bytes = (size_t)norm->channels * sizeof(float);
+    LS_TRY(ls_comm_broadcast(engine->comm, norm->mean, bytes, 0));
+    return ls_comm_broadcast(engine->comm, norm->deviation, bytes, 0);
 }
 
 ls_status ls_engine_load(ls_engine *engine, const char *path) {
     ls_checkpoint_reader *reader = NULL;
-    ls_status status = ls_checkpoint_open(path, &reader);
-    if (status == LS_OK)
+    ls_status status = LS_OK;
+    if (reads_for_node(engine))
+        status = ls_checkpoint_open(path, &reader);
+    if (reader)
         status = read_model(engine, reader);
     ls_checkpoint_close(reader);
-    status = ls_comm_agree(engine->comm, status);
+    LS_TRY(ls_comm_agree(engine->comm, status));
+    LS_TRY(share_normalization(engine, &engine->norm));
+    if (!ls_data_is_classes(engine->train))
+        LS_TRY(share_normalization(engine, &engine->target_norm));
     ls_engine_params_changed(engine);
-    return status;
+    return LS_OK;
 }
 
 /* In any case, --quiet or not: a damaged checkpoint is never passed over silently. */
@@ -253,6 +268,13 @@ static ls_status find_newest(ls_engine *engine, const char *folder, char path[PA
     return ls_comm_broadcast(engine->comm, path, PATH_SIZE, 0);
 }
 
+static ls_status share_state(ls_engine *engine, ls_train_state *state) {
+    size_t exponents = ls_net_param_count(engine->net) * sizeof *engine->exponent;
+    LS_TRY(ls_comm_broadcast(engine->comm, state, sizeof *state, 0));
+    LS_TRY(ls_comm_broadcast(engine->comm, &engine->calibrated, sizeof engine->calibrated, 0));
+    return ls_comm_broadcast(engine->comm, engine->exponent, exponents, 0);
+}
+
 ls_status ls_state_resume(ls_engine *engine, const char *folder, ls_train_state *state,
                           bool *found) {
     ls_checkpoint_reader *reader = NULL;
@@ -261,13 +283,16 @@ ls_status ls_state_resume(ls_engine *engine, const char *folder, ls_train_state 
     *found = path[0] != '\0';
     if (!*found)
         return LS_OK;
-    ls_status status = reader ? LS_OK : ls_checkpoint_open(path, &reader);
-    if (status == LS_OK)
+    ls_status status = LS_OK;
+    if (reads_for_node(engine) && reader == NULL)
+        status = ls_checkpoint_open(path, &reader);
+    if (reader)
         status = read_state(engine, reader, state);
-    if (status == LS_OK && ls_comm_node_rank(engine->comm) == 0)
+    if (reader && status == LS_OK)
         status = read_weights(engine, reader);
     ls_checkpoint_close(reader);
-    status = ls_comm_agree(engine->comm, status);
+    LS_TRY(ls_comm_agree(engine->comm, status));
+    LS_TRY(share_state(engine, state));
     ls_engine_params_changed(engine);
-    return status;
+    return LS_OK;
 }
