@@ -23,7 +23,7 @@ typedef enum ls_status {
     LS_ERR_SYSTEM,  /* memory, disk, MPI, a library call that should have worked: exit code 1 */
     LS_ERR_NUMERIC, /* a loss or gradient that is not finite: exit code 3 */
     LS_ERR_BUG,     /* our own mistake, found by a check: exit code 4 */
-    LS_STOPPED      /* stopped as asked, what there was to save saved: exit code 5 */
+    LS_STOPPED      /* stopped as asked, between two steps: exit code 5 */
 } ls_status;
 
 /* The process exit code for a status. */

@@ -139,9 +139,9 @@ static ls_exchange_mode exchange_mode(ls_exchange_choice choice) {
 
 /* Samples, in training or evaluation. */
 static size_t longest_batch(const ls_engine *engine) {
-    int64_t train = ls_data_count(engine->train), size = engine->config->batch.size;
-    int64_t test = engine->test ? ls_data_count(engine->test) : 0,
-            most = train > test ? train : test;
+    int64_t train = ls_data_count(engine->train);
+    int64_t test = engine->test ? ls_data_count(engine->test) : 0;
+    int64_t most = train > test ? train : test, size = engine->config->batch.size;
     return (size_t)(size < most ? size : most);
 }
 
