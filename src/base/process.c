@@ -1,6 +1,4 @@
-/* What the system tells of this process, proc(5) of Linux, and tells it: signals. */
-#include <errno.h>
-#include <signal.h>
+/* What the system tells of this process: proc(5) of Linux. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,14 +52,4 @@ ls_process_memory ls_process_memory_now(void) {
         .peak_resident = read_kilobytes("/proc/self/status", "VmHWM"),
         .proportional = read_kilobytes("/proc/self/smaps_rollup", "Pss"),
     };
-}
-
-ls_status ls_signal_catch(int number, void (*handler)(int number)) {
-    static char memory[64 * 1024]; /* registers alone take up to 12 KiB */
-    stack_t stack = {.ss_sp = memory, .ss_size = sizeof memory};
-    struct sigaction action = {.sa_handler = handler,
-                               .sa_flags = (int)(SA_ONSTACK | SA_RESETHAND | SA_RESTART)};
-    if (sigaltstack(&stack, NULL) != 0 || sigaction(number, &action, NULL) != 0)
-        return ls_fail(LS_ERR_SYSTEM, "cannot catch signal %d: %s", number, strerror(errno));
-    return LS_OK;
 }
