@@ -39,22 +39,24 @@ static bool has_number(const ls_csv_row *row, size_t but) {
     return any;
 }
 
-/* Whether a first row holds names: it has no number where the next row has one. */
+static bool has_number_at(const ls_csv_row *row, size_t column) {
+    return column < row->count && is_number(ls_csv_field(row, column));
+}
+
+/* Whether a first row holds names: the next one has numbers, among the inputs or as its target,
+ * where the first has none.  Rows of words alone do not tell. */
 static bool is_header(const csv_file *file, const ls_csv_row *first, const ls_csv_row *second) {
-    const size_t target = file->target;
-    const bool number = is_number(ls_csv_field(first, target));
-    const bool then = target < second->count && is_number(ls_csv_field(second, target));
-    if (has_number(first, target))
-        return !number && then;
-    if (second->count == 0 || has_number(second, target))
+    const bool target = has_number_at(first, file->target);
+    const bool next_target = has_number_at(second, file->target);
+    if (has_number(first, file->target))
+        return !target && next_target;
+    if (second->count == 0 || has_number(second, file->target))
         return true;
-    if (number && then) /* all inputs are words */
-        return false;
-    if (!then)
+    if (!next_target)
         ls_warn("%s:%ld: taken as a header, for the next row has no number either; if it is a "
                 "sample, put a line of names above it",
                 file->path, first->line);
-    return true;
+    return !target || !next_target;
 }
 
 static ls_status find_target(csv_file *file, const ls_csv_row *first, const char *wanted,
