@@ -65,10 +65,7 @@ Test(bf16, falls_back_to_float32, .fini = workspace_remove) {
 Test(bf16, auto_equals_the_number, .fini = workspace_remove) {
     make_dataset(1000, 100);
     const char *found = train("auto", 2, BF16 "--set train.lr=auto --set find_lr.steps=100");
-    char *lr = text("%s", run_well("h5dump -a /train/base_lr -m %%.17g %s/train.h5 | "
-                                   "sed -n 's/.*(0): //p'",
-                                   found));
-    lr[strcspn(lr, "\n")] = '\0';
+    const char *lr = h5_number("-a /train/base_lr", text("%s/train.h5", found));
     const char *given = train("number", 3, text(BF16 "--set train.lr=%s", lr));
     cr_expect_str_eq(last_digest(found), last_digest(given));
 }

@@ -224,3 +224,7 @@ const char *digest_of(const char *file) {
 const char *last_digest(const char *run_folder) {
     return digest_of(text("$(ls %s/checkpoint-*.h5 | sort -V | tail -n 1)", run_folder));
 }
+
+const char *h5_number(const char *what, const char *file) {
+    return run_well("h5dump %s -m %%.17g %s | sed -n 's/.*(0): //p' | tr -d '\\n'", what, file);
+}

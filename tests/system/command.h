@@ -59,6 +59,8 @@ const char *make_config(void);
 const char *digest_of(const char *file);
 /* That of the weights, statistics and momentum in a run's last checkpoint. */
 const char *last_digest(const char *run_folder);
+/* A number in an HDF5 file, in full precision; `what` in h5dump's words: "-a /train/base_lr". */
+const char *h5_number(const char *what, const char *file);
 
 /* printf into memory that is never freed: a test's process is short. */
 char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));

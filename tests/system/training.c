@@ -73,10 +73,7 @@ Test(training, auto_equals_the_number, .fini = workspace_remove) {
     const char *found = train("auto", 2, "--set train.lr=auto --set find_lr.steps=100");
     const char *lr = run_well("%s suggest --plain %s/find-lr.h5 | sed -n 's/^recommended //p'",
                               program(), found);
-    char *number = text("%s", run_well("h5dump -a /train/base_lr -m %%.17g %s/train.h5 | "
-                                       "sed -n 's/.*(0): //p'",
-                                       found));
-    number[strcspn(number, "\n")] = '\0';
+    const char *number = h5_number("-a /train/base_lr", text("%s/train.h5", found));
     cr_assert_float_eq(atof(number), atof(lr), 1e-8 * atof(lr));
     cr_expect_str_eq(last_digest(found),
                      last_digest(train("number", 3, text("--set train.lr=%s", number))));
@@ -187,7 +184,7 @@ Test(training, stops_in_the_range_test, .fini = workspace_remove) {
     cr_expect_not_null(strstr(signal.output, "in the range test"), "%s", signal.output);
 }
 
-/* What a run may not go on with is told; a learning rate that is given counts. */
+/* What a run may not go on with is refused; another learning rate is told. */
 Test(training, resumed_otherwise, .fini = workspace_remove) {
     make_dataset(1000, 100);
     const char *one = train("whole", 1, "");
@@ -335,9 +332,7 @@ Test(training, no_room_for_a_checkpoint, .fini = workspace_remove) {
 
 /* Of the gradient, in the first step. */
 static double first_norm(const char *out) {
-    return atof(run_well("h5dump -d /train/gradient_norm -s 0 -c 1 -m %%.9g %s/train.h5 | "
-                         "sed -n 's/.*(0): //p'",
-                         out));
+    return atof(h5_number("-d /train/gradient_norm -s 0 -c 1", text("%s/train.h5", out)));
 }
 
 /* Shared memory that is short of a window or of all of them: told, never a bus error. */
