@@ -77,7 +77,7 @@ typedef struct ls_suggestion {
 
 /* The first four are those of fastai's lr_find (fastai 2, callback/schedule.py).  They look at the
  * smoothed loss L, without the first tenth, floor(count/10), and the last 5 points, up to the first
- * NaN.  One difference: valley's start of -1 is taken as 0, where fastai goes on from -1.
+ * NaN.
  *
  * The others look at the level of the raw loss: its running median over 2h + 1 points, h = count/40
  * but in 1..250.  It looks both ways, so it does not lag as the smoothed loss does (50 points at

@@ -105,6 +105,30 @@ ls_status ls_is_hdf5(const char *path, bool *hdf5) {
     return LS_OK;
 }
 
+/* Moves points whose loss is not finite out of the curve, unless most of what follows is not finite
+ * either: there the divergence begins, and all from there on stays.  Returns how many. */
+static int64_t skip_not_finite(ls_curve_data *data) {
+    double *const series[] = {data->lr,    data->loss,     data->smoothed,
+                              data->noise, data->accuracy, data->validation};
+    int64_t bad = 0, kept = 0, count = data->count;
+    for (int64_t i = 0; i < count; i++)
+        bad += !isfinite(data->loss[i]);
+    for (int64_t i = 0; i < count; i++) {
+        if (!isfinite(data->loss[i]) && 2 * bad <= count - i) {
+            bad--;
+            continue;
+        }
+        if (!isfinite(data->loss[i]))
+            bad = count + 1; /* the divergence: keep the rest */
+        for (size_t k = 0; k < sizeof series / sizeof series[0]; k++)
+            if (series[k])
+                series[k][kept] = series[k][i];
+        kept++;
+    }
+    data->count = kept;
+    return count - kept;
+}
+
 ls_status ls_curve_load(const char *path, double beta, ls_curve_data *data) {
     ls_curve_data new = {0};
     bool hdf5 = false;
@@ -114,7 +138,11 @@ ls_status ls_curve_load(const char *path, double beta, ls_curve_data *data) {
         ls_curve_free(&new);
         return status;
     }
-    if (!hdf5 || !isnan(beta))
+    int64_t skipped = skip_not_finite(&new);
+    if (skipped > 0)
+        ls_warn("%s: skipped %lld point%s whose loss is not finite", path, (long long)skipped,
+                skipped == 1 ? "" : "s");
+    if (!hdf5 || !isnan(beta) || skipped > 0)
         ls_smooth(isnan(beta) ? LS_DEFAULT_BETA : beta, new.count, new.loss, new.smoothed);
     *data = new;
     return LS_OK;

@@ -19,7 +19,9 @@ typedef struct ls_curve_data {
 
 /* Loads the run file of a range test, or a CSV whose header has the columns lr and loss, known by
  * its first bytes.  beta: of the smoothing; NaN takes what the run file stores, and LS_DEFAULT_BETA
- * for a CSV. LS_ERR_INPUT says where in the file what was expected. */
+ * for a CSV.  A loss that is not finite is skipped, and their number told; where most of what
+ * follows is not finite either, the divergence begins and such losses stay, as the end of the
+ * curve.  LS_ERR_INPUT says where in the file what was expected. */
 ls_status ls_curve_load(const char *path, double beta, ls_curve_data *data);
 void ls_curve_free(ls_curve_data *data);
 

@@ -74,9 +74,10 @@ static void valley(const part *p, ls_suggestion *out) {
         }
     }
     ls_free(last);
-    /* floor(m/3) + floor((m/3)/2), in integers */
-    int64_t start = end - longest < 0 ? 0 : end - longest;
-    int64_t index = start + longest / 3 + longest / 6;
+    /* floor(m/3) + floor((m/3)/2), in integers; the start may be -1 */
+    int64_t index = end - longest + longest / 3 + longest / 6;
+    if (index < 0)
+        index = 0;
     ls_suggestion_set(out, p->lr[index], p->first + index);
 }
 

@@ -24,8 +24,8 @@ static double reference_valley(int n, const double *lr, const double *loss) {
             end = i;
     }
     double s = longest[end] / 3.0;
-    int start = end - longest[end];
-    return lr[(start == -1 ? 0 : start) + (int)floor(s) + (int)floor(s / 2)];
+    int index = end - longest[end] + (int)floor(s) + (int)floor(s / 2);
+    return lr[index < 0 ? 0 : index];
 }
 
 static double reference_slide(int n, const double *lr, const double *loss) {
@@ -156,4 +156,19 @@ Test(lr_fastai, values_by_hand) {
     cr_expect_eq(got[LS_SUGGEST_VALLEY].index, 2 + 6);
     cr_expect_eq(got[LS_SUGGEST_VALLEY].value, 256);
     cr_expect_not(got[LS_SUGGEST_SLIDE].found);
+}
+
+/* All 85 points that are looked at fall: a start of -1, which stays so, + 28 + 14. */
+Test(lr_fastai, valley_of_a_curve_that_only_falls) {
+    double lr[100], loss[100];
+    ls_suggestion got[LS_SUGGEST_COUNT];
+    for (int i = 0; i < 100; i++) {
+        lr[i] = pow(1.1, i);
+        loss[i] = 100 - i;
+    }
+    ls_suggest(&(ls_curve){.count = 100, .lr = lr, .loss = loss, .smoothed = loss}, got);
+    cr_expect_eq(got[LS_SUGGEST_VALLEY].index, 10 + 41);
+    /* one point is left: -1 + 0 + 0 becomes 0 */
+    ls_suggest(&(ls_curve){.count = 6, .lr = lr, .loss = loss, .smoothed = loss}, got);
+    cr_expect_eq(got[LS_SUGGEST_VALLEY].index, 0);
 }

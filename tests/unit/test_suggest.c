@@ -51,6 +51,39 @@ Test(suggest, loads_a_csv) {
     ls_curve_free(&data);
 }
 
+/* A valley with its bottom near 0.1 and a divergence; points of `every` and from `end` on are NaN.
+ */
+static ls_suggestion recommended(int every, int end, int64_t *count) {
+    ls_text text = {0};
+    ls_suggestion out[LS_SUGGEST_COUNT];
+    ls_text_add(&text, "lr,loss\n");
+    for (int i = 0; i < 200; i++) {
+        double x = -6 + 7.0 * i / 199;
+        double loss = 2.3 - 1.8 / (1 + exp(-3 * (x + 2.5))) + exp(4 * x);
+        bool bad = i >= end || (every > 0 && i % every == every - 1);
+        ls_text_add(&text, "%.9g,%.9g\n", pow(10, x), bad ? NAN : loss);
+    }
+    ls_curve_data data = good(text.data);
+    ls_curve curve = ls_curve_view(&data);
+    ls_suggest(&curve, out);
+    *count = data.count;
+    ls_curve_free(&data);
+    ls_text_free(&text);
+    return out[LS_SUGGEST_RECOMMENDED];
+}
+
+Test(suggest, isolated_nan_is_skipped) {
+    int64_t count;
+    double whole = recommended(0, 200, &count).value;
+    cr_expect_eq(count, 200);
+    ls_suggestion holes = recommended(50, 200, &count); /* one of them is the last */
+    cr_expect_eq(count, 200 - 3);
+    cr_expect_float_eq(holes.value, whole, 0.1 * whole, "%g, not %g", holes.value, whole);
+    ls_suggestion ends = recommended(0, 180, &count); /* where the loss has risen already */
+    cr_expect_eq(count, 200);
+    cr_expect_float_eq(ends.value, whole, 0.1 * whole, "%g, not %g", ends.value, whole);
+}
+
 Test(suggest, takes_other_columns_blanks_and_line_ends) {
     ls_curve_data data = good("\xef\xbb\xbfstep, loss ,lr\r\n\r\n1, 3 ,1e-5\r\n2,\t2.5, 1e-4\r\n");
     cr_expect_eq(data.count, 2);
