@@ -52,6 +52,7 @@ typedef struct ls_data_config {
 typedef struct ls_batch_config {
     int64_t size;   /* samples of one optimizer step, over all ranks */
     int64_t slices; /* fixed parts of it; 1..size */
+    bool drop_last; /* the last batch of an epoch, where it is not full */
 } ls_batch_config;
 
 /* What is done to training samples; see lockstep/augment.h. */

@@ -80,6 +80,9 @@ size_t ls_net_flat_size(const ls_net *net);
 size_t ls_net_trained_size(const ls_net *net);
 /* Floats that ls_plan_statistics gives for one slice. */
 size_t ls_net_statistics_size(const ls_net *net);
+/* Values per channel that one sample gives to the batch norm that gets the fewest, and the path of
+ * that layer (owned by the net); 0 and NULL without one.  A slice must give it two. */
+int64_t ls_net_norm_values(const ls_net *net, const char **layer);
 
 /* Fills elements [first, end) of `flat`, multiples of 16, with starting values: a pure function of
  * (seed, parameter, element). */

@@ -213,6 +213,7 @@ typedef struct ls_train_progress {
     int64_t checkpoint;                 /* step of the newest checkpoint, -1: none yet */
     int64_t step, steps, epoch, epochs; /* steps done, and in all; the epoch under way, from 1 */
     double lr, loss, smoothed;
+    double epoch_loss;         /* mean over the samples of the epoch that ends; NaN within one */
     ls_test_score test;        /* after this step's epoch; NaN within an epoch */
     double samples_per_second; /* since the start of this process */
     double seconds_left;

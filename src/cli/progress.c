@@ -47,12 +47,13 @@ void ls_progress_find_lr(void *context, const ls_find_lr_progress *now) {
 void ls_progress_train(void *context, const ls_train_progress *now) {
     ls_progress *progress = context;
     char line[LINE_SIZE];
-    bool evaluated = !isnan(now->test.loss);
-    if (!is_due(progress, evaluated || now->step == now->steps))
+    bool evaluated = !isnan(now->test.loss), ends_epoch = !isnan(now->epoch_loss);
+    if (!is_due(progress, ends_epoch || now->step == now->steps))
         return;
-    int length = snprintf(line, sizeof line, "epoch %lld/%lld  step %lld/%lld  lr %.3g  loss %.4f",
+    int length = snprintf(line, sizeof line, "epoch %lld/%lld  step %lld/%lld  lr %.3g  %s %.4f",
                           (long long)now->epoch, (long long)now->epochs, (long long)now->step,
-                          (long long)now->steps, now->lr, now->smoothed);
+                          (long long)now->steps, now->lr, ends_epoch ? "loss" : "smoothed loss",
+                          ends_epoch ? now->epoch_loss : now->smoothed);
     char *end = line + length;
     size_t room = sizeof line - (size_t)length;
     if (!isnan(now->test.accuracy))
@@ -63,7 +64,7 @@ void ls_progress_train(void *context, const ls_train_progress *now) {
     else
         snprintf(end, room, "  %.0f samples/s  %.0f s left", now->samples_per_second,
                  now->seconds_left);
-    write_line(progress, line, evaluated);
+    write_line(progress, line, ends_epoch);
 }
 
 void ls_progress_end(ls_progress *progress) {

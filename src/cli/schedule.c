@@ -73,7 +73,8 @@ static ls_status count_samples(const ls_config *config, int64_t *samples) {
  * give other LRs in full: then the schedule must not hang on it. */
 static ls_status make_schedule(preview *made, double lr) {
     const ls_schedule_config *keys = &made->config->schedule;
-    int64_t batch = made->config->batch.size, per_epoch = (made->samples + batch - 1) / batch;
+    int64_t size = made->config->batch.size, rest = made->samples % size;
+    int64_t per_epoch = made->samples / size + (rest > 0 && !made->config->batch.drop_last);
     LS_TRY(ls_train_schedule(made->config, lr, per_epoch, &made->schedule));
     if (!isnan(ls_schedule_lr(&made->schedule, made->schedule.steps - 1)))
         return LS_OK;

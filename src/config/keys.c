@@ -41,6 +41,9 @@ const ls_key ls_config_keys[] = {
      .help = "Fixed parts of the global batch, the unit of computation; also the most ranks.  "
              "Parts of 64 samples or more are fastest; those of 32 cost up to 8 % and serve twice "
              "the ranks."},
+    {KEY(batch.drop_last), .initial = "false",
+     .help = "Leave out the last batch of each epoch where it is not full.  One that would give a "
+             "batch norm a single value per channel in a slice is left out in any case."},
 
     {KEY(augment.crop_padding), .initial = "0", .min = 0, .max = INT_MAX, .unit = "pixels",
      .help = "Move each training sample by up to so many pixels in every spatial dimension: padded "

@@ -41,6 +41,11 @@ size_t ls_net_trained_size(const ls_net *net) {
     return net->trained_size;
 }
 
+int64_t ls_net_norm_values(const ls_net *net, const char **layer) {
+    *layer = net->norm_layer;
+    return net->norm_values;
+}
+
 size_t ls_net_statistics_size(const ls_net *net) {
     return net->statistics_size;
 }

@@ -63,7 +63,9 @@ struct ls_net {
 
     size_t layer_count, layer_capacity;
     ls_layer_record *layers;
-    int dropouts; /* numbers the dropout layers */
+    int dropouts;           /* numbers the dropout layers */
+    const char *norm_layer; /* see ls_net_norm_values */
+    int64_t norm_values;
     double flops;
 
     const float *flat;

@@ -137,6 +137,11 @@ ls_status ls_norm_add(ls_builder *builder, const ls_layer_spec *layer, int in, i
     norm->channels = shape.size[0];
     norm->epsilon = (float)spec->epsilon;
     LS_TRY(ls_builder_append(builder, &norm->op, &in, &shape));
+    ls_net *net = builder->net;
+    if (net->norm_layer == NULL || ls_shape_spatial(&shape) < net->norm_values) {
+        net->norm_layer = norm->op.layer;
+        net->norm_values = ls_shape_spatial(&shape);
+    }
     double gamma = spec->zero_scale ? 0 : 1;
     LS_TRY(ls_builder_param(builder, &norm->op, "scale", LS_PARAM_SCALE, 1, shape.size,
                             (ls_start){LS_START_CONSTANT, gamma}));

@@ -9,6 +9,81 @@ int64_t ls_batch_samples(const ls_engine *engine, int64_t count, int64_t batch) 
     return rest < size ? rest : size;
 }
 
+/* Whether a batch gives a batch norm a single value per channel in a slice: its output would be
+ * the shift, whatever the sample. */
+static bool starves_norm(const ls_engine *engine, int64_t samples, const char **layer) {
+    int64_t smallest = samples / engine->slices; /* that has any */
+    return ls_net_norm_values(engine->net, layer) == 1 && smallest < 2;
+}
+
+int64_t ls_batch_count(const ls_engine *engine) {
+    const ls_batch_config *batch = &engine->config->batch;
+    const char *layer;
+    int64_t count = ls_data_count(engine->train), full = count / batch->size;
+    int64_t rest = count % batch->size;
+    bool drop = batch->drop_last || (full > 0 && starves_norm(engine, rest, &layer));
+    return rest > 0 && !drop ? full + 1 : full;
+}
+
+static ls_status check_full_batch(const ls_engine *engine) {
+    int64_t samples = ls_batch_samples(engine, ls_data_count(engine->train), 0);
+    const char *layer;
+    if (!starves_norm(engine, samples, &layer))
+        return LS_OK;
+    if (samples < 2)
+        return ls_fail(LS_ERR_INPUT,
+                       "batch norm '%s' needs 2 values per channel in a slice, and gets 1: "
+                       "expected batch.size 2 or more",
+                       layer);
+    return ls_fail(LS_ERR_INPUT,
+                   "batch norm '%s' needs 2 values per channel in a slice: a batch of %lld samples "
+                   "in batch.slices %d leaves it 1; expected batch.slices %lld or less, or "
+                   "batch.size %lld or more",
+                   layer, (long long)samples, engine->slices, (long long)samples / 2,
+                   2 * (long long)engine->slices);
+}
+
+static bool all_frozen(const ls_engine *engine) {
+    for (size_t i = 0; i < ls_net_param_count(engine->net); i++) {
+        ls_param_role role = ls_net_param(engine->net, i)->role;
+        if (role != LS_PARAM_MEAN && role != LS_PARAM_VARIANCE && !engine->frozen[i])
+            return false;
+    }
+    return true;
+}
+
+static void tell_dropped(const ls_engine *engine) {
+    int64_t count = ls_data_count(engine->train), size = engine->config->batch.size;
+    const char *layer;
+    if (ls_comm_rank(engine->comm) != 0 || count <= engine->steps_per_epoch * size)
+        return;
+    if (engine->config->batch.drop_last)
+        ls_log(LS_LOG_NORMAL,
+               "the last %lld of %lld samples of each epoch are left out, as "
+               "batch.drop_last says",
+               (long long)(count % size), (long long)count);
+    else if (starves_norm(engine, count % size, &layer))
+        ls_warn("the last batch of each epoch, %lld sample%s, is left out: in %d slices it would "
+                "leave batch norm '%s' a single value per channel",
+                (long long)(count % size), count % size == 1 ? "" : "s", engine->slices, layer);
+}
+
+ls_status ls_batches_check(ls_engine *engine) {
+    const ls_config *config = engine->config;
+    if (engine->steps_per_epoch == 0)
+        return ls_fail(LS_ERR_INPUT,
+                       "batch.drop_last leaves no batch: there are %lld training samples, and "
+                       "batch.size is %lld",
+                       (long long)ls_data_count(engine->train), (long long)config->batch.size);
+    LS_TRY(check_full_batch(engine));
+    if (all_frozen(engine))
+        return ls_fail(LS_ERR_INPUT, "frozen: %s leaves no layer to train", config->frozen);
+    if (!engine->batches_checked)
+        tell_dropped(engine);
+    engine->batches_checked = true;
+    return LS_OK;
+}
+
 static ls_status make_plan(ls_engine *engine, ls_mode mode, int64_t samples, ls_batch_plan *made) {
     int slots = 0, most = engine->end_slice - engine->first_slice;
     int64_t *counts = NULL, first;

@@ -265,6 +265,7 @@ ls_status ls_bench(ls_engine *engine, const ls_bench_job *job, ls_bench_result *
     ls_bench_result made = {0};
     double lr = engine->config->train.lr;
     LS_REQUIRE(job->windows >= 1 && job->steps >= 0);
+    LS_TRY(ls_batches_check(engine));
     bench b = {.engine = engine, .job = job, .result = &made, .lr = isnan(lr) ? LS_BENCH_LR : lr};
     ls_status status = run(&b);
     ls_free(b.sorted);

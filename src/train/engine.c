@@ -186,6 +186,7 @@ static ls_status set_up(ls_engine *engine, const char *name, bool with_test) {
     LS_TRY(open_data(engine, with_test));
     LS_TRY(ls_comm_agree(engine->comm, set_up_augment(engine)));
     LS_TRY(build_net(engine, name));
+    engine->steps_per_epoch = ls_batch_count(engine);
     LS_TRY(share_weights(engine));
     LS_TRY(ls_comm_agree(engine->comm, make_exchange(engine)));
     LS_TRY(ls_warm_start(engine));
@@ -250,8 +251,7 @@ const ls_normalization *ls_engine_normalization(const ls_engine *engine) {
 }
 
 int64_t ls_engine_steps_per_epoch(const ls_engine *engine) {
-    int64_t size = engine->config->batch.size;
-    return (ls_data_count(engine->train) + size - 1) / size;
+    return engine->steps_per_epoch;
 }
 
 float *ls_engine_params(ls_engine *engine) {

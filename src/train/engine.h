@@ -34,6 +34,8 @@ struct ls_engine {
     ls_compute_type type;               /* in force: the configuration's, if this CPU has it */
     ls_net *net;
     int slices, first_slice, end_slice; /* of the batch; this rank's: [first, end) */
+    int64_t steps_per_epoch;
+    bool batches_checked; /* and what they leave out told */
 
     ls_shared *memory; /* of the node: */
     float *params;     /* ls_net_flat_size */
@@ -69,6 +71,11 @@ ls_status ls_warm_start(ls_engine *engine);
 
 /* ---- batches (batch.c) ---------------------------------------------------------------------- */
 
+/* Steps of an epoch: without a last batch that is left out. */
+int64_t ls_batch_count(const ls_engine *engine);
+/* LS_ERR_INPUT when the engine cannot train: no batch is left, a batch norm gets a single value per
+ * channel, all is frozen.  Tells, on rank 0 and once, of a batch that is left out. */
+ls_status ls_batches_check(ls_engine *engine);
 /* Samples of batch `batch` of a split of `count`. */
 int64_t ls_batch_samples(const ls_engine *engine, int64_t count, int64_t batch);
 /* The plan for a batch of `samples`, made when first wanted; it stays until PLAN_LIMIT others have

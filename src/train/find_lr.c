@@ -158,6 +158,7 @@ ls_status ls_find_lr(ls_engine *engine, const ls_find_lr_job *job, ls_find_lr_re
     const ls_find_lr_config *config = &engine->config->find_lr;
     ls_find_lr_run run = {.engine = engine, .config = config, .job = job, .started = ls_seconds()};
     ls_find_lr_result made = {0};
+    LS_TRY(ls_batches_check(engine));
     if (config->validation_every > 0)
         LS_TRY(ls_test_split_check(engine));
     run.steps = config->steps > 0 ? config->steps : ls_engine_steps_per_epoch(engine);

@@ -60,6 +60,8 @@ static ls_status write_state(const ls_engine *engine, const ls_train_state *stat
     LS_TRY(ls_checkpoint_number(writer, "state/lr", state->lr));
     LS_TRY(ls_checkpoint_number(writer, "state/loss_average", state->smooth.average));
     LS_TRY(ls_checkpoint_integer(writer, "state/loss_points", state->smooth.points));
+    LS_TRY(ls_checkpoint_number(writer, "state/epoch_loss", state->epoch_loss));
+    LS_TRY(ls_checkpoint_integer(writer, "state/epoch_samples", state->epoch_samples));
     LS_TRY(ls_checkpoint_number(writer, "state/best", state->best));
     LS_TRY(ls_checkpoint_number(writer, "state/test_loss", state->test.loss));
     LS_TRY(ls_checkpoint_number(writer, "state/test_accuracy", state->test.accuracy));
@@ -167,6 +169,15 @@ static ls_status check_samples(const ls_engine *engine, const ls_checkpoint_read
                    (long long)then, (long long)now);
 }
 
+/* Checkpoints did not always have it: the mean of an epoch that they cut is not known then. */
+static ls_status read_epoch_loss(const ls_checkpoint_reader *reader, ls_train_state *state) {
+    if (ls_checkpoint_get_number(reader, "state/epoch_loss", &state->epoch_loss) == LS_OK)
+        return ls_checkpoint_get_integer(reader, "state/epoch_samples", &state->epoch_samples);
+    ls_message_set("");
+    state->epoch_loss = (double)NAN;
+    return LS_OK;
+}
+
 static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
                             ls_train_state *state) {
     int64_t calibrated;
@@ -181,6 +192,7 @@ static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
     LS_TRY(ls_checkpoint_get_number(reader, "state/lr", &state->lr));
     LS_TRY(ls_checkpoint_get_number(reader, "state/loss_average", &state->smooth.average));
     LS_TRY(ls_checkpoint_get_integer(reader, "state/loss_points", &state->smooth.points));
+    LS_TRY(read_epoch_loss(reader, state));
     LS_TRY(ls_checkpoint_get_number(reader, "state/best", &state->best));
     LS_TRY(ls_checkpoint_get_number(reader, "state/test_loss", &state->test.loss));
     LS_TRY(ls_checkpoint_get_number(reader, "state/test_accuracy", &state->test.accuracy));

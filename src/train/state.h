@@ -11,8 +11,10 @@ typedef struct ls_train_state {
     int64_t step;         /* steps done: epoch and place in it follow */
     double lr;            /* base LR */
     ls_range_test smooth; /* of the training loss */
-    double best;          /* of the evaluations so far; NaN before the first */
-    ls_test_score test;   /* the last one; NaN before the first */
+    double epoch_loss;    /* sum over the samples of the epoch under way, as trained on */
+    int64_t epoch_samples;
+    double best;        /* of the evaluations so far; NaN before the first */
+    ls_test_score test; /* the last one; NaN before the first */
 } ls_train_state;
 
 /* Not collective (rank 0; no rank of its node may write the weights meanwhile).  Writes a

@@ -165,6 +165,16 @@ static ls_status evaluate(ls_training *run) {
     return LS_OK;
 }
 
+static bool ends_epoch(const ls_training *run) {
+    return run->state.step % run->per_epoch == 0;
+}
+
+/* Mean training loss over the samples of the epoch that ends; NaN within one. */
+static double epoch_loss(const ls_training *run) {
+    const ls_train_state *state = &run->state;
+    return ends_epoch(run) ? state->epoch_loss / (double)state->epoch_samples : (double)NAN;
+}
+
 static bool wants_checkpoint(const ls_training *run, int32_t after) {
     const ls_checkpoint_config *checkpoint = &run->config->checkpoint;
     int64_t step = run->state.step, epochs = checkpoint->every_epochs;
@@ -188,6 +198,7 @@ static void show(const ls_training *run, const ls_step_report *report, double lr
         .lr = lr,
         .loss = report->loss,
         .smoothed = state->smooth.smoothed,
+        .epoch_loss = epoch_loss(run),
         .test = evaluated ? state->test : no_score,
         .samples_per_second = done * (double)run->config->batch.size / seconds,
         .seconds_left = seconds / done * (double)(run->steps - state->step)};
@@ -201,6 +212,7 @@ static void record(ls_training *run, const ls_step_report *report, const ls_verd
     ls_train_point point = {.lr = verdict->lr,
                             .momentum = verdict->momentum,
                             .smoothed = run->state.smooth.smoothed,
+                            .epoch_loss = epoch_loss(run),
                             .test = evaluated ? run->state.test : no_score,
                             .report = report};
     run->written = ls_train_file_add(run->file, run->state.step - 1, &point);
@@ -216,7 +228,7 @@ static ls_status fail_diverged(const ls_training *run, const ls_step_report *rep
 static ls_status finish_step(ls_training *run, const ls_step_report *report,
                              const ls_verdict *verdict) {
     double before = ls_seconds();
-    bool evaluated = run->engine->test && run->state.step % run->per_epoch == 0;
+    bool evaluated = run->engine->test && ends_epoch(run);
     if (evaluated)
         LS_TRY(evaluate(run));
     record(run, report, verdict, evaluated);
@@ -226,6 +238,17 @@ static ls_status finish_step(ls_training *run, const ls_step_report *report,
     run->longest_pause = pause > run->longest_pause ? pause : run->longest_pause;
     show(run, report, verdict->lr, evaluated);
     return LS_OK;
+}
+
+static void take_losses(ls_training *run, const ls_step_report *report) {
+    ls_train_state *state = &run->state;
+    ls_range_test_take(&state->smooth, report->loss);
+    if (state->step % run->per_epoch == 0) {
+        state->epoch_loss = 0;
+        state->epoch_samples = 0;
+    }
+    state->epoch_loss += report->loss * (double)report->samples;
+    state->epoch_samples += report->samples;
 }
 
 static ls_status take_step(ls_training *run, ls_train_end *end) {
@@ -240,7 +263,7 @@ static ls_status take_step(ls_training *run, ls_train_end *end) {
         return ls_comm_agree(run->engine->comm, run->written);
     if (verdict.stop == DIVERGED)
         return fail_diverged(run, &report);
-    ls_range_test_take(&state->smooth, report.loss);
+    take_losses(run, &report);
     state->step++;
     *end = (ls_train_end)(verdict.after & END_MASK);
     return finish_step(run, &report, &verdict);
@@ -332,6 +355,7 @@ static ls_status prepare(ls_training *run) {
     ls_range_test_begin(&state->smooth, run->config->find_lr.beta, 0);
     bool resumed = false;
     /* Without the LR: what else is wrong with the schedule is told before the range test. */
+    LS_TRY(ls_batches_check(run->engine));
     LS_TRY(ls_train_schedule(run->config, (double)NAN, run->per_epoch, &run->schedule));
     LS_TRY(ls_comm_agree(run->engine->comm, check_folder(run)));
     if (run->job->resume)

@@ -16,6 +16,7 @@ enum {
     S_MOMENTUM,
     S_LOSS,
     S_SMOOTHED,
+    S_EPOCH_LOSS,
     S_ACCURACY,
     S_GRADIENT_NORM,
     S_TEST_LOSS,
@@ -32,6 +33,8 @@ static const ls_series series[SERIES_COUNT] = {
     [S_MOMENTUM] = {"momentum", 1, "1", "momentum of the step", true},
     [S_LOSS] = {"loss", 1, "1", "mean loss of the global batch, before the step", true},
     [S_SMOOTHED] = {"smoothed_loss", 1, "1", "bias-corrected exponential average of loss", true},
+    [S_EPOCH_LOSS] = {"epoch_loss", 1, "1",
+                      "mean of loss over the samples of the epoch this step ends", true},
     [S_ACCURACY] = {"accuracy", 1, "1", "share of correct classes in the batch", true},
     [S_GRADIENT_NORM] = {"gradient_norm", 1, "1", "2-norm of the mean gradient", true},
     [S_TEST_LOSS] = {"test_loss", 1, "1", "mean test loss after the epoch this step ends", true},
@@ -93,6 +96,7 @@ ls_status ls_train_file_add(ls_train_file *file, int64_t step, const ls_train_po
     put(file, S_MOMENTUM, step, point->momentum);
     put(file, S_LOSS, step, report->loss);
     put(file, S_SMOOTHED, step, point->smoothed);
+    put(file, S_EPOCH_LOSS, step, point->epoch_loss);
     put(file, S_ACCURACY, step, classes ? correct / (double)report->samples : (double)NAN);
     put(file, S_GRADIENT_NORM, step, report->gradient_norm);
     put(file, S_TEST_LOSS, step, point->test.loss);

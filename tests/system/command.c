@@ -226,5 +226,7 @@ const char *last_digest(const char *run_folder) {
 }
 
 const char *h5_number(const char *what, const char *file) {
-    return run_well("h5dump %s -m %%.17g %s | sed -n 's/.*(0): //p' | tr -d '\\n'", what, file);
+    return run_well(
+        "h5dump %s -m %%.17g %s | sed -n 's/^ *([0-9]*): //p' | head -n 1 | tr -d '\\n'", what,
+        file);
 }

@@ -137,7 +137,7 @@ Test(config, set_refused) {
         {"batch.size=many", "--set batch.size=many: batch.size: expected an integer from 1 to "
                             "2147483647, got 'many'"},
         {"batch=3", "--set batch=3: 'batch' is not one key but a group of keys: batch.size, "
-                    "batch.slices"},
+                    "batch.slices, batch.drop_last"},
         {"model.layers=[relu]", "--set model.layers=[relu]: the layers are set in the file only"},
         {"model.layers.0.slope=1",
          "--set model.layers.0.slope=1: the layers are set in the file only"},

@@ -52,7 +52,7 @@ Test(config_errors, unknown_and_repeated_keys) {
         {"zzzzzz: 1\n", "x.yaml:1:1: unknown key 'zzzzzz'; 'lockstep help config' lists the keys"},
         {"? [a]\n: b\n", "x.yaml:1:4: unknown key '[a]'; 'lockstep help config' lists the keys"},
         {"batch: 128\n", "x.yaml:1:8: 'batch' is not one key but a group of keys: batch.size, "
-                         "batch.slices"},
+                         "batch.slices, batch.drop_last"},
         {"batch:\n  size: 3\nbatch.size: 4\n",
          "x.yaml:3:1: 'batch.size' is given twice, first on line 2"},
     };
