@@ -28,7 +28,8 @@ typedef struct ls_data ls_data;
 
 /* Collective.  Reads inputs (N, C, [D,] [H,] [W]) and targets ((N) integers: classes; (N) or (N,
  * outputs) floats: regression) from HDF5 file `file`: each rank its shard, all shards of a node in
- * one shared copy: inputs in the file's own type, targets as int32 or float32.  LS_ERR_INPUT:
+ * one shared copy: inputs in the file's own type, targets as int32, or as the float32 or float64
+ * they are.  LS_ERR_INPUT:
  * missing, truncated, shapes that do not fit, no samples, a class below 0 or, when classes > 0, not
  * below `classes`, values that are not finite as float32, floats as targets when classes > 0. */
 ls_status ls_data_open(ls_comm *comm, const char *file, const char *inputs, const char *targets,
@@ -43,16 +44,19 @@ const ls_shape *ls_data_shape(const ls_data *data);
 bool ls_data_is_classes(const ls_data *data);
 /* Classes (largest + 1, or as given), or targets a sample. */
 int64_t ls_data_outputs(const ls_data *data);
+/* Whether the targets are float64. */
+bool ls_data_has_double_targets(const ls_data *data);
 /* Of the one copy that the ranks of a node share. */
 size_t ls_data_bytes(const ls_data *data);
 
 /* ---- normalisation -------------------------------------------------------------------------- */
 
 /* Per channel of the inputs, or per output of the regression targets: x <- (x - mean) / deviation.
- */
+ * What float32 holds (uint8, int8, uint16, int16, float32) is normalised in float32, all else in
+ * double: a mean that is large against the deviation is gone before anything becomes float32. */
 typedef struct ls_normalization {
-    int64_t channels;        /* or outputs */
-    float *mean, *deviation; /* deviation of a constant channel: 1 */
+    int64_t channels;         /* or outputs */
+    double *mean, *deviation; /* deviation of a constant channel: 1 */
 } ls_normalization;
 
 /* Collective.  Over all samples of the split; sums over fixed chunks of samples, so the same bits
@@ -64,18 +68,21 @@ ls_status ls_normalization_measure_targets(ls_comm *comm, const ls_data *data,
 ls_status ls_normalization_identity(int64_t channels, ls_normalization *norm);
 void ls_normalization_free(ls_normalization *norm);
 
-/* Not collective.  In place on `values` (count, channels): normalised, and back. */
-void ls_normalization_apply(const ls_normalization *norm, int64_t count, float *values);
-void ls_normalization_undo(const ls_normalization *norm, int64_t count, float *values);
+/* Not collective.  From normalised values (count, channels) back: in double, or rounded to float32
+ * as those of float32 targets are. */
+void ls_normalization_undo(const ls_normalization *norm, bool in_double, int64_t count,
+                           const float *normalized, double *out);
 
 /* ---- batches -------------------------------------------------------------------------------- */
 
 /* Not collective.  Write the samples given by `ids`: inputs as normalised floats (count, C, ...),
- * classes (count), regression targets as they are in the file (count, outputs). */
+ * classes (count), regression targets (count, outputs) normalised, or as they are in the file. */
 void ls_data_inputs(const ls_data *data, const ls_normalization *norm, const uint64_t *ids,
                     int64_t count, float *out);
 void ls_data_classes(const ls_data *data, const uint64_t *ids, int64_t count, int32_t *out);
-void ls_data_targets(const ls_data *data, const uint64_t *ids, int64_t count, float *out);
+void ls_data_targets(const ls_data *data, const ls_normalization *norm, const uint64_t *ids,
+                     int64_t count, float *out);
+void ls_data_target_values(const ls_data *data, const uint64_t *ids, int64_t count, double *out);
 
 /* ---- conversion ----------------------------------------------------------------------------- */
 

@@ -140,8 +140,9 @@ ls_status ls_engine_evaluate_full(ls_engine *engine, int64_t samples, ls_evaluat
 void ls_evaluation_free(ls_evaluation *evaluation);
 
 /* Collective.  Writes the outputs for the test split, in dataset order, to HDF5 file `file`, which
- * appears when it is whole: dataset `outputs` (N, outputs) float32, the class probabilities or the
- * regression values, and with classes `predicted_class` (N) int32.  The same bits on any layout. */
+ * appears when it is whole: dataset `outputs` (N, outputs), the class probabilities as float32 or
+ * the regression values in the type of the targets, and with classes `predicted_class` (N) int32.
+ * The same bits on any layout. */
 ls_status ls_engine_predict(ls_engine *engine, const char *file);
 
 /* ---- the LR range test ---------------------------------------------------------------------- */

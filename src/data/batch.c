@@ -1,7 +1,6 @@
 /* Batches: picks samples out of a split and normalises them. */
 #include "data/split.h"
-
-#include <string.h>
+#include "data/values.h"
 
 enum { AHEAD = 4 }; /* samples */
 
@@ -18,7 +17,7 @@ enum { AHEAD = 4 }; /* samples */
             return;                                                                                \
         }                                                                                          \
         for (int64_t c = 0; c < channels; c++, x += spatial, out += spatial) {                     \
-            const real mean = norm->mean[c], deviation = norm->deviation[c];                       \
+            const real mean = (real)norm->mean[c], deviation = (real)norm->deviation[c];           \
             for (int64_t i = 0; i < spatial; i++)                                                  \
                 out[i] = (float)(((real)x[i] - mean) / deviation);                                 \
         }                                                                                          \
@@ -68,10 +67,28 @@ void ls_data_classes(const ls_data *data, const uint64_t *ids, int64_t count, in
         out[i] = data->classes[ids[i]];
 }
 
-void ls_data_targets(const ls_data *data, const uint64_t *ids, int64_t count, float *out) {
-    LS_ASSERT(!data->is_classes);
+/* The targets of a sample in their own type. */
+static const void *targets_of(const ls_data *data, uint64_t id) {
+    return (const char *)data->targets +
+           id * (uint64_t)data->outputs * ls_type_size(data->target_type);
+}
+
+void ls_data_targets(const ls_data *data, const ls_normalization *norm, const uint64_t *ids,
+                     int64_t count, float *out) {
     const int64_t width = data->outputs;
-    for (int64_t i = 0; i < count; i++)
-        memcpy(out + i * width, data->targets + ids[i] * (uint64_t)width,
-               (size_t)width * sizeof *out);
+    LS_ASSERT(!data->is_classes && norm->channels == width);
+    for (int64_t i = 0; i < count; i++, out += width) {
+        const float *narrow = targets_of(data, ids[i]);
+        const double *wide = targets_of(data, ids[i]);
+        for (int64_t t = 0; t < width && data->target_type == LS_TYPE_F32; t++)
+            out[t] = (narrow[t] - (float)norm->mean[t]) / (float)norm->deviation[t];
+        for (int64_t t = 0; t < width && data->target_type == LS_TYPE_F64; t++)
+            out[t] = (float)((wide[t] - norm->mean[t]) / norm->deviation[t]);
+    }
+}
+
+void ls_data_target_values(const ls_data *data, const uint64_t *ids, int64_t count, double *out) {
+    LS_ASSERT(!data->is_classes);
+    for (int64_t i = 0; i < count; i++, out += data->outputs)
+        ls_values_doubles(data->target_type, targets_of(data, ids[i]), data->outputs, out);
 }

@@ -239,16 +239,16 @@ static ls_status add_row(const csv_file *file, const ls_csv_row *row, ls_csv_nam
     const size_t columns = table->columns;
     if (names->columns.count == 0)
         LS_TRY(learn_columns(file, row, &names->columns));
-    LS_TRY(ls_grow(&table->inputs, table->rows, &table->input_capacity, columns * sizeof(float)));
+    LS_TRY(ls_grow(&table->inputs, table->rows, &table->input_capacity, columns * sizeof(double)));
     LS_TRY(ls_grow(&table->targets, table->rows, &table->target_capacity, sizeof(double)));
-    float *out = table->inputs + table->rows * columns;
+    double *out = table->inputs + table->rows * columns;
     ls_csv_column *about = names->columns.column;
     for (size_t c = 0; c < row->count; c++) {
         double number = 0;
         if (c == file->target)
             continue;
         LS_TRY(parse_input(file, row, c, about++, &number));
-        *out++ = (float)number;
+        *out++ = number;
     }
     LS_TRY(parse_target(file, row, &names->labels, table));
     table->rows++;

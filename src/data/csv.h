@@ -85,7 +85,7 @@ void ls_csv_names_free(ls_csv_names *names);
 typedef struct ls_csv_table {
     ls_csv_kind kind;
     size_t rows, columns; /* columns: without the target; words make several */
-    float *inputs;        /* (rows, columns) */
+    double *inputs;       /* (rows, columns) */
     double *targets;      /* (rows): numbers, or places in the labels */
     size_t input_capacity, target_capacity;
     bool whole;     /* all targets so far are whole numbers */

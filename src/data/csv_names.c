@@ -77,14 +77,14 @@ static ls_status sort_words(ls_labels *words, size_t column, ls_csv_table *table
         return LS_OK;
     LS_TRY(ls_labels_sort(words, &place));
     for (size_t row = 0; row < table->rows; row++) {
-        float *value = &table->inputs[row * table->columns + column];
-        *value = (float)place[(size_t)*value];
+        double *value = &table->inputs[row * table->columns + column];
+        *value = (double)place[(size_t)*value];
     }
     ls_free(place);
     return LS_OK;
 }
 
-static void expand_row(const ls_csv_columns *columns, const float *in, float *out) {
+static void expand_row(const ls_csv_columns *columns, const double *in, double *out) {
     for (size_t c = 0; c < columns->count; c++) {
         const ls_csv_column *column = &columns->column[c];
         if (column->words)
@@ -98,7 +98,7 @@ static void expand_row(const ls_csv_columns *columns, const float *in, float *ou
 ls_status ls_csv_columns_expand(ls_csv_columns *columns, ls_csv_table *table) {
     size_t width = 0;
     bool any = false;
-    float *wide;
+    double *wide;
     for (size_t c = 0; c < columns->count; c++) {
         ls_csv_column *column = &columns->column[c];
         if (column->words)

@@ -2,6 +2,8 @@
 #include "data/formats.h"
 #include "data/values.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -130,29 +132,66 @@ static ls_status open_joined(ls_file_format format, const char *const *paths, si
     return LS_OK;
 }
 
-/* Classes as int32, others as float32. */
-static ls_status csv_targets(const char *path, const ls_csv_table *table, ls_source **source) {
-    const bool numbers = table->kind == LS_CSV_NUMBERS;
-    const ls_array_info info = {numbers ? LS_TYPE_F32 : LS_TYPE_I32, 1, {(int64_t)table->rows}};
-    union {
-        void *any;
-        int32_t *classes;
-        float *numbers;
-    } memory = {ls_calloc(table->rows, 4)};
-    if (!memory.any)
-        return LS_ERR_SYSTEM;
+/* Whether float32 would round values of a column by more than 2^-12 of their range: a large mean,
+ * a small spread. */
+static bool needs_double(size_t rows, size_t columns, const double *values) {
+    for (size_t c = 0; c < columns; c++) {
+        double least = values[c], most = values[c];
+        for (size_t row = 1; row < rows; row++) {
+            least = fmin(least, values[row * columns + c]);
+            most = fmax(most, values[row * columns + c]);
+        }
+        const double rounding = fmax(fabs(least), fabs(most)) * FLT_EPSILON / 2;
+        if (most > least && rounding > (most - least) / 4096)
+            return true;
+    }
+    return false;
+}
+
+/* A source of float32, or float64 where that is needed.  Takes over `values`. */
+static ls_status number_source(const char *path, const ls_array_info *shape, double *values,
+                               ls_source **source) {
+    const size_t rows = (size_t)shape->shape[0], columns = (size_t)ls_sample_elements(shape);
+    ls_array_info info = *shape;
+    info.type = LS_TYPE_F64;
+    if (!needs_double(rows, columns, values)) {
+        float *narrow = (float *)values; /* no value is overwritten before it is read */
+        for (size_t i = 0; i < rows * columns; i++) {
+            const float value = (float)values[i];
+            memcpy(&narrow[i], &value, sizeof value);
+        }
+        info.type = LS_TYPE_F32;
+    }
+    return ls_memory_source(path, &info, values, source);
+}
+
+static ls_status class_source(const char *path, const ls_csv_table *table, ls_source **source) {
+    const ls_array_info info = {LS_TYPE_I32, 1, {(int64_t)table->rows}};
+    int32_t *classes;
+    LS_TRY(LS_NEW(classes, table->rows));
     for (size_t row = 0; row < table->rows; row++)
-        if (numbers)
-            memory.numbers[row] = (float)table->targets[row];
-        else
-            memory.classes[row] = (int32_t)table->targets[row];
-    return ls_memory_source(path, &info, memory.any, source);
+        classes[row] = (int32_t)table->targets[row];
+    return ls_memory_source(path, &info, classes, source);
+}
+
+static ls_status csv_sources(const char *path, ls_csv_table *table, ls_source **inputs,
+                             ls_source **targets) {
+    const int64_t rows = (int64_t)table->rows;
+    const ls_array_info wide = {.ndims = 2, .shape = {rows, (int64_t)table->columns}};
+    const ls_array_info flat = {.ndims = 1, .shape = {rows}};
+    double *values = table->inputs, *numbers = table->targets;
+    table->inputs = NULL;
+    LS_TRY(number_source(path, &wide, values, inputs));
+    if (table->kind != LS_CSV_NUMBERS)
+        return class_source(path, table, targets);
+    table->targets = NULL;
+    return number_source(path, &flat, numbers, targets);
 }
 
 static ls_status open_csv(const ls_convert_split *split, ls_csv_context *csv,
                           ls_split_arrays *arrays) {
     ls_csv_table table = {0};
-    ls_source *inputs, *targets;
+    ls_source *inputs = NULL, *targets = NULL;
     const char *path = split->inputs[0];
     ls_status status;
     LS_TRY(LS_NEW(arrays->inputs.parts, 1));
@@ -160,15 +199,11 @@ static ls_status open_csv(const ls_convert_split *split, ls_csv_context *csv,
     LS_TRY(ls_csv_read(split->inputs, split->input_count, csv->target_column, csv->kind,
                        &csv->names, &table));
     csv->kind = table.kind;
-    const ls_array_info info = {LS_TYPE_F32, 2, {(int64_t)table.rows, (int64_t)table.columns}};
-    status = ls_memory_source(path, &info, table.inputs, &inputs);
-    table.inputs = NULL;
-    if (status == LS_OK)
-        status = join(&arrays->inputs, inputs);
-    if (status == LS_OK)
-        status = csv_targets(path, &table, &targets);
-    if (status == LS_OK)
-        status = join(&arrays->targets, targets);
+    status = csv_sources(path, &table, &inputs, &targets);
+    if (inputs)
+        join(&arrays->inputs, inputs); /* the first part: fits */
+    if (targets)
+        join(&arrays->targets, targets);
     ls_csv_table_free(&table);
     return status;
 }

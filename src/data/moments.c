@@ -86,7 +86,7 @@ void ls_moments_merge(ls_moments *moments, const ls_moments *other) {
     moments->count = count;
 }
 
-float ls_moments_deviation(const ls_moments *moments) {
-    const float deviation = (float)sqrt(moments->squares / moments->count);
-    return deviation > 0 ? deviation : 1;
+double ls_moments_deviation(const ls_moments *moments) {
+    const double deviation = sqrt(moments->squares / moments->count);
+    return (float)deviation > 0 ? deviation : 1;
 }

@@ -15,7 +15,7 @@ ls_status ls_moments_measure(ls_type type, const void *samples, int64_t count, i
                              int64_t spatial, ls_moments *moments);
 /* Adds what `other` holds: Chan, Golub and LeVeque 1979. */
 void ls_moments_merge(ls_moments *moments, const ls_moments *other);
-/* The standard deviation as float32; 1 where it is 0. */
-float ls_moments_deviation(const ls_moments *moments);
+/* The standard deviation; 1 where it is 0 as float32. */
+double ls_moments_deviation(const ls_moments *moments);
 
 #endif

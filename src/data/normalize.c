@@ -43,7 +43,7 @@ static ls_status measure(ls_comm *comm, const measured_array *v, ls_normalizatio
         ls_moments total = all[c];
         for (int64_t chunk = 1; chunk < chunks; chunk++)
             ls_moments_merge(&total, &all[chunk * channels + c]);
-        measured.mean[c] = (float)total.mean;
+        measured.mean[c] = total.mean;
         measured.deviation[c] = ls_moments_deviation(&total);
     }
     ls_comm_node_barrier(comm); /* nobody reads the chunks any more */
@@ -64,12 +64,13 @@ ls_status ls_normalization_measure(ls_comm *comm, const ls_data *data, ls_normal
 ls_status ls_normalization_measure_targets(ls_comm *comm, const ls_data *data,
                                            ls_normalization *norm) {
     LS_REQUIRE(!data->is_classes);
-    const measured_array targets = {LS_TYPE_F32, data->targets, data->count, data->outputs, 1};
+    const measured_array targets = {data->target_type, data->targets, data->count, data->outputs,
+                                    1};
     return measure(comm, &targets, norm);
 }
 
 ls_status ls_normalization_identity(int64_t channels, ls_normalization *norm) {
-    float *both; /* means, then deviations */
+    double *both; /* means, then deviations */
     LS_TRY(LS_NEW(both, 2 * (size_t)channels));
     *norm = (ls_normalization){channels, both, both + channels};
     for (int64_t c = 0; c < channels; c++)
@@ -82,14 +83,11 @@ void ls_normalization_free(ls_normalization *norm) {
     *norm = (ls_normalization){0};
 }
 
-void ls_normalization_apply(const ls_normalization *norm, int64_t count, float *values) {
-    for (int64_t i = 0; i < count; i++, values += norm->channels)
-        for (int64_t c = 0; c < norm->channels; c++)
-            values[c] = (values[c] - norm->mean[c]) / norm->deviation[c];
-}
-
-void ls_normalization_undo(const ls_normalization *norm, int64_t count, float *values) {
-    for (int64_t i = 0; i < count; i++, values += norm->channels)
-        for (int64_t c = 0; c < norm->channels; c++)
-            values[c] = values[c] * norm->deviation[c] + norm->mean[c];
+void ls_normalization_undo(const ls_normalization *norm, bool in_double, int64_t count,
+                           const float *normalized, double *out) {
+    const int64_t channels = norm->channels;
+    for (int64_t i = 0; i < count; i++, normalized += channels, out += channels)
+        for (int64_t c = 0; c < channels; c++)
+            out[c] = in_double ? normalized[c] * norm->deviation[c] + norm->mean[c]
+                               : normalized[c] * (float)norm->deviation[c] + (float)norm->mean[c];
 }

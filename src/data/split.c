@@ -30,6 +30,7 @@ static ls_status describe_split(loader *load) {
     data->spatial = ls_sample_elements(inputs) / data->channels;
     data->is_classes = !ls_type_is_float(targets->type);
     data->outputs = data->is_classes ? load->classes : ls_sample_elements(targets);
+    data->target_type = targets->type;
     if (!data->is_classes && load->classes > 0)
         return ls_fail(LS_ERR_INPUT,
                        "%s: %s values where class numbers are needed; expected integers",
@@ -46,7 +47,9 @@ static ls_status create_memory(loader *load) {
     ls_data *data = load->data;
     const size_t samples = (size_t)data->count;
     const size_t input_bytes = ls_type_size(data->type) * (size_t)(data->channels * data->spatial);
-    const size_t target_bytes = 4 * (size_t)(data->is_classes ? 1 : data->outputs);
+    const size_t target_bytes = data->is_classes
+                                    ? sizeof *data->classes
+                                    : ls_type_size(data->target_type) * (size_t)data->outputs;
     LS_TRY(ls_shared_create(load->comm, samples * input_bytes, load->inputs_name,
                             &data->inputs_memory));
     LS_TRY(ls_shared_create(load->comm, samples * target_bytes, load->targets_name,
@@ -82,27 +85,31 @@ static ls_status load_classes(const loader *load, const void *raw, int64_t first
     return LS_OK;
 }
 
-/* Reads this rank's targets piece by piece and stores them as int32 or float32. */
+static ls_status load_numbers(const loader *load) {
+    const ls_data *data = load->data;
+    const int64_t count = load->end - load->first, width = data->outputs;
+    char *mine = (char *)ls_shared_data(data->targets_memory) +
+                 (size_t)(load->first * width) * ls_type_size(data->target_type);
+    LS_TRY(ls_array_read(load->targets, load->first, count, mine));
+    return ls_check_finite(data->target_type, mine, load->first, count, width, load->targets_name);
+}
+
+/* Reads this rank's targets: classes piece by piece, to be stored as int32. */
 static ls_status load_targets(const loader *load, int32_t *largest) {
     const ls_data *data = load->data;
     const ls_type type = ls_array_describe(load->targets)->type;
-    const int64_t width = data->is_classes ? 1 : data->outputs;
-    const int64_t piece = 1 + (1 << 18) / width; /* samples */
+    const int64_t piece = 1 << 18; /* samples */
     char *raw = NULL;
     int64_t *values = NULL;
     ls_status status;
-    LS_TRY_GOTO(done, LS_NEW(raw, (size_t)(piece * width) * ls_type_size(type)));
+    if (!data->is_classes)
+        return load_numbers(load);
+    LS_TRY_GOTO(done, LS_NEW(raw, (size_t)piece * ls_type_size(type)));
     LS_TRY_GOTO(done, LS_NEW(values, (size_t)piece));
     for (int64_t first = load->first; first < load->end; first += piece) {
         const int64_t left = load->end - first, count = left < piece ? left : piece;
         LS_TRY_GOTO(done, ls_array_read(load->targets, first, count, raw));
-        if (data->is_classes) {
-            LS_TRY_GOTO(done, load_classes(load, raw, first, count, values, largest));
-        } else {
-            float *out = (float *)ls_shared_data(data->targets_memory) + first * width;
-            LS_TRY_GOTO(done, ls_check_finite(type, raw, first, count, width, load->targets_name));
-            ls_values_floats(type, raw, count * width, out);
-        }
+        LS_TRY_GOTO(done, load_classes(load, raw, first, count, values, largest));
     }
 done:
     ls_free(values);
@@ -183,6 +190,10 @@ bool ls_data_is_classes(const ls_data *data) {
 
 int64_t ls_data_outputs(const ls_data *data) {
     return data->outputs;
+}
+
+bool ls_data_has_double_targets(const ls_data *data) {
+    return !data->is_classes && data->target_type == LS_TYPE_F64;
 }
 
 size_t ls_data_bytes(const ls_data *data) {

@@ -15,7 +15,8 @@ struct ls_data {
     int64_t outputs;
     const void *inputs;     /* (count, channels, spatial) in their own type */
     const int32_t *classes; /* (count), or NULL */
-    const float *targets;   /* (count, outputs), or NULL */
+    ls_type target_type;    /* LS_TYPE_F32 or LS_TYPE_F64 */
+    const void *targets;    /* (count, outputs), or NULL */
     ls_shared *inputs_memory, *targets_memory;
 };
 

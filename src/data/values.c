@@ -51,10 +51,6 @@ void ls_values_integers(ls_type type, const void *values, int64_t count, int64_t
     FOR_EACH_TYPE(for (int64_t i = 0; i < count; i++) out[i] = (int64_t)x[i])
 }
 
-void ls_values_floats(ls_type type, const void *values, int64_t count, float *out) {
-    FOR_EACH_TYPE(for (int64_t i = 0; i < count; i++) out[i] = (float)x[i])
-}
-
 void ls_values_doubles(ls_type type, const void *values, int64_t count, double *out) {
     FOR_EACH_TYPE(for (int64_t i = 0; i < count; i++) out[i] = (double)x[i])
 }

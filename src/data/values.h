@@ -16,7 +16,6 @@ void ls_info_text(const ls_array_info *info, ls_text *text);
 
 /* Converts `count` elements; integers beyond the range of int64 become INT64_MAX. */
 void ls_values_integers(ls_type type, const void *values, int64_t count, int64_t *out);
-void ls_values_floats(ls_type type, const void *values, int64_t count, float *out);
 void ls_values_doubles(ls_type type, const void *values, int64_t count, double *out);
 /* The first element that is not finite as float32, `count` if there is none. */
 int64_t ls_values_not_finite(ls_type type, const void *values, int64_t count);

@@ -154,8 +154,7 @@ static void fill_targets(const ls_engine *engine, const ls_data *data, ls_plan *
         return;
     }
     float *targets = ls_plan_targets(plan, slot); /* (count, outputs) */
-    ls_data_targets(data, engine->ids, count, targets);
-    ls_normalization_apply(&engine->target_norm, count, targets);
+    ls_data_targets(data, &engine->target_norm, engine->ids, count, targets);
 }
 
 void ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *data, int64_t epoch,

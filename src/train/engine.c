@@ -70,7 +70,7 @@ static ls_status set_up_augment(ls_engine *engine) {
     LS_TRY(ls_augment_check(&engine->augment, ls_data_shape(engine->train)));
     LS_TRY(LS_NEW(engine->background, (size_t)norm->channels));
     for (int64_t c = 0; c < norm->channels; c++)
-        engine->background[c] = (0 - norm->mean[c]) / norm->deviation[c];
+        engine->background[c] = (0 - (float)norm->mean[c]) / (float)norm->deviation[c];
     return LS_OK;
 }
 

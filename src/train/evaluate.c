@@ -16,7 +16,7 @@ typedef struct ls_tally {
     int64_t top;        /* the same */
     ls_board *errors;   /* regression: a slice's sums of squared errors, doubles; else NULL */
     double *squares;    /* their sums, per output */
-    float *sample;      /* scratch: a sample's outputs, its targets */
+    double *sample;     /* scratch: a sample's outputs, its targets */
 } ls_tally;
 
 /* ---- one batch ------------------------------------------------------------------------------ */
@@ -51,11 +51,11 @@ static void add_slot_errors(const ls_engine *engine, const ls_tally *tally,
     const int64_t outputs = tally->outputs;
     const uint64_t *ids = ls_plan_sample_ids(plan->plan, slot);
     const float *z = ls_plan_output(plan->plan, slot);
-    float *y = tally->sample, *target = y + outputs;
+    double *y = tally->sample, *target = y + outputs;
+    const bool in_double = ls_data_has_double_targets(engine->train);
     for (int64_t n = 0; n < ls_plan_samples(plan->plan, slot); n++) {
-        memcpy(y, z + n * outputs, (size_t)outputs * sizeof *y);
-        ls_normalization_undo(&engine->target_norm, 1, y);
-        ls_data_targets(engine->test, &ids[n], 1, target);
+        ls_normalization_undo(&engine->target_norm, in_double, 1, z + n * outputs, y);
+        ls_data_target_values(engine->test, &ids[n], 1, target);
         ls_squared_errors_add(outputs, y, target, errors_of(tally, plan->slice[slot]));
     }
 }
@@ -159,12 +159,12 @@ static void free_tally(ls_tally *tally) {
 static ls_status measure_targets(const ls_engine *engine, int64_t count, double *sums) {
     size_t outputs = (size_t)ls_data_outputs(engine->test);
     double *mean = NULL;
-    float *target = NULL;
+    double *target = NULL;
     ls_status status;
     LS_TRY_GOTO(done, LS_NEW(mean, outputs));
     LS_TRY_GOTO(done, LS_NEW(target, outputs));
     for (uint64_t id = 0; id < (uint64_t)count; id++) {
-        ls_data_targets(engine->test, &id, 1, target);
+        ls_data_target_values(engine->test, &id, 1, target);
         ls_deviations_add((int64_t)outputs, (int64_t)id + 1, target, mean, sums);
     }
 done:

@@ -26,14 +26,14 @@ void ls_softmax(int64_t classes, const float *z, float *p) {
         p[i] = (float)(exp(z[i] - largest) / sum);
 }
 
-void ls_squared_errors_add(int64_t outputs, const float *y, const float *target, double *sums) {
+void ls_squared_errors_add(int64_t outputs, const double *y, const double *target, double *sums) {
     for (int64_t i = 0; i < outputs; i++) {
-        const double difference = (double)y[i] - target[i];
+        const double difference = y[i] - target[i];
         sums[i] += difference * difference;
     }
 }
 
-void ls_deviations_add(int64_t outputs, int64_t number, const float *target, double *mean,
+void ls_deviations_add(int64_t outputs, int64_t number, const double *target, double *mean,
                        double *sums) {
     for (int64_t i = 0; i < outputs; i++) {
         const double before = target[i] - mean[i];

@@ -18,10 +18,10 @@ void ls_softmax(int64_t classes, const float *z, float *p);
 /* ---- regression ----------------------------------------------------------------------------- */
 
 /* sums[i] += (y_i - t_i)^2 of one sample. */
-void ls_squared_errors_add(int64_t outputs, const float *y, const float *target, double *sums);
+void ls_squared_errors_add(int64_t outputs, const double *y, const double *target, double *sums);
 /* Takes the targets of sample `number` (from 1) into their mean and sum of squared deviations from
  * it (Welford 1962); both start at 0. */
-void ls_deviations_add(int64_t outputs, int64_t number, const float *target, double *mean,
+void ls_deviations_add(int64_t outputs, int64_t number, const double *target, double *mean,
                        double *sums);
 /* 1 - errors / deviations; NaN where the targets are all equal. */
 double ls_r2(double errors, double deviations);

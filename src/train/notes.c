@@ -3,12 +3,12 @@
 
 #include "train/engine.h"
 
-/* One value a channel or target, with all digits of a float. */
+/* One value a channel or target, with all digits. */
 static ls_status write_channels(ls_run *run, const char *name, int64_t channels,
-                                const float *values) {
+                                const double *values) {
     ls_text text = {0};
     for (int64_t i = 0; i < channels; i++)
-        ls_text_add(&text, "%s%.9g", i ? " " : "", (double)values[i]);
+        ls_text_add(&text, "%s%.17g", i ? " " : "", values[i]);
     ls_status status = text.failed ? LS_ERR_SYSTEM : ls_run_note(run, name, text.data);
     ls_text_free(&text);
     return status;

@@ -13,6 +13,7 @@ typedef struct ls_prediction {
     float *mine;  /* (most, outputs) */
     /* Rank 0: */
     float *all;       /* (ranks, most, outputs) */
+    double *values;   /* regression: (batch, outputs) in the data's units */
     int32_t *classes; /* (count); NULL for regression */
     ls_dataset_writer *writer;
 } ls_prediction;
@@ -31,10 +32,15 @@ static bool has_classes(const ls_prediction *p) {
     return ls_data_is_classes(p->engine->test);
 }
 
+static bool in_double(const ls_prediction *p) {
+    return ls_data_has_double_targets(p->engine->train);
+}
+
 /* ---- rank 0: the file ----------------------------------------------------------------------- */
 
 static ls_status open_file(ls_prediction *p, const char *file) {
-    const ls_array_info info = {LS_TYPE_F32, 2, {p->count, p->outputs}};
+    const ls_array_info info = {
+        in_double(p) ? LS_TYPE_F64 : LS_TYPE_F32, 2, {p->count, p->outputs}};
     const ls_data_config *data = &p->engine->config->data;
     LS_TRY(ls_dataset_create(file, &p->writer));
     LS_TRY(ls_dataset_note(p->writer, "values",
@@ -55,13 +61,25 @@ static void close_gaps(const ls_prediction *p, int64_t samples) {
     }
 }
 
-static ls_status write_batch(ls_prediction *p, int64_t first, int64_t samples) {
-    close_gaps(p, samples);
-    for (int64_t n = 0; n < samples && has_classes(p); n++) {
+static void take_classes(ls_prediction *p, int64_t first, int64_t samples) {
+    for (int64_t n = 0; n < samples; n++) {
         float *z = p->all + n * p->outputs;
         p->classes[first + n] = (int32_t)ls_best_class(p->outputs, z);
         ls_softmax(p->outputs, z, z);
     }
+}
+
+static ls_status write_batch(ls_prediction *p, int64_t first, int64_t samples) {
+    close_gaps(p, samples);
+    if (has_classes(p)) {
+        take_classes(p, first, samples);
+        return ls_dataset_append(p->writer, samples, p->all);
+    }
+    ls_normalization_undo(&p->engine->target_norm, in_double(p), samples, p->all, p->values);
+    if (in_double(p))
+        return ls_dataset_append(p->writer, samples, p->values);
+    for (int64_t i = 0; i < samples * p->outputs; i++)
+        p->all[i] = (float)p->values[i];
     return ls_dataset_append(p->writer, samples, p->all);
 }
 
@@ -90,12 +108,15 @@ static ls_status open_prediction(ls_prediction *p, const char *file) {
     LS_TRY(LS_NEW(p->all, (size_t)ranks * values));
     if (has_classes(p))
         LS_TRY(LS_NEW(p->classes, (size_t)p->count));
+    else
+        LS_TRY(LS_NEW(p->values, (size_t)ranks * values));
     return open_file(p, file);
 }
 
 static void close_prediction(ls_prediction *p) {
     ls_dataset_writer_free(p->writer);
     ls_free(p->classes);
+    ls_free(p->values);
     ls_free(p->all);
     ls_free(p->mine);
 }
@@ -109,8 +130,6 @@ static ls_status compute(ls_prediction *p, int64_t samples, int64_t batch) {
         int64_t samples_here = ls_plan_samples(plan->plan, slot);
         size_t values = (size_t)(samples_here * p->outputs);
         memcpy(to, ls_plan_output(plan->plan, slot), values * sizeof *to);
-        if (!has_classes(p))
-            ls_normalization_undo(&p->engine->target_norm, samples_here, to);
         to += values;
     }
     return LS_OK;

@@ -27,14 +27,14 @@ static ls_status write_param(const ls_engine *engine, const ls_param *param,
 
 static ls_status write_normalization(const ls_engine *engine, ls_checkpoint_writer *writer) {
     const ls_normalization *norm = &engine->norm, *target = &engine->target_norm;
-    LS_TRY(ls_checkpoint_array(writer, "data/mean", LS_TYPE_F32, 1, &norm->channels, norm->mean));
-    LS_TRY(ls_checkpoint_array(writer, "data/deviation", LS_TYPE_F32, 1, &norm->channels,
+    LS_TRY(ls_checkpoint_array(writer, "data/mean", LS_TYPE_F64, 1, &norm->channels, norm->mean));
+    LS_TRY(ls_checkpoint_array(writer, "data/deviation", LS_TYPE_F64, 1, &norm->channels,
                                norm->deviation));
     if (ls_data_is_classes(engine->train))
         return LS_OK;
-    LS_TRY(ls_checkpoint_array(writer, "data/target_mean", LS_TYPE_F32, 1, &target->channels,
+    LS_TRY(ls_checkpoint_array(writer, "data/target_mean", LS_TYPE_F64, 1, &target->channels,
                                target->mean));
-    return ls_checkpoint_array(writer, "data/target_deviation", LS_TYPE_F32, 1, &target->channels,
+    return ls_checkpoint_array(writer, "data/target_deviation", LS_TYPE_F64, 1, &target->channels,
                                target->deviation);
 }
 
@@ -202,16 +202,31 @@ static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
                               ls_net_param_count(engine->net), engine->exponent);
 }
 
+/* Float64; float32 in checkpoints of older versions. */
+static ls_status read_doubles(const ls_checkpoint_reader *reader, const char *name, size_t count,
+                              double *out) {
+    ls_array_info info;
+    float *narrow;
+    LS_TRY(ls_checkpoint_info(reader, name, &info));
+    if (info.type != LS_TYPE_F32)
+        return ls_checkpoint_read(reader, name, LS_TYPE_F64, count, out);
+    LS_TRY(LS_NEW(narrow, count));
+    ls_status status = ls_checkpoint_read(reader, name, LS_TYPE_F32, count, narrow);
+    for (size_t i = 0; i < count; i++)
+        out[i] = (double)narrow[i];
+    ls_free(narrow);
+    return status;
+}
+
 static ls_status read_normalization(ls_engine *engine, const ls_checkpoint_reader *reader) {
     const ls_normalization *norm = &engine->norm, *target = &engine->target_norm;
     size_t channels = (size_t)norm->channels, outputs = (size_t)target->channels;
-    LS_TRY(ls_checkpoint_read(reader, "data/mean", LS_TYPE_F32, channels, norm->mean));
-    LS_TRY(ls_checkpoint_read(reader, "data/deviation", LS_TYPE_F32, channels, norm->deviation));
+    LS_TRY(read_doubles(reader, "data/mean", channels, norm->mean));
+    LS_TRY(read_doubles(reader, "data/deviation", channels, norm->deviation));
     if (ls_data_is_classes(engine->train))
         return LS_OK;
-    LS_TRY(ls_checkpoint_read(reader, "data/target_mean", LS_TYPE_F32, outputs, target->mean));
-    return ls_checkpoint_read(reader, "data/target_deviation", LS_TYPE_F32, outputs,
-                              target->deviation);
+    LS_TRY(read_doubles(reader, "data/target_mean", outputs, target->mean));
+    return read_doubles(reader, "data/target_deviation", outputs, target->deviation);
 }
 
 static ls_status read_model(ls_engine *engine, const ls_checkpoint_reader *reader) {
@@ -228,7 +243,7 @@ static bool reads_for_node(const ls_engine *engine) {
 }
 
 static ls_status share_normalization(const ls_engine *engine, const ls_normalization *norm) {
-    size_t bytes = (size_t)norm->channels * sizeof(float);
+    size_t bytes = (size_t)norm->channels * sizeof *norm->mean;
     LS_TRY(ls_comm_broadcast(engine->comm, norm->mean, bytes, 0));
     return ls_comm_broadcast(engine->comm, norm->deviation, bytes, 0);
 }

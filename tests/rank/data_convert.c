@@ -62,7 +62,7 @@ static void check_split(ls_comm *comm, const ls_data *data, int64_t elements,
     for (int64_t sample = 0; sample < ls_data_count(data); sample++) {
         const uint64_t id = (uint64_t)sample;
         int32_t class;
-        float number;
+        double number;
         ls_data_inputs(data, &identity, &id, 1, values);
         for (int64_t i = 0; i < elements; i++)
             CHECK(comm, values[i] == input(sample, i));
@@ -70,8 +70,8 @@ static void check_split(ls_comm *comm, const ls_data *data, int64_t elements,
             ls_data_classes(data, &id, 1, &class);
             CHECK(comm, (float)class == target(sample));
         } else {
-            ls_data_targets(data, &id, 1, &number);
-            CHECK(comm, number == target(sample));
+            ls_data_target_values(data, &id, 1, &number);
+            CHECK(comm, (float)number == target(sample));
         }
     }
     ls_normalization_free(&identity);

@@ -131,10 +131,10 @@ static void check_targets(ls_comm *comm, const ls_data *data) {
     CHECK(comm, !ls_data_is_classes(data) && ls_data_outputs(data) == OUTPUTS);
     for (int64_t n = 0; n < SAMPLES; n++) {
         const uint64_t id = (uint64_t)n;
-        float values[OUTPUTS];
-        ls_data_targets(data, &id, 1, values);
+        double values[OUTPUTS];
+        ls_data_target_values(data, &id, 1, values);
         for (int64_t i = 0; i < OUTPUTS; i++)
-            CHECK(comm, values[i] == (float)(n * i) / 4);
+            CHECK(comm, values[i] == (double)(n * i) / 4);
     }
 }
 
@@ -155,8 +155,8 @@ static void check_normalization(ls_comm *comm, const ls_data *data, bool bytes, 
                     sum += pass == 0 ? x : 0;
                     squares += pass == 1 ? (x - sum / count) * (x - sum / count) : 0;
                 }
-        CHECK(comm, norm.mean[c] == (float)(sum / count));
-        CHECK(comm, norm.deviation[c] == (float)sqrtl(squares / count));
+        CHECK(comm, (float)norm.mean[c] == (float)(sum / count));
+        CHECK(comm, (float)norm.deviation[c] == (float)sqrtl(squares / count));
     }
     ls_normalization_free(&norm);
 }

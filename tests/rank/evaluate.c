@@ -28,13 +28,21 @@ static float target_of(int sample, int output) {
     return output == 2 ? 1.5f : sinf((float)(sample * (output + 1))) + (float)output;
 }
 
+/* A small spread around a mean that float32 rounds to 1/32. */
+static double fine_target_of(int sample) {
+    return -291230 + 0.025 * sin(sample);
+}
+
 static ls_status write_split(ls_dataset_writer *writer, const char *split, int number) {
     const ls_array_info rows = {LS_TYPE_F32, 2, {0, FEATURES}}, byte = {LS_TYPE_U8, 1, {0}};
+    const ls_array_info fine = {LS_TYPE_F64, 1, {0}};
+    double fines[SAMPLES];
     const ls_array_info triples = {LS_TYPE_F32, 2, {0, TARGETS}}, one = {LS_TYPE_F32, 1, {0}};
     float inputs[SAMPLES][FEATURES], values[SAMPLES][TARGETS], shift = 0.5f * (float)number;
     uint8_t classes[SAMPLES];
     for (int n = 0; n < SAMPLES; n++) {
         classes[n] = class_of(n);
+        fines[n] = fine_target_of(n);
         for (int i = 0; i < FEATURES; i++)
             inputs[n][i] = cosf((float)(n * (i + 2)) + shift) + 0.3f * (float)(classes[n] == i);
         for (int i = 0; i < TARGETS; i++)
@@ -43,6 +51,7 @@ static ls_status write_split(ls_dataset_writer *writer, const char *split, int n
     LS_TRY(bench_write_array(writer, split, "inputs", &rows, SAMPLES, inputs));
     LS_TRY(bench_write_array(writer, split, "targets", &byte, SAMPLES, classes));
     LS_TRY(bench_write_array(writer, split, "values", &triples, SAMPLES, values));
+    LS_TRY(bench_write_array(writer, split, "fine", &fine, SAMPLES, fines));
     return bench_write_array(writer, split, "one", &one, SAMPLES, values);
 }
 
@@ -229,6 +238,38 @@ static void check_regression(const bench *b, bool normalize) {
     ls_config_free(config);
 }
 
+/* Targets of double precision: learnt, measured and predicted in it. */
+static void check_fine_regression(const bench *b) {
+    static double y[SAMPLES][1];
+    const char *const sets[] = {"model.loss=mean_squared_error", "data.train_targets=train/fine",
+                                "data.test_targets=test/fine"};
+    ls_config *config;
+    char *text = ls_format(configuration, b->file, "dense: {units: 1}");
+    CHECK(b->comm, ls_config_parse("test", text, sets, 3, &config) == LS_OK);
+    ls_free(text);
+    ls_engine *engine = open_engine(b, config);
+    ls_evaluation evaluation;
+    double errors = 0, deviations = 0, mean = 0;
+    CHECK(b->comm, ls_engine_evaluate_full(engine, 0, &evaluation) == LS_OK);
+    CHECK(b->comm, ls_engine_predict(engine, b->output) == LS_OK);
+    read_array(b, "outputs", (ls_array_info){LS_TYPE_F64, 2, {SAMPLES, 1}}, y);
+    for (int n = 0; n < SAMPLES; n++)
+        mean += fine_target_of(n) / SAMPLES;
+    for (int n = 0; n < SAMPLES; n++) {
+        errors += pow(y[n][0] - fine_target_of(n), 2);
+        deviations += pow(fine_target_of(n) - mean, 2);
+    }
+    CHECK(b->comm, is_near(evaluation.rmse, sqrt(errors / SAMPLES), 1e-9));
+    CHECK(b->comm, is_near(1 - evaluation.r2, errors / deviations, 1e-6));
+    CHECK(b->comm, is_near(evaluation.loss, errors / deviations, 1e-4)); /* normalised */
+    print_digest(b);
+    if (ls_comm_rank(b->comm) == 0)
+        printf("bits: fine regression %a %a\n", evaluation.rmse, evaluation.r2);
+    ls_evaluation_free(&evaluation);
+    ls_engine_free(engine);
+    ls_config_free(config);
+}
+
 /* ---- refusals ------------------------------------------------------------------------------- */
 
 /* Rank 0 alone meets the trouble; all ranks return it. */
@@ -268,6 +309,7 @@ int main(int argc, char **argv) {
     check_classes(&b);
     check_regression(&b, true);
     check_regression(&b, false);
+    check_fine_regression(&b);
     check_unwritable(&b);
     check_targets_that_do_not_fit(&b);
     bench_tear_down(&b);

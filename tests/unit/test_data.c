@@ -226,7 +226,7 @@ Test(data, batches_of_every_type) {
     static double values[VALUES];
     static float out[3 * CHANNELS * 19];
     const uint64_t ids[] = {36, 0, 17};
-    float mean[] = {1.5f, 64, -3}, deviation[] = {0.7f, 33, 1};
+    double mean[] = {1.5, 64, -3}, deviation[] = {0.7, 33, 1};
     const ls_normalization norm = {CHANNELS, mean, deviation};
     for (ls_type type = LS_TYPE_U8; type <= LS_TYPE_F64; type++)
         for (int64_t spatial = 1; spatial <= 19; spatial += 6) {
@@ -256,7 +256,60 @@ Test(data, batches_of_targets) {
     const ls_data classified = {.count = 5, .is_classes = true, .classes = classes};
     ls_data_classes(&classified, ids, 3, some);
     cr_assert_arr_eq(some, ((int32_t[]){5, 3, 4}), sizeof some);
-    const ls_data regression = {.count = 5, .outputs = 2, .targets = targets};
-    ls_data_targets(&regression, ids, 3, numbers);
-    cr_assert_arr_eq(numbers, ((float[]){8, 9, 0, 1, 4, 5}), sizeof numbers);
+    double mean[] = {1, 2}, deviation[] = {1, 2}, values[6];
+    const ls_normalization norm = {2, mean, deviation};
+    const ls_data regression = {
+        .count = 5, .outputs = 2, .target_type = LS_TYPE_F32, .targets = targets};
+    ls_data_targets(&regression, &norm, ids, 3, numbers);
+    cr_assert_arr_eq(numbers, ((float[]){7, 3.5f, -1, -0.5f, 3, 1.5f}), sizeof numbers);
+    ls_data_target_values(&regression, ids, 3, values);
+    cr_assert_arr_eq(values, ((double[]){8, 9, 0, 1, 4, 5}), sizeof values);
+}
+
+/* What float32 cannot tell apart: spreads of 1e-7 of the mean and below. */
+Test(data, large_mean_small_spread) {
+    enum { COUNT = 3000 };
+    static double numbers[COUNT];
+    static int64_t times[COUNT];
+    static float out[COUNT];
+    const struct {
+        ls_type type;
+        const void *values;
+    } arrays[] = {{LS_TYPE_F64, numbers}, {LS_TYPE_I64, times}};
+    for (int i = 0; i < COUNT; i++) {
+        double wave = i % 2 ? 1 : -1; /* mean 0, deviation 1 */
+        numbers[i] = -291230 + 0.025 * wave;
+        times[i] = INT64_C(1700000000000) + (int64_t)(5 * wave);
+    }
+    for (size_t k = 0; k < 2; k++) {
+        ls_moments whole, part;
+        cr_assert_eq(ls_moments_measure(arrays[k].type, arrays[k].values, COUNT / 2, 1, 1, &whole),
+                     LS_OK);
+        cr_assert_eq(ls_moments_measure(arrays[k].type,
+                                        (const char *)arrays[k].values + COUNT / 2 * sizeof(double),
+                                        COUNT / 2, 1, 1, &part),
+                     LS_OK);
+        ls_moments_merge(&whole, &part);
+        double mean = whole.mean, deviation = ls_moments_deviation(&whole);
+        const ls_normalization norm = {1, &mean, &deviation};
+        const ls_data data = {.type = arrays[k].type,
+                              .count = COUNT,
+                              .channels = 1,
+                              .spatial = 1,
+                              .inputs = arrays[k].values,
+                              .outputs = 1,
+                              .target_type = LS_TYPE_F64,
+                              .targets = numbers};
+        for (uint64_t id = 0; id < COUNT; id++) {
+            ls_data_inputs(&data, &norm, &id, 1, out + id);
+            cr_assert_float_eq(out[id], id % 2 ? 1 : -1, 1e-6);
+            if (k > 0)
+                continue;
+            double value;
+            ls_data_targets(&data, &norm, &id, 1, out + id);
+            cr_assert_float_eq(out[id], id % 2 ? 1 : -1, 1e-6);
+            ls_normalization_undo(&norm, true, 1, out + id, &value);
+            cr_assert_float_eq(value, numbers[id], 1e-7);
+        }
+    }
 }

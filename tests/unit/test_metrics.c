@@ -51,13 +51,13 @@ Test(metrics, softmax) {
 /* Against two passes in long double, with targets far from 0. */
 Test(metrics, squared_errors_and_r2) {
     enum { COUNT = 500, OUTPUTS = 3 };
-    static float y[COUNT][OUTPUTS], t[COUNT][OUTPUTS];
+    static double y[COUNT][OUTPUTS], t[COUNT][OUTPUTS];
     double errors[OUTPUTS] = {0}, mean[OUTPUTS] = {0}, deviations[OUTPUTS] = {0};
     srand(2);
     for (int n = 0; n < COUNT; n++) {
         for (int i = 0; i < OUTPUTS; i++) {
-            t[n][i] = i == 2 ? 4 : (float)(1000 * i + rand() % 1000 * 0.01);
-            y[n][i] = t[n][i] + (float)(rand() % 100 * 0.01);
+            t[n][i] = i == 2 ? 4 : 1000 * i + rand() % 1000 * 0.01;
+            y[n][i] = t[n][i] + rand() % 100 * 0.01;
         }
         ls_squared_errors_add(OUTPUTS, y[n], t[n], errors);
         ls_deviations_add(OUTPUTS, n + 1, t[n], mean, deviations);
