@@ -130,6 +130,11 @@ typedef struct ls_text {
 void ls_text_add(ls_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void ls_text_free(ls_text *text);
 
+#define LS_DIGITS_TEXT 24
+/* A rate or a time with three digits that count, "1234", "12.3", "0.0123"; "-" for what is not
+ * above 0.  Returns `text`. */
+const char *ls_digits(double value, char text[LS_DIGITS_TEXT]);
+
 /* A JSON string, quoted and escaped; a JSON number of 9 digits, null when it is not finite. */
 void ls_json_string(ls_text *text, const char *value);
 void ls_json_number(ls_text *text, double value);
@@ -202,10 +207,11 @@ typedef struct ls_process_memory {
 ls_process_memory ls_process_memory_now(void);
 
 /* From now on the first signal `number` calls `handler`, which may do only what signal-safety(7)
- * allows; a second one does what the system does by default.  Call it in the thread that computes:
+ * allows.  Others within `patience` seconds are ignored, for a batch system may send two at once; a
+ * later one does what the system does by default.  Call it in the thread that computes:
  * there the handler has a stack of its own.  oneDNN's products point the stack register at their
  * buffers, and what a handler puts below that would overwrite the heap.  LS_ERR_SYSTEM. */
-ls_status ls_signal_catch(int number, void (*handler)(int number));
+ls_status ls_signal_catch(int number, double patience, void (*handler)(int number));
 
 #ifdef __cplusplus
 }

@@ -25,6 +25,10 @@ void ls_comm_finalize(ls_comm *comm);
 /* Not collective.  Prints the recorded message and ends every rank with the status's exit code. */
 void ls_comm_abort(ls_comm *comm, ls_status status) __attribute__((noreturn));
 
+/* Not collective.  LS_ERR_INPUT, on each process, when a launcher started several of them and MPI
+ * sees one: the two do not fit, and all would do the same. */
+ls_status ls_comm_check_launch(const ls_comm *comm);
+
 /* Not collective. */
 int ls_comm_rank(const ls_comm *comm);
 int ls_comm_size(const ls_comm *comm);

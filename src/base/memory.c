@@ -105,3 +105,13 @@ void ls_text_free(ls_text *text) {
     ls_free(text->data);
     *text = (ls_text){0};
 }
+
+const char *ls_digits(double value, char text[LS_DIGITS_TEXT]) {
+    if (!(value > 0))
+        snprintf(text, LS_DIGITS_TEXT, "-");
+    else if (value < 0.0995)
+        snprintf(text, LS_DIGITS_TEXT, "%.3g", value);
+    else
+        snprintf(text, LS_DIGITS_TEXT, "%.*f", value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2, value);
+    return text;
+}

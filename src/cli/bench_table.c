@@ -5,23 +5,13 @@
 #include "cli/bench.h"
 
 enum {
-    NUMBER_SIZE = 16,
     BUCKET_ROWS = 8, /* the last ones: those that backward can hide least */
     NAME_WIDTH = 24  /* at least */
 };
 
-/* Three digits that count; "-" for nothing. */
-static const char *digits(double value, char text[NUMBER_SIZE]) {
-    if (!(value > 0))
-        snprintf(text, NUMBER_SIZE, "-");
-    else
-        snprintf(text, NUMBER_SIZE, "%.*f", value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2, value);
-    return text;
-}
-
 static void add_cell(ls_text *text, int width, double value) {
-    char number[NUMBER_SIZE];
-    ls_text_add(text, "%*s", width, digits(value, number));
+    char number[LS_DIGITS_TEXT];
+    ls_text_add(text, "%*s", width, ls_digits(value, number));
 }
 
 static void add_share(ls_text *text, const ls_bench_result *result, double seconds) {
@@ -39,7 +29,7 @@ static const char *plural(int64_t count) {
 /* ---- the first lines ------------------------------------------------------------------------ */
 
 static void add_head(const char *about, const ls_bench_result *result, ls_text *text) {
-    char rate[NUMBER_SIZE], product[NUMBER_SIZE];
+    char rate[LS_DIGITS_TEXT], product[LS_DIGITS_TEXT], most[LS_DIGITS_TEXT];
     double median_step = (double)result->batch / result->rate_median;
     double useful = result->flops / median_step / result->ranks;
     ls_text_add(text, "%s: %d rank%s on %d node%s, batch %lld in %lld slice%s, %.3g M parameters\n",
@@ -53,20 +43,22 @@ static void add_head(const char *about, const ls_bench_result *result, ls_text *
                 (long long)result->windows, plural(result->windows), (long long)result->steps,
                 plural(result->steps), (long long)result->warm_up, result->lr, ls_compute_library(),
                 ls_compute_isa());
-    ls_text_add(text, "samples/s   %.0f median, %.0f to %.0f over the windows\n",
-                result->rate_median, result->rate_min, result->rate_max);
+    ls_text_add(text, "samples/s   %s median, %s to %s over the windows\n",
+                ls_digits(result->rate_median, rate), ls_digits(result->rate_min, product),
+                ls_digits(result->rate_max, most));
     ls_text_add(text, "step        %s ms mean, %s of them on a processor",
-                digits(1e3 * result->step_seconds, rate),
-                digits(1e3 * result->cpu_seconds.mean, product));
+                ls_digits(1e3 * result->step_seconds, rate),
+                ls_digits(1e3 * result->cpu_seconds.mean, product));
     if (result->redone > 0)
         ls_text_add(text, "; %lld backward passes done again", (long long)result->redone);
     ls_text_add(text, "\narithmetic  %s GF/s a rank in dense and conv layers: ",
-                digits(1e-9 * useful, rate));
+                ls_digits(1e-9 * useful, rate));
     if (result->type != LS_COMPUTE_FLOAT32)
         ls_text_add(text, "%.0f %% of its %s product's %s, ", 100 * useful / result->gemm_rate,
-                    ls_compute_type_name(result->type), digits(1e-9 * result->gemm_rate, product));
+                    ls_compute_type_name(result->type),
+                    ls_digits(1e-9 * result->gemm_rate, product));
     ls_text_add(text, "%.0f %% of its SGEMM's %s (%d x %d)\n", 100 * useful / result->sgemm_rate,
-                digits(1e-9 * result->sgemm_rate, product), LS_BENCH_PRODUCT, LS_BENCH_PRODUCT);
+                ls_digits(1e-9 * result->sgemm_rate, product), LS_BENCH_PRODUCT, LS_BENCH_PRODUCT);
     ls_text_add(text,
                 "start-up    %.2f s: %.2f until MPI was there, %.2f set-up, %.2f first step\n",
                 result->launch + result->set_up + result->first_step, result->launch,

@@ -51,30 +51,36 @@ static ls_status run_command(const ls_command *command, ls_comm *comm, int argc,
     return status;
 }
 
-/* The statuses that come back from a parallel command are agreed on: rank 0 speaks for all.  A
- * failure that is not agreed on does not come back, it aborts all ranks. */
-static ls_status run_parallel(const ls_command *command, int argc, char **argv) {
-    ls_comm *comm = NULL;
-    LS_TRY(ls_comm_init(&argc, &argv, &comm));
-    bool speaks = ls_comm_rank(comm) == 0;
-    if (!speaks)
-        ls_log_set(LS_LOG_QUIET);
-    ls_status status = run_command(command, comm, argc, argv);
-    if (status != LS_OK && speaks)
-        fprintf(stderr, "lockstep: %s\n", ls_message());
-    ls_comm_finalize(comm);
-    return status;
-}
-
 /* Under mpirun or srun, before or without MPI: one process speaks for all. */
 static bool speaks_first(void) {
-    static const char *const ranks[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
+    static const char *const ranks[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
+                                        "SLURM_PROCID"};
     for (size_t i = 0; i < sizeof ranks / sizeof ranks[0]; i++) {
         const char *rank = getenv(ranks[i]);
         if (rank)
             return strcmp(rank, "0") == 0;
     }
     return true;
+}
+
+/* The statuses that come back from a parallel command are agreed on: rank 0 speaks for all.  A
+ * failure that is not agreed on does not come back, it aborts all ranks. */
+static ls_status run_parallel(const ls_command *command, int argc, char **argv) {
+    ls_comm *comm = NULL;
+    bool speaks =
+        speaks_first(); /* an MPI that is alone may say in its environment that it is rank 0 */
+    LS_TRY(ls_comm_init(&argc, &argv, &comm));
+    ls_status status = ls_comm_check_launch(comm);
+    if (status == LS_OK)
+        speaks = ls_comm_rank(comm) == 0;
+    if (!speaks)
+        ls_log_set(LS_LOG_QUIET);
+    if (status == LS_OK)
+        status = run_command(command, comm, argc, argv);
+    if (status != LS_OK && speaks)
+        fprintf(stderr, "lockstep: %s\n", ls_message());
+    ls_comm_finalize(comm);
+    return status;
 }
 
 static int end_serial(ls_status status) {

@@ -32,21 +32,21 @@ static void write_line(ls_progress *progress, const char *line, bool stays) {
 
 void ls_progress_find_lr(void *context, const ls_find_lr_progress *now) {
     ls_progress *progress = context;
-    char line[LINE_SIZE];
+    char line[LINE_SIZE], samples[LS_DIGITS_TEXT];
     if (!is_due(progress, now->step == now->steps))
         return;
     double rate = (double)now->samples / now->seconds;
     double left = now->seconds / (double)now->step * (double)(now->steps - now->step);
     snprintf(line, sizeof line,
-             "step %lld/%lld  lr %.3g  loss %.4f  smoothed %.4f  %.0f samples/s  %.0f s left",
-             (long long)now->step, (long long)now->steps, now->lr, now->loss, now->smoothed, rate,
-             left);
+             "step %lld/%lld  lr %.3g  loss %.4f  smoothed %.4f  %s samples/s  %.0f s left",
+             (long long)now->step, (long long)now->steps, now->lr, now->loss, now->smoothed,
+             ls_digits(rate, samples), left);
     write_line(progress, line, false);
 }
 
 void ls_progress_train(void *context, const ls_train_progress *now) {
     ls_progress *progress = context;
-    char line[LINE_SIZE];
+    char line[LINE_SIZE], rate[LS_DIGITS_TEXT];
     bool evaluated = !isnan(now->test.loss), ends_epoch = !isnan(now->epoch_loss);
     if (!is_due(progress, ends_epoch || now->step == now->steps))
         return;
@@ -62,7 +62,7 @@ void ls_progress_train(void *context, const ls_train_progress *now) {
     else if (evaluated)
         snprintf(end, room, "  test loss %.4f  R2 %.4f", now->test.loss, now->test.r2);
     else
-        snprintf(end, room, "  %.0f samples/s  %.0f s left", now->samples_per_second,
+        snprintf(end, room, "  %s samples/s  %.0f s left", ls_digits(now->samples_per_second, rate),
                  now->seconds_left);
     write_line(progress, line, ends_epoch);
 }

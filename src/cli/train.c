@@ -16,6 +16,8 @@ typedef struct ls_train_args {
     const char *trace;
 } ls_train_args;
 
+#define PATIENCE 5.0 /* s in which a repeated signal is taken as part of the first */
+
 static volatile sig_atomic_t signal_received;
 
 /* What rank 0 says when a signal comes: mpirun sends one too when another rank has died, and
@@ -64,11 +66,11 @@ static bool interrupted(void) {
     return signal_received != 0;
 }
 
-/* The first signal asks; a second one of the same kind ends at once. */
+/* The first signal asks; another of the same kind ends at once, unless it comes with the first. */
 static ls_status catch_signals(void) {
-    LS_TRY(ls_signal_catch(SIGTERM, take_signal));
-    LS_TRY(ls_signal_catch(SIGINT, take_signal));
-    return ls_signal_catch(SIGUSR1, take_signal);
+    LS_TRY(ls_signal_catch(SIGTERM, PATIENCE, take_signal));
+    LS_TRY(ls_signal_catch(SIGINT, PATIENCE, take_signal));
+    return ls_signal_catch(SIGUSR1, PATIENCE, take_signal);
 }
 
 static void print_result(const ls_train_result *result, const char *folder, const char *command) {

@@ -176,8 +176,9 @@ static ls_status run_window(bench *b, int64_t window) {
     b->sums.value[LS_SUM_CPU] += ls_process_cpu_seconds() - cpu;
     b->result->step_seconds += seconds / (double)(b->result->steps * b->job->windows);
     b->result->rates[window] = (double)samples / seconds;
-    ls_log(LS_LOG_NORMAL, "window %lld/%lld: %.0f samples/s", (long long)window + 1,
-           (long long)b->job->windows, b->result->rates[window]);
+    char rate[LS_DIGITS_TEXT];
+    ls_log(LS_LOG_NORMAL, "window %lld/%lld: %s samples/s", (long long)window + 1,
+           (long long)b->job->windows, ls_digits(b->result->rates[window], rate));
     return LS_OK;
 }
 

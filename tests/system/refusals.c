@@ -202,3 +202,33 @@ Test(refusals, csv_without_its_columns, .fini = workspace_remove) {
     REFUSED(WORDS("b.csv:3"), "%s suggest %s", program(),
             write_file("b.csv", "lr,loss\n1e-3,2\n2e-3,two\n"));
 }
+
+/* ---- the build and the launcher ------------------------------------------------------------- */
+
+Test(refusals, a_onednn_of_other_threads, .fini = workspace_remove) {
+    run_well("mkdir -p %s/include/oneapi/dnnl && sed 's/RUNTIME_OMP$/RUNTIME_TBB/' "
+             "/usr/include/oneapi/dnnl/dnnl_config.h "
+             ">%s/include/oneapi/dnnl/dnnl_config.h",
+             workspace(), workspace());
+    outcome result =
+        run("DNNL_ROOT=%s scripts/find-libraries %s/libraries.mk", workspace(), workspace());
+    cr_expect_neq(result.code, 0);
+    cr_expect_not_null(strstr(result.output, "CPU runtime is OMP or SEQ"), "%s", result.output);
+    run_well("scripts/find-libraries %s/libraries.mk", workspace());
+}
+
+/* What another MPI's launcher, or srun with the wrong plugin, makes of a program: processes that
+ * are each alone. */
+Test(refusals, a_launcher_that_does_not_fit, .fini = workspace_remove) {
+    static const char *const traces[] = {"SLURM_STEP_NUM_TASKS=2 SLURM_PROCID=0",
+                                         "PMI_SIZE=2 PMI_RANK=0", "MPI_LOCALNRANKS=4"};
+    make_dataset(200, 20);
+    const char *command = text("%s train %s --set train.epochs=1 --out %s/out", program(),
+                               make_config(), workspace());
+    for (size_t i = 0; i < sizeof traces / sizeof *traces; i++)
+        REFUSED(WORDS("several processes", "MPI sees one"), "env %s %s", traces[i], command);
+    outcome other = run("env SLURM_STEP_NUM_TASKS=2 SLURM_PROCID=1 %s", command);
+    cr_expect(other.code == 2 && strstr(other.output, "lockstep: ") == NULL, "%s", other.output);
+    cr_expect_not(exists("%s/out", workspace()));
+    run_well("env SLURM_STEP_NUM_TASKS=1 SLURM_PROCID=0 SLURM_NTASKS=2 %s", command);
+}

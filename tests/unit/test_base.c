@@ -161,19 +161,27 @@ Test(base, a_signal_is_handled_on_a_stack_of_its_own) {
     cr_assert_eq(pthread_getattr_np(pthread_self(), &attributes), 0);
     cr_assert_eq(pthread_attr_getstack(&attributes, &stack, &size), 0);
     cr_assert_eq(pthread_attr_destroy(&attributes), 0);
-    cr_assert_eq(ls_signal_catch(SIGUSR1, note_frame), LS_OK);
+    cr_assert_eq(ls_signal_catch(SIGUSR1, 0, note_frame), LS_OK);
     cr_assert_eq(raise(SIGUSR1), 0);
     cr_assert_neq(handler_frame, 0, "not called");
     cr_expect(handler_frame < (uintptr_t)stack || handler_frame >= (uintptr_t)stack + size);
 }
 
 Test(base, a_second_signal_ends_the_process, .signal = SIGUSR1) {
-    cr_assert_eq(ls_signal_catch(SIGUSR1, note_frame), LS_OK);
+    cr_assert_eq(ls_signal_catch(SIGUSR1, 0, note_frame), LS_OK);
     raise(SIGUSR1);
     raise(SIGUSR1);
 }
 
+Test(base, a_repeated_signal_is_ignored_for_a_while) {
+    cr_assert_eq(ls_signal_catch(SIGUSR1, 1000, note_frame), LS_OK);
+    raise(SIGUSR1);
+    handler_frame = 0;
+    raise(SIGUSR1);
+    cr_expect_eq(handler_frame, 0, "called twice");
+}
+
 Test(base, a_signal_that_nobody_can_catch) {
-    cr_expect_eq(ls_signal_catch(SIGKILL, note_frame), LS_ERR_SYSTEM);
+    cr_expect_eq(ls_signal_catch(SIGKILL, 0, note_frame), LS_ERR_SYSTEM);
     cr_expect_not_null(strstr(ls_message(), "signal 9"));
 }
