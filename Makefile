@@ -39,16 +39,18 @@ LIBRARY_SOURCES := $(filter-out src/cli/%,$(wildcard src/*/*.c src/*/*/*.c))
 PROGRAM_SOURCES := $(wildcard src/cli/*.c)
 UNIT_SOURCES := $(wildcard tests/unit/*.c)
 SYSTEM_SOURCES := $(wildcard tests/system/*.c)
+CLUSTER_SOURCES := $(wildcard tests/cluster/*.c)
 RANK_HELPERS := tests/rank/bench.c
 RANK_SOURCES := $(filter-out $(RANK_HELPERS),$(wildcard tests/rank/*.c))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 LIBRARY_OBJECTS := $(call objects,$(LIBRARY_SOURCES))
 PROGRAM_OBJECTS := $(call objects,$(PROGRAM_SOURCES))
-TEST_OBJECTS := $(call objects,$(UNIT_SOURCES) $(SYSTEM_SOURCES) $(RANK_SOURCES) $(RANK_HELPERS))
+TEST_OBJECTS := $(call objects,$(UNIT_SOURCES) $(SYSTEM_SOURCES) $(CLUSTER_SOURCES) $(RANK_SOURCES) $(RANK_HELPERS))
 RANK_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(RANK_SOURCES))
 UNIT_TESTS := $(BUILD)/tests/unit
 SYSTEM_TESTS := $(BUILD)/tests/system
+CLUSTER_TESTS := $(BUILD)/tests/cluster
 
 SONAME := liblockstep.so.$(basename $(VERSION))
 PROGRAM := $(BUILD)/lockstep
@@ -57,7 +59,7 @@ SHARED := $(BUILD)/liblockstep.so
 
 # ---- targets -------------------------------------------------------------------------------------
 
-.PHONY: all lib help info test check check-unit demo run-demo bench run-bench lint format install clean FORCE
+.PHONY: all lib help info test test-cluster check check-cluster check-mpich check-unit demo run-demo bench run-bench lint format install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -69,12 +71,19 @@ test: ## installs what is missing (Debian, Ubuntu), builds, runs every test
 	@scripts/install-deps.sh
 	@$(MAKE) --no-print-directory check
 
+test-cluster: ## SLURM, two hosts, another MPI: slow, and as root (Debian, Ubuntu)
+	@scripts/install-deps.sh --ci
+	@$(MAKE) --no-print-directory check-cluster
+
 demo: ## LR range test on Fashion-MNIST with 2 ranks, and its picture
 	@scripts/install-deps.sh
 	@$(MAKE) --no-print-directory run-demo
 
 check: $(UNIT_TESTS) $(SYSTEM_TESTS) $(RANK_PROGRAMS) $(PROGRAM) ## every test, nothing installed
 	@LS_BUILD=$(BUILD) scripts/run-tests $(UNIT_TESTS) $(SYSTEM_TESTS)
+
+check-cluster: $(CLUSTER_TESTS) $(PROGRAM) ## the tests of test-cluster, nothing installed
+	@LS_BUILD=$(BUILD) scripts/run-tests $(CLUSTER_TESTS)
 
 check-unit: $(UNIT_TESTS) ## the unit tests only: no MPI
 	@scripts/run-tests $^
@@ -116,7 +125,7 @@ info: ## what the build found and uses
 # ---- what there is to link with, and what must be built anew when it changes ---------------------
 
 GOALS := $(or $(MAKECMDGOALS),all)
-ifneq ($(filter-out help lint format clean test demo bench,$(GOALS)),)
+ifneq ($(filter-out help lint format clean test test-cluster demo bench,$(GOALS)),)
 include $(BUILD)/libraries.mk
 endif
 
@@ -169,6 +178,10 @@ $(UNIT_TESTS): $(call objects,$(UNIT_SOURCES)) $(PROGRAM_PARTS) $(STATIC)
 	$(call quiet,LD,$@)$(LINK) $^ $(CRITERION_LIBS) $(LIBRARY_LIBS) -o $@
 
 $(SYSTEM_TESTS): $(call objects,$(SYSTEM_SOURCES))
+	@mkdir -p $(@D) && $(require_criterion)
+	$(call quiet,LD,$@)$(LINK) $^ $(CRITERION_LIBS) -o $@
+
+$(CLUSTER_TESTS): $(call objects,$(CLUSTER_SOURCES) tests/system/command.c tests/system/json.c)
 	@mkdir -p $(@D) && $(require_criterion)
 	$(call quiet,LD,$@)$(LINK) $^ $(CRITERION_LIBS) -o $@
 

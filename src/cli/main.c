@@ -7,6 +7,8 @@
 
 #include "cli/command.h"
 #include "lockstep/build.h"
+#include "lockstep/io.h"
+#include "lockstep/nn.h"
 
 const ls_command *const ls_commands[] = {
     &ls_command_find_lr, &ls_command_train,   &ls_command_eval,     &ls_command_predict,
@@ -98,7 +100,8 @@ int main(int argc, char **argv) {
         return argc < 2 ? ls_exit_code(LS_ERR_INPUT) : 0;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("lockstep %s (%s)\n", ls_build_version(), ls_build_revision());
+        printf("lockstep %s (%s), with %s, %s, %s\n", ls_build_version(), ls_build_revision(),
+               ls_comm_library(), ls_io_library(), ls_compute_library());
         return 0;
     }
     ls_status status = find_command(argv[1], &command);

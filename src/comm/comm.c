@@ -97,6 +97,8 @@ const char *ls_comm_library(void) {
     if (name[0] == '\0') {
         MPI_Get_library_version(name, &length);
         name[strcspn(name, ",\n")] = '\0'; /* Open MPI adds package, host and date */
+        for (char *tab = strchr(name, '\t'); tab; tab = strchr(tab, '\t'))
+            *tab = ' '; /* MPICH's */
     }
     return name;
 }

@@ -106,6 +106,7 @@ Test(slurm, wrong_input, .fini = workspace_remove) {
     outcome result = run_slurm(1, "", sbatch(1, -1, "--wait"));
     cr_expect_eq(result.code, 2, "%d: %s", result.code, result.output);
     expect(log_text(), "train.epochs");
+    cr_expect_null(strstr(log_text(), "the same sbatch command"), "%s", log_text());
 }
 
 /* What SLURM does two minutes before a job's time is up: USR1 to the batch shell alone. */
@@ -176,4 +177,80 @@ Test(slurm, a_rank_is_lost, .fini = workspace_remove) {
     expect(seen, "JobState=FAILED");
     expect(seen, "Restarts=0 ");
     expect(seen, "the same sbatch command goes on from the newest checkpoint");
+}
+
+/* ---- preempted ------------------------------------------------------------------------------ */
+
+/* A job that needs all of the node comes first, for a second. */
+static void preempted(const char *partition) {
+    need_slurm(1);
+    const char *seen = submit(1, 2, text("SBATCH_PARTITION=%s", partition),
+                              "sbatch --parsable --partition=urgent --exclusive --output=/dev/null "
+                              "--wrap 'sleep 1' >/dev/null");
+    expect(seen, "JobState=COMPLETED");
+    expect(seen, "Restarts=1 ");
+    expect(seen, "stopped as asked (signal)");
+    expect(seen, "going on from ");
+    expect_same_bits(2);
+}
+
+Test(slurm, preempted_with_grace, .fini = workspace_remove) {
+    preempted("patient");
+}
+
+/* SLURM sends SIGTERM twice within milliseconds. */
+Test(slurm, preempted_without_grace, .fini = workspace_remove) {
+    preempted("all");
+}
+
+/* ---- arrays --------------------------------------------------------------------------------- */
+
+/* Each task has a seed and a folder; the one that queues itself again leaves the others alone. */
+Test(slurm, an_array_of_three_seeds, .fini = workspace_remove) {
+    need_slurm(1);
+    make_dataset(20000, 100);
+    outcome result = run_slurm(
+        1, "",
+        text(
+            "job=$(sbatch --parsable --array=1-3 --nodes=1 --ntasks-per-node=1 --output=%s/log-%%a "
+            "scripts/train.sbatch %s --out %s/run-%%a --set seed=%%a " TRAINING
+            " --set train.epochs=1) || exit\n"
+            "until ls %s/run-2/checkpoint-* >/dev/null 2>&1; do sleep 0.1; done\n"
+            "scancel --batch --signal=USR1 ${job}_2\n"
+            "while reasons=$(squeue --noheader --format=%%r | grep .); do\n"
+            "  if [[ $reasons == *BeginTime* && ! $told ]]; then\n"
+            "    scontrol update JobId=${job}_2 StartTime=now+2 && told=yes\n"
+            "  fi\n"
+            "  sleep 0.2\n"
+            "done\n"
+            "scontrol show job $job\n",
+            workspace(), make_config(), workspace(), workspace()));
+    cr_assert_eq(result.code, 0, "%d: %s", result.code, result.output);
+    expect(run_well("cat %s/log-2", workspace()), "going on from ");
+    expect(result.output, "Restarts=1 ");
+    for (int seed = 1; seed <= 3; seed++) {
+        run_well("%s train %s --quiet --out %s/plain-%d --set seed=%d " TRAINING
+                 " --set train.epochs=1",
+                 program(), make_config(), workspace(), seed, seed);
+        cr_expect_str_eq(digest(text("run-%d", seed)), digest(text("plain-%d", seed)));
+    }
+}
+
+/* ---- a node is lost ------------------------------------------------------------------------- */
+
+/* The cable is cut until SLURM has given the node up and queued the job again. */
+Test(slurm, a_node_is_lost, .fini = workspace_remove) {
+    need_slurm(2);
+    const char *cable = "nsenter --target $SECOND_HOST --net ip link set cable";
+    const char *seen = submit(2, 2, "",
+                              text("%s down\n"
+                                   "until sinfo --noheader --format=%%T | grep -q down; do\n"
+                                   "  sleep 0.2\n"
+                                   "done\n"
+                                   "%s up",
+                                   cable, cable));
+    expect(seen, "JobState=COMPLETED");
+    expect(seen, "Restarts=1 ");
+    expect(seen, "going on from ");
+    expect_same_bits(2);
 }
