@@ -95,6 +95,12 @@ ls_log_level ls_log_get(void);
 void ls_log(ls_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Always shown, with "lockstep: warning: " before it. */
 void ls_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* printf to standard output, for results. */
+void ls_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* All of these, and ls_fail, make names and texts harmless that came from a file or a user: what a
+ * terminal could take as a command (control characters but line ends and tabs, and what is no
+ * UTF-8) becomes '?'.  In place. */
+void ls_make_harmless(char *text);
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
@@ -183,6 +189,18 @@ double ls_seconds(void); /* monotonic clock, s */
 /* Makes the folder and its parents; no error if it is there.  LS_ERR_INPUT names what is in the
  * way. */
 ls_status ls_make_folder(const char *path);
+
+/* Keeps other processes, also on other hosts, from taking the folder, until it is freed or this
+ * process ends, in whatever way.  LS_ERR_INPUT names host, process and start of the one that has
+ * it; where the file system has no locks that may take half a minute. */
+typedef struct ls_lock ls_lock;
+ls_status ls_lock_take(const char *folder, ls_lock **lock);
+void ls_lock_free(ls_lock *lock);
+
+/* Whether two paths lead to one file that is there. */
+bool ls_same_file(const char *one, const char *other);
+/* LS_ERR_INPUT when `output` is the file `input`. */
+ls_status ls_check_output(const char *output, const char *input);
 
 /* A text file that appears under its name when it is whole, or not at all; what is no regular file
  * is written as it comes.  LS_ERR_INPUT when it cannot be made. */

@@ -33,3 +33,16 @@ ls_status ls_make_folder(const char *path) {
     ls_free(copy);
     return status;
 }
+
+bool ls_same_file(const char *one, const char *other) {
+    struct stat a, b;
+    return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+ls_status ls_check_output(const char *output, const char *input) {
+    if (ls_same_file(output, input))
+        return ls_fail(LS_ERR_INPUT,
+                       "'%s' is read, and would be overwritten: choose another output", output);
+    return LS_OK;
+}

@@ -1,5 +1,6 @@
 /* Log lines on standard error, and the monotonic clock. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "lockstep/base.h"
@@ -14,12 +15,53 @@ ls_log_level ls_log_get(void) {
     return current_level;
 }
 
+/* Bytes of the UTF-8 character that begins here; 0 for what is none, or controls a terminal. */
+static size_t character(const unsigned char *at) {
+    static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (*at < 0x80)
+        return *at >= ' ' && *at != 0x7f ? 1 : *at == '\n' || *at == '\t';
+    size_t bytes = *at >= 0xf0 ? 4 : *at >= 0xe0 ? 3 : *at >= 0xc0 ? 2 : 0;
+    unsigned code = bytes > 0 ? *at & (0x7fu >> bytes) : 0;
+    for (size_t i = 1; i < bytes; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (at[i] & 0x3f);
+    }
+    bool turns = (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+    bool valid = bytes > 0 && code >= least[bytes] && code <= 0x10ffff && code >> 11 != 0x1b;
+    return valid && code >= 0xa0 && !turns ? bytes
+                                           : 0; /* below: C1; turns: the reading direction */
+}
+
+void ls_make_harmless(char *text) {
+    for (unsigned char *at = (unsigned char *)text; *at;) {
+        size_t bytes = character(at);
+        if (bytes == 0)
+            *at = '?';
+        at += bytes > 0 ? bytes : 1;
+    }
+}
+
+static void write_harmless(FILE *stream, const char *format, va_list args) {
+    va_list again;
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, args);
+    char *text = length < 0 ? NULL : malloc((size_t)length + 1);
+    if (text) {
+        vsnprintf(text, (size_t)length + 1, format, again);
+        ls_make_harmless(text);
+        fputs(text, stream);
+    }
+    va_end(again);
+    free(text);
+}
+
 void ls_log(ls_log_level level, const char *format, ...) {
     if (level > current_level)
         return;
     va_list args;
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    write_harmless(stderr, format, args);
     va_end(args);
     fputc('\n', stderr);
 }
@@ -28,9 +70,16 @@ void ls_warn(const char *format, ...) {
     fputs("lockstep: warning: ", stderr);
     va_list args;
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    write_harmless(stderr, format, args);
     va_end(args);
     fputc('\n', stderr);
+}
+
+void ls_print(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    write_harmless(stdout, format, args);
+    va_end(args);
 }
 
 double ls_seconds(void) {

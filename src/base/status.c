@@ -35,8 +35,9 @@ ls_status ls_fail(ls_status status, const char *format, ...) {
         vsnprintf(recorded, sizeof recorded, format, args);
         va_end(args);
         for (char *at = recorded; *at; at++) /* what a damaged file held must not break the line */
-            if ((unsigned char)*at < ' ')
+            if (*at == '\n' || *at == '\t' || *at == '\r')
                 *at = ' ';
+        ls_make_harmless(recorded);
     }
     return status;
 }

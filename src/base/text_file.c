@@ -13,6 +13,7 @@ struct ls_text_file {
     FILE *stream;
 };
 
+/* The machine's trouble, or the user's. */
 static ls_status cannot_write(const char *path) {
     return ls_fail(LS_ERR_INPUT, "cannot write '%s': %s", path, strerror(errno));
 }
@@ -24,6 +25,11 @@ static bool is_special(const char *path) {
 }
 
 static ls_status open_stream(ls_text_file *file) {
+    struct stat about;
+    if (stat(file->path, &about) == 0 && S_ISDIR(about.st_mode)) {
+        errno = EISDIR;
+        return cannot_write(file->path);
+    }
     if (is_special(file->path)) {
         file->stream = fopen(file->path, "w");
         return file->stream ? LS_OK : cannot_write(file->path);
@@ -64,8 +70,12 @@ ls_status ls_text_file_add(ls_text_file *file, const char *text, size_t bytes) {
 }
 
 ls_status ls_text_file_finish(ls_text_file *file) {
-    int failed = fclose(file->stream);
+    bool whole =
+        fflush(file->stream) == 0 && (file->temporary == NULL || fsync(fileno(file->stream)) == 0);
+    int reason = errno, failed = fclose(file->stream) != 0 || !whole;
     file->stream = NULL;
+    if (!whole)
+        errno = reason;
     if (!failed && file->temporary)
         failed = rename(file->temporary, file->path);
     if (failed)

@@ -25,7 +25,7 @@ static ls_status print_result(const ls_bench_args *args, const ls_bench_result *
     if (status == LS_OK && file)
         status = ls_text_file_finish(file);
     if (status == LS_OK)
-        fputs(args->json && file == NULL ? json.data : table.data, stdout);
+        ls_print("%s", args->json && file == NULL ? json.data : table.data);
     ls_text_free(&json);
     ls_text_free(&table);
     return status;
@@ -45,10 +45,14 @@ static ls_status measure(ls_comm *comm, const ls_bench_args *args, ls_bench_job 
 }
 
 /* The JSON file is begun first: nothing has to run to find out that it cannot be written. */
-static ls_status open_json(ls_comm *comm, const ls_bench_args *args, ls_text_file **file) {
+static ls_status open_json(ls_comm *comm, const ls_bench_args *args, const ls_config *config,
+                           ls_text_file **file) {
     ls_status status = LS_OK;
-    if (args->json && strcmp(args->json, "-") != 0 && ls_comm_rank(comm) == 0)
-        status = ls_text_file_create(args->json, file);
+    if (args->json && strcmp(args->json, "-") != 0 && ls_comm_rank(comm) == 0) {
+        status = ls_run_check_output(args->json, &args->run, config);
+        if (status == LS_OK)
+            status = ls_text_file_create(args->json, file);
+    }
     return ls_comm_agree(comm, status);
 }
 
@@ -63,7 +67,9 @@ static ls_status run_bench(ls_comm *comm, void *context) {
     LS_TRY(ls_command_count(&ls_command_bench, "--steps", args->steps, &job.steps));
     LS_TRY(ls_command_count(&ls_command_bench, "--windows", args->windows, &job.windows));
     LS_TRY(ls_run_config(comm, &args->run, &config));
-    ls_status status = open_json(comm, args, &file);
+    ls_status status = ls_comm_agree(comm, ls_run_check_output(args->trace, &args->run, config));
+    if (status == LS_OK)
+        status = open_json(comm, args, config, &file);
     if (status == LS_OK)
         status = ls_engine_create(comm, config, args->run.operands.word[0], false, &engine);
     if (status == LS_OK)

@@ -92,7 +92,7 @@ static ls_status convert_and_report(const ls_convert_job *job) {
     ls_status status = ls_convert(job, &summary);
     if (status == LS_OK) {
         const double bytes = stat(job->output, &info) == 0 ? (double)info.st_size : 0;
-        printf("%s: %.1f MB\n%s", job->output, bytes / 1e6, summary.data ? summary.data : "");
+        ls_print("%s: %.1f MB\n%s", job->output, bytes / 1e6, summary.data ? summary.data : "");
     }
     ls_text_free(&summary);
     return status;

@@ -49,33 +49,33 @@ static ls_status open_model(ls_comm *comm, const ls_eval_args *args, ls_config *
 /* ---- eval ----------------------------------------------------------------------------------- */
 
 static void print_confusion(const ls_evaluation *e) {
-    printf("confusion (row: class, column: taken for)\n");
+    ls_print("confusion (row: class, column: taken for)\n");
     for (int64_t row = 0; row < e->outputs; row++) {
         for (int64_t column = 0; column < e->outputs; column++)
-            printf("%7lld", (long long)e->confusion[row * e->outputs + column]);
-        printf("\n");
+            ls_print("%7lld", (long long)e->confusion[row * e->outputs + column]);
+        ls_print("\n");
     }
 }
 
 /* In the units of the targets. */
 static void print_regression(const ls_evaluation *e) {
     enum { MOST_OUTPUTS = 20 };
-    printf("RMSE      %.6g\nR2        %.6f\n", e->rmse, e->r2);
+    ls_print("RMSE      %.6g\nR2        %.6f\n", e->rmse, e->r2);
     for (int64_t i = 0; e->outputs > 1 && e->outputs <= MOST_OUTPUTS && i < e->outputs; i++)
-        printf("output %-3lld RMSE %.6g  R2 %.6f\n", (long long)i, e->output_rmse[i],
-               e->output_r2[i]);
+        ls_print("output %-3lld RMSE %.6g  R2 %.6f\n", (long long)i, e->output_rmse[i],
+                 e->output_r2[i]);
 }
 
 static void print_evaluation(const ls_engine *engine, const ls_evaluation *e) {
     enum { WIDEST_CONFUSION = 20 };
-    printf("samples   %lld\nloss      %.6f\n", (long long)e->samples, e->loss);
+    ls_print("samples   %lld\nloss      %.6f\n", (long long)e->samples, e->loss);
     if (!ls_data_is_classes(ls_engine_train_data(engine))) {
         print_regression(e);
         return;
     }
-    printf("accuracy  %.4f\n", e->accuracy);
+    ls_print("accuracy  %.4f\n", e->accuracy);
     if (e->outputs > LS_TOP)
-        printf("top %d     %.4f\n", LS_TOP, e->top);
+        ls_print("top %d     %.4f\n", LS_TOP, e->top);
     if (e->confusion && e->outputs <= WIDEST_CONFUSION)
         print_confusion(e);
 }
@@ -108,11 +108,14 @@ static ls_status run_predict(ls_comm *comm, void *context) {
     ls_engine *engine = NULL;
     if (args->output == NULL)
         return ls_fail(LS_ERR_INPUT, "predict: say where to write: -o FILE");
+    LS_TRY(ls_check_output(args->output, args->operands.word[0]));
     ls_status status = open_model(comm, args, &config, &engine);
+    if (status == LS_OK)
+        status = ls_comm_agree(comm, ls_check_output(args->output, config->data.file));
     if (status == LS_OK)
         status = ls_engine_predict(engine, args->output);
     if (status == LS_OK && ls_comm_rank(comm) == 0)
-        printf("wrote %s\n", args->output);
+        ls_print("wrote %s\n", args->output);
     ls_engine_free(engine);
     ls_config_free(config);
     return status;

@@ -12,19 +12,19 @@ typedef struct ls_find_lr_args {
 
 static void print_result(const ls_find_lr_result *result, const char *folder) {
     const ls_suggestion *recommended = &result->suggestions[LS_SUGGEST_RECOMMENDED];
-    printf("%lld points; stopped: %s", (long long)result->points, ls_stop_name(result->stop));
+    ls_print("%lld points; stopped: %s", (long long)result->points, ls_stop_name(result->stop));
     if (result->stop_step >= 0)
-        printf(" at step %lld", (long long)result->stop_step);
-    printf("%s%s\n", result->stop_detail[0] ? ": " : "", result->stop_detail);
+        ls_print(" at step %lld", (long long)result->stop_step);
+    ls_print("%s%s\n", result->stop_detail[0] ? ": " : "", result->stop_detail);
     if (recommended->found)
-        printf("recommended learning rate: %.3g\n", recommended->value);
+        ls_print("recommended learning rate: %.3g\n", recommended->value);
     else
-        printf("no learning rate can be recommended; a longer test (find_lr.steps) sees more\n");
+        ls_print("no learning rate can be recommended; a longer test (find_lr.steps) sees more\n");
     if (recommended->reason[0])
-        printf("  %s\n", recommended->reason);
-    printf("weights, momentum and statistics are %s\n",
-           result->restored ? "as before the test" : "NOT as before the test");
-    printf("wrote %s/find-lr.h5; see it with: lockstep plot %s/find-lr.h5\n", folder, folder);
+        ls_print("  %s\n", recommended->reason);
+    ls_print("weights, momentum and statistics are %s\n",
+             result->restored ? "as before the test" : "NOT as before the test");
+    ls_print("wrote %s/find-lr.h5; see it with: lockstep plot %s/find-lr.h5\n", folder, folder);
 }
 
 /* The test, with a trace or without. */
@@ -40,13 +40,11 @@ static ls_status run_job(ls_engine *engine, const ls_find_lr_job *job, const cha
     return status;
 }
 
-static ls_status run_test(ls_comm *comm, const ls_find_lr_args *args, ls_engine *engine,
-                          ls_find_lr_result *result) {
+static ls_status run_test(ls_comm *comm, const ls_find_lr_args *args, ls_engine *engine) {
     const char *folder = args->run.folder ? args->run.folder : ".";
+    ls_find_lr_result result;
     ls_run_notes notes;
     ls_progress progress;
-    LS_TRY(ls_run_describe(comm, engine));
-    LS_TRY(ls_run_folder(comm, folder));
     LS_TRY(ls_run_notes_make(comm, &args->run, &notes));
     ls_progress_begin(&progress);
     ls_find_lr_job job = {.folder = folder,
@@ -54,11 +52,11 @@ static ls_status run_test(ls_comm *comm, const ls_find_lr_args *args, ls_engine 
                           .note_count = notes.count,
                           .progress = ls_progress_find_lr,
                           .context = &progress};
-    ls_status status = run_job(engine, &job, args->trace, result);
+    ls_status status = run_job(engine, &job, args->trace, &result);
     ls_progress_end(&progress);
     ls_run_notes_free(&notes);
     if (status == LS_OK && ls_comm_rank(comm) == 0)
-        print_result(result, folder);
+        print_result(&result, folder);
     return status;
 }
 
@@ -67,13 +65,18 @@ static ls_status run_find_lr(ls_comm *comm, void *context) {
     const ls_run_args *run = &args->run;
     ls_config *config = NULL;
     ls_engine *engine = NULL;
-    ls_find_lr_result result;
+    ls_lock *lock = NULL;
     ls_run_log_level(comm, run);
     LS_TRY(ls_run_config(comm, run, &config));
     bool validate = config->find_lr.validation_every > 0;
     ls_status status = ls_engine_create(comm, config, run->operands.word[0], validate, &engine);
     if (status == LS_OK)
-        status = run_test(comm, args, engine, &result);
+        status = ls_run_describe(comm, engine);
+    if (status == LS_OK)
+        status = ls_run_folder(comm, run, config, args->trace, &lock);
+    if (status == LS_OK)
+        status = run_test(comm, args, engine);
+    ls_lock_free(lock);
     ls_engine_free(engine);
     ls_config_free(config);
     return status;

@@ -14,7 +14,7 @@ static ls_status print_config_page(void (*write)(ls_text *text)) {
     write(&text);
     ls_status status = text.failed ? LS_ERR_SYSTEM : LS_OK;
     if (status == LS_OK)
-        fputs(text.data, stdout);
+        ls_print("%s", text.data);
     ls_text_free(&text);
     return status;
 }

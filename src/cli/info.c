@@ -12,20 +12,20 @@ typedef struct info_args {
 } info_args;
 
 static void print_build(void) {
-    printf("lockstep %s\n", ls_build_version());
-    printf("revision %s\n", ls_build_revision());
-    printf("compiler %s\n", ls_build_compiler());
-    printf("flags    %s\n", ls_build_flags());
-    printf("MPI      %s\n", ls_comm_library());
-    printf("files    %s\n", ls_io_library());
-    printf("compute  %s\n", ls_compute_library());
+    ls_print("lockstep %s\n", ls_build_version());
+    ls_print("revision %s\n", ls_build_revision());
+    ls_print("compiler %s\n", ls_build_compiler());
+    ls_print("flags    %s\n", ls_build_flags());
+    ls_print("MPI      %s\n", ls_comm_library());
+    ls_print("files    %s\n", ls_io_library());
+    ls_print("compute  %s\n", ls_compute_library());
 }
 
 static ls_status print_file(const char *path) {
     ls_text text = {0};
     ls_status status = ls_file_describe(path, &text);
     if (status == LS_OK)
-        fputs(text.data, stdout);
+        ls_print("%s", text.data);
     ls_text_free(&text);
     return status;
 }
@@ -34,7 +34,7 @@ static ls_status print_file(const char *path) {
 static ls_status print_digest(const char *path) {
     char digest[LS_DIGEST_TEXT];
     LS_TRY(ls_file_digest(path, digest));
-    printf("%s  %s\n", digest, path);
+    ls_print("%s  %s\n", digest, path);
     return LS_OK;
 }
 

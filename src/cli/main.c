@@ -1,14 +1,15 @@
 /* The program: finds the command, starts MPI where it needs it, prints the one message of a
  * failure. */
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 #include "lockstep/build.h"
-#include "lockstep/io.h"
-#include "lockstep/nn.h"
 
 const ls_command *const ls_commands[] = {
     &ls_command_find_lr, &ls_command_train,   &ls_command_eval,     &ls_command_predict,
@@ -38,6 +39,28 @@ static bool wants_help(int argc, char **argv) {
     return false;
 }
 
+static bool reader_has_gone(void) {
+    struct pollfd out = {.fd = STDOUT_FILENO};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
+/* A pipe whose reader has gone is nothing to speak of. */
+static ls_status end_output(void) {
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return LS_OK;
+    int reason = errno;
+    if (reader_has_gone())
+        return LS_ERR_SYSTEM;
+    return ls_fail(LS_ERR_SYSTEM, "cannot write to standard output%s%s", reason ? ": " : "",
+                   reason ? strerror(reason) : "");
+}
+
+static void speak(ls_status status) {
+    if (status != LS_OK && ls_message()[0] != '\0')
+        fprintf(stderr, "lockstep: %s\n", ls_message());
+}
+
 static ls_status run_command(const ls_command *command, ls_comm *comm, int argc, char **argv) {
     void *args = ls_calloc(1, command->args_size);
     ls_status status = args ? LS_OK : LS_ERR_SYSTEM;
@@ -45,8 +68,8 @@ static ls_status run_command(const ls_command *command, ls_comm *comm, int argc,
         status = ls_command_parse(command, argc, argv, args);
     if (status == LS_OK)
         status = command->run(comm, args);
-    if (status == LS_OK && fflush(stdout) != 0)
-        status = ls_fail(LS_ERR_SYSTEM, "cannot write to standard output");
+    if (status == LS_OK)
+        status = end_output();
     if (args)
         ls_command_args_free(command, args);
     ls_free(args);
@@ -71,23 +94,26 @@ static ls_status run_parallel(const ls_command *command, int argc, char **argv) 
     ls_comm *comm = NULL;
     bool speaks =
         speaks_first(); /* an MPI that is alone may say in its environment that it is rank 0 */
-    LS_TRY(ls_comm_init(&argc, &argv, &comm));
-    ls_status status = ls_comm_check_launch(comm);
+    ls_status status = ls_comm_init(&argc, &argv, &comm);
+    if (status == LS_OK)
+        status = ls_comm_check_launch(comm);
     if (status == LS_OK)
         speaks = ls_comm_rank(comm) == 0;
     if (!speaks)
         ls_log_set(LS_LOG_QUIET);
     if (status == LS_OK)
         status = run_command(command, comm, argc, argv);
-    if (status != LS_OK && speaks)
-        fprintf(stderr, "lockstep: %s\n", ls_message());
+    if (speaks)
+        speak(status);
     ls_comm_finalize(comm);
     return status;
 }
 
 static int end_serial(ls_status status) {
-    if (status != LS_OK && speaks_first())
-        fprintf(stderr, "lockstep: %s\n", ls_message());
+    if (status == LS_OK)
+        status = end_output();
+    if (speaks_first())
+        speak(status);
     return ls_exit_code(status);
 }
 
@@ -97,19 +123,18 @@ int main(int argc, char **argv) {
     signal(SIGXFSZ, SIG_IGN); /* and so is a file that may not grow */
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         ls_command_print_help(NULL);
-        return argc < 2 ? ls_exit_code(LS_ERR_INPUT) : 0;
+        return argc < 2 ? ls_exit_code(LS_ERR_INPUT) : end_serial(LS_OK);
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("lockstep %s (%s), with %s, %s, %s\n", ls_build_version(), ls_build_revision(),
-               ls_comm_library(), ls_io_library(), ls_compute_library());
-        return 0;
+        ls_print("lockstep %s (%s)\n", ls_build_version(), ls_build_revision());
+        return end_serial(LS_OK);
     }
     ls_status status = find_command(argv[1], &command);
     if (status != LS_OK)
         return end_serial(status);
     if (wants_help(argc - 2, argv + 2)) {
         ls_command_print_help(command);
-        return 0;
+        return end_serial(LS_OK);
     }
     if (command->parallel)
         return ls_exit_code(run_parallel(command, argc - 2, argv + 2));

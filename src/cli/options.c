@@ -118,12 +118,13 @@ void ls_command_args_free(const ls_command *command, void *args) {
 /* ---- help ----------------------------------------------------------------------------------- */
 
 static void print_program_help(void) {
-    printf("lockstep trains neural networks by synchronous, data-parallel momentum SGD over MPI,\n"
-           "and finds the learning rate first.\n\n"
-           "usage: [mpirun -n RANKS] lockstep COMMAND ...\n\n");
+    ls_print(
+        "lockstep trains neural networks by synchronous, data-parallel momentum SGD over MPI,\n"
+        "and finds the learning rate first.\n\n"
+        "usage: [mpirun -n RANKS] lockstep COMMAND ...\n\n");
     for (size_t i = 0; ls_commands[i]; i++)
-        printf("  %-10s %s\n", ls_commands[i]->name, ls_commands[i]->summary);
-    printf(
+        ls_print("  %-10s %s\n", ls_commands[i]->name, ls_commands[i]->summary);
+    ls_print(
         "\n'lockstep help COMMAND' tells more; 'lockstep help config' lists the configuration's "
         "keys.\n\n"
         "exit codes: 0 done; 1 the system failed (memory, disk, MPI); 2 the input is wrong;\n"
@@ -136,18 +137,18 @@ void ls_command_print_help(const ls_command *command) {
         print_program_help();
         return;
     }
-    printf("lockstep %s: %s\n\nusage: %slockstep %s %s\n", command->name, command->summary,
-           command->parallel ? "[mpirun -n RANKS] " : "", command->name, command->operands);
+    ls_print("lockstep %s: %s\n\nusage: %slockstep %s %s\n", command->name, command->summary,
+             command->parallel ? "[mpirun -n RANKS] " : "", command->name, command->operands);
     if (command->option_count > 0)
-        printf("\n");
+        ls_print("\n");
     for (size_t i = 0; i < command->option_count; i++) {
         const ls_option *option = &command->options[i];
         char left[64];
         snprintf(left, sizeof left, "%s%s%s%s%s", option->brief ? option->brief : "",
                  option->brief ? ", " : "", option->name, option->value ? " " : "",
                  option->value ? option->value : "");
-        printf("  %-26s %s\n", left, option->help);
+        ls_print("  %-26s %s\n", left, option->help);
     }
     if (command->details)
-        printf("\n%s", command->details);
+        ls_print("\n%s", command->details);
 }

@@ -144,7 +144,7 @@ static ls_status draw(const picture *made, const plot_args *args) {
     }
     ls_status status = text.failed ? LS_ERR_SYSTEM : LS_OK;
     if (status == LS_OK)
-        fputs(text.data, stdout);
+        ls_print("%s", text.data);
     ls_text_free(&text);
     return status;
 }
@@ -185,6 +185,8 @@ static ls_status run(ls_comm *comm, void *context) {
     (void)comm;
     if (args->output)
         LS_TRY(ls_plot_format_of(args->output, &format));
+    for (size_t i = 0; args->output && i < files->count; i++)
+        LS_TRY(ls_check_output(args->output, files->word[i]));
     LS_TRY(is_training(files->word[0], &training));
     if (!training && files->count > 1)
         return ls_fail(LS_ERR_INPUT,

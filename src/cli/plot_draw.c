@@ -123,36 +123,34 @@ ls_status ls_plot_format_of(const char *path, ls_plot_format *format) {
     return ls_fail(LS_ERR_INPUT, "plot: '%s' should end in .svg, .png or .pdf", path);
 }
 
-/* An empty result means that gnuplot does not have the format: it says so and exits with 0. */
-static ls_status finish(int out, const char *temporary, const char *path) {
-    struct stat about;
-    if (fstat(out, &about) != 0 || about.st_size == 0)
+/* From the memory file.  gnuplot does not say when it could not write all: there nothing gets in
+ * its way.  An empty result means that it does not have the format: it says so and exits with 0. */
+static ls_status copy_picture(int from, ls_text_file *file, const char *path) {
+    char part[1 << 16];
+    ssize_t got;
+    if (lseek(from, 0, SEEK_END) == 0)
         return ls_fail(LS_ERR_SYSTEM, "gnuplot drew nothing into '%s': does it know this format?",
                        path);
-    mode_t mask = umask(0);
-    umask(mask);
-    if (fchmod(out, 0666 & ~mask) != 0 || fsync(out) != 0 || rename(temporary, path) != 0)
-        return ls_fail(LS_ERR_INPUT, "cannot write '%s': %s", path, strerror(errno));
-    return LS_OK;
+    if (lseek(from, 0, SEEK_SET) < 0)
+        return ls_fail(LS_ERR_SYSTEM, "cannot read from gnuplot: %s", strerror(errno));
+    while ((got = read(from, part, sizeof part)) > 0)
+        LS_TRY(ls_text_file_add(file, part, (size_t)got));
+    return got < 0 ? ls_fail(LS_ERR_SYSTEM, "cannot read from gnuplot: %s", strerror(errno))
+                   : ls_text_file_finish(file);
 }
 
 static ls_status write_file(const ls_text *script, const char *path) {
-    char *temporary = ls_format("%s.XXXXXX", path);
-    if (temporary == NULL)
-        return LS_ERR_SYSTEM;
-    int out = mkostemp(temporary, O_CLOEXEC);
-    ls_status status = LS_OK;
-    if (out < 0) {
-        status = ls_fail(LS_ERR_INPUT, "cannot write '%s': %s", path, strerror(errno));
-    } else {
+    ls_text_file *file;
+    int out;
+    LS_TRY(ls_text_file_create(path, &file));
+    ls_status status = memory_file(&out);
+    if (status == LS_OK) {
         status = draw(script, out);
         if (status == LS_OK)
-            status = finish(out, temporary, path);
-        if (status != LS_OK)
-            unlink(temporary);
+            status = copy_picture(out, file, path);
         close(out);
     }
-    ls_free(temporary);
+    ls_text_file_free(file);
     return status;
 }
 
@@ -200,7 +198,7 @@ ls_status ls_plot_show(const ls_plot *plot) {
     if (status == LS_OK)
         status = read_all(out, &text);
     if (status == LS_OK)
-        fputs(text.data ? text.data : "", stdout);
+        ls_print("%s", text.data ? text.data : "");
     ls_text_free(&text);
     ls_text_free(&script);
     close(out);

@@ -271,7 +271,7 @@ static ls_status show(const picture *made) {
     }
     ls_status status = text.failed ? LS_ERR_SYSTEM : LS_OK;
     if (status == LS_OK)
-        fputs(text.data, stdout);
+        ls_print("%s", text.data);
     ls_text_free(&text);
     return status;
 }

@@ -26,14 +26,45 @@ ls_status ls_run_config(ls_comm *comm, const ls_run_args *args, ls_config **conf
     return ls_comm_agree(comm, status);
 }
 
-ls_status ls_run_folder(ls_comm *comm, const char *folder) {
+ls_status ls_run_check_output(const char *output, const ls_run_args *args,
+                              const ls_config *config) {
+    if (output == NULL)
+        return LS_OK;
+    LS_TRY(ls_check_output(output, args->operands.word[0]));
+    LS_TRY(ls_check_output(output, config->data.file));
+    return ls_check_output(output, config->init);
+}
+
+/* What a run writes, but for checkpoints, of which there are none yet where a run begins. */
+static ls_status check_outputs(const char *folder, const ls_run_args *args,
+                               const ls_config *config) {
+    static const char *const names[] = {"find-lr.h5", "train.h5", "best.h5"};
     ls_status status = LS_OK;
-    if (ls_comm_rank(comm) == 0) {
-        status = ls_make_folder(folder);
-        if (status == LS_OK && access(folder, W_OK | X_OK) != 0)
-            status =
-                ls_fail(LS_ERR_INPUT, "cannot write to folder '%s': %s", folder, strerror(errno));
+    for (size_t i = 0; i < sizeof names / sizeof *names && status == LS_OK; i++) {
+        char *path = ls_format("%s/%s", folder, names[i]);
+        status = path ? ls_run_check_output(path, args, config) : LS_ERR_SYSTEM;
+        ls_free(path);
     }
+    return status;
+}
+
+static ls_status take_folder(const ls_run_args *args, const ls_config *config, const char *trace,
+                             ls_lock **lock) {
+    const char *folder = args->folder ? args->folder : ".";
+    LS_TRY(ls_make_folder(folder));
+    if (access(folder, W_OK | X_OK) != 0)
+        return ls_fail(LS_ERR_INPUT, "cannot write to folder '%s': %s", folder, strerror(errno));
+    LS_TRY(check_outputs(folder, args, config));
+    LS_TRY(ls_run_check_output(trace, args, config));
+    return ls_lock_take(folder, lock);
+}
+
+ls_status ls_run_folder(ls_comm *comm, const ls_run_args *args, const ls_config *config,
+                        const char *trace, ls_lock **lock) {
+    ls_status status = LS_OK;
+    *lock = NULL;
+    if (ls_comm_rank(comm) == 0)
+        status = take_folder(args, config, trace, lock);
     return ls_comm_agree(comm, status);
 }
 

@@ -64,8 +64,15 @@ void ls_run_log_level(ls_comm *comm, const ls_run_args *args);
 /* Collective.  The table of layers, with --verbose. */
 ls_status ls_run_describe(ls_comm *comm, const ls_engine *engine);
 
-/* Collective.  Makes the folder and checks that files can be made in it. */
-ls_status ls_run_folder(ls_comm *comm, const char *folder);
+/* Not collective.  LS_ERR_INPUT when `output`, unless NULL, is the configuration's file, the data's
+ * or that of the weights to start from. */
+ls_status ls_run_check_output(const char *output, const ls_run_args *args, const ls_config *config);
+
+/* Collective.  Makes the folder args->folder (NULL: here), checks that files can be made in it and
+ * that neither those nor `trace` (may be NULL) would overwrite what is read, and on rank 0 takes it
+ * for this run: *lock, to be freed with ls_lock_free at its end. */
+ls_status ls_run_folder(ls_comm *comm, const ls_run_args *args, const ls_config *config,
+                        const char *trace, ls_lock **lock);
 
 /* Collective.  Who runs what, where, built how.  Free with ls_run_notes_free. */
 typedef struct ls_run_notes {

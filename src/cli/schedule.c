@@ -199,7 +199,7 @@ static ls_status show(const preview *made, const char *output) {
     if (status == LS_OK)
         status = draw(made, about.data, output);
     if (status == LS_OK)
-        fputs(summary.data, stdout);
+        ls_print("%s", summary.data);
     ls_text_free(&about);
     ls_text_free(&summary);
     return status;
@@ -233,9 +233,13 @@ static ls_status run(ls_comm *comm, void *context) {
     (void)comm;
     if (args->output)
         LS_TRY(ls_plot_format_of(args->output, &format));
+    if (args->output)
+        LS_TRY(ls_check_output(args->output, file));
     LS_TRY(ls_config_load(file, &text));
     ls_status status = ls_config_parse(file, text, args->sets.word, args->sets.count, &config);
     ls_free(text);
+    if (status == LS_OK && args->output)
+        status = ls_check_output(args->output, config->data.file);
     if (status == LS_OK)
         status = preview_config(config, args);
     ls_config_free(config);

@@ -78,7 +78,7 @@ static ls_status run(ls_comm *comm, void *context) {
         ls_suggest_print(&curve, data.about, suggestions, &text);
     ls_status status = text.failed ? LS_ERR_SYSTEM : LS_OK;
     if (status == LS_OK)
-        fputs(text.data, stdout);
+        ls_print("%s", text.data);
     ls_text_free(&text);
     ls_curve_free(&data);
     return status;

@@ -74,17 +74,18 @@ static ls_status catch_signals(void) {
 }
 
 static void print_result(const ls_train_result *result, const char *folder, const char *command) {
-    printf("%lld steps; learning rate %.3g\n", (long long)result->steps, result->lr);
+    ls_print("%lld steps; learning rate %.3g\n", (long long)result->steps, result->lr);
     if (!isnan(result->test.accuracy))
-        printf("test loss %.4f, accuracy %.2f %% (best %.2f %%)\n", result->test.loss,
-               100 * result->test.accuracy, 100 * result->best);
+        ls_print("test loss %.4f, accuracy %.2f %% (best %.2f %%)\n", result->test.loss,
+                 100 * result->test.accuracy, 100 * result->best);
     else if (!isnan(result->test.loss))
-        printf("test loss %.4f (best %.4f), R2 %.4f\n", result->test.loss, result->best,
-               result->test.r2);
-    printf("digest %s\n", result->digest);
-    printf("wrote %s/train.h5, %s/checkpoint-%lld.h5\n", folder, folder, (long long)result->steps);
+        ls_print("test loss %.4f (best %.4f), R2 %.4f\n", result->test.loss, result->best,
+                 result->test.r2);
+    ls_print("digest %s\n", result->digest);
+    ls_print("wrote %s/train.h5, %s/checkpoint-%lld.h5\n", folder, folder,
+             (long long)result->steps);
     if (result->end != LS_TRAIN_DONE)
-        printf("stopped (%s); go on with: %s\n", ls_train_end_name(result->end), command);
+        ls_print("stopped (%s); go on with: %s\n", ls_train_end_name(result->end), command);
 }
 
 /* A word as a shell reads it. */
@@ -136,7 +137,6 @@ static ls_status train_in(ls_comm *comm, const ls_train_args *args, const char *
     ls_run_notes notes;
     ls_train_show shown = {.command = command, .noticed = -2};
     ls_train_result result;
-    LS_TRY(ls_run_folder(comm, folder));
     LS_TRY(ls_run_notes_make(comm, &args->run, &notes));
     ls_progress_begin(&shown.line);
     if (ls_comm_rank(comm) == 0 && !args->resume)
@@ -163,7 +163,6 @@ static ls_status train_in(ls_comm *comm, const ls_train_args *args, const char *
 static ls_status train(ls_comm *comm, const ls_train_args *args, ls_engine *engine) {
     const char *folder = args->run.folder ? args->run.folder : ".";
     ls_text command = {0};
-    LS_TRY(ls_run_describe(comm, engine));
     ls_status status = ls_comm_agree(comm, resume_command(&args->run, folder, &command));
     if (status == LS_OK)
         status = train_in(comm, args, folder, command.data, engine);
@@ -175,12 +174,18 @@ static ls_status run_train(ls_comm *comm, void *context) {
     const ls_train_args *args = context;
     ls_config *config = NULL;
     ls_engine *engine = NULL;
+    ls_lock *lock = NULL;
     ls_run_log_level(comm, &args->run);
     LS_TRY(ls_comm_agree(comm, catch_signals()));
     LS_TRY(ls_run_config(comm, &args->run, &config));
     ls_status status = ls_engine_create(comm, config, args->run.operands.word[0], true, &engine);
     if (status == LS_OK)
+        status = ls_run_describe(comm, engine);
+    if (status == LS_OK)
+        status = ls_run_folder(comm, &args->run, config, args->trace, &lock);
+    if (status == LS_OK)
         status = train(comm, args, engine);
+    ls_lock_free(lock);
     ls_engine_free(engine);
     ls_config_free(config);
     return status;

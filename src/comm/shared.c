@@ -1,6 +1,7 @@
 /* Memory that the ranks of a node share, and the barrier that lives in it. */
 #include <sched.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/statvfs.h>
 
 #include "comm/comm.h"
@@ -21,21 +22,23 @@ static ls_status check_space(const ls_comm *comm, size_t bytes, const char *what
     if (comm->node_size == 1 || comm->node_rank != 0 || statvfs("/dev/shm", &space) != 0)
         return LS_OK;
     size_t there = (size_t)space.f_bavail * space.f_frsize;
-    if (bytes <= there)
+    if (bytes <= there || space.f_blocks == 0) /* no blocks: a tmpfs without a limit */
         return LS_OK;
     return ls_fail(LS_ERR_SYSTEM,
                    "%s needs %zu MiB of shared memory on each node but /dev/shm has %zu MiB free; "
                    "enlarge it, or run one rank a node with more compute.threads",
-                   what, bytes >> 20, there >> 20);
+                   what, (bytes >> 20) + 1, there >> 20);
 }
 
-/* Takes the pages now, each rank a share: what a later window finds free is then true. */
-static void touch_pages(const ls_comm *comm, const ls_shared *shared) {
+/* Takes the pages now, each rank a share: what a later window finds free is then true.  They may
+ * come from a window of before: MPI does not promise zeros. */
+static void clear_pages(const ls_comm *comm, const ls_shared *shared) {
     enum { PAGE = 4096 };
     size_t pages = (shared->bytes + PAGE - 1) / PAGE, ranks = (size_t)comm->node_size;
-    size_t end = pages * ((size_t)comm->node_rank + 1) / ranks;
-    for (size_t page = pages * (size_t)comm->node_rank / ranks; page < end; page++)
-        ((volatile char *)shared->data)[page * PAGE] = 0;
+    size_t first = pages * (size_t)comm->node_rank / ranks * PAGE;
+    size_t end = pages * ((size_t)comm->node_rank + 1) / ranks * PAGE;
+    end = end < shared->bytes ? end : shared->bytes;
+    memset((char *)shared->data + first, 0, end - first);
 }
 
 /* Collective over the node. */
@@ -47,7 +50,7 @@ static ls_status allocate_window(const ls_comm *comm, size_t bytes, ls_shared *s
     LS_MPI(MPI_Win_shared_query(shared->window, 0, &size, &unit, &shared->data));
     LS_MPI(MPI_Win_lock_all(MPI_MODE_NOCHECK, shared->window));
     shared->data = (void *)round_up((size_t)shared->data, LS_ALIGN); /* pages: the same offset */
-    touch_pages(comm, shared);
+    clear_pages(comm, shared);
     return LS_OK;
 }
 

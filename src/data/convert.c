@@ -280,6 +280,17 @@ static ls_status write_notes(converter *run) {
 
 /* ---- all ------------------------------------------------------------------------------------ */
 
+static ls_status check_output(const ls_convert_job *job) {
+    const ls_convert_split *const splits[] = {&job->train, &job->test};
+    for (size_t s = 0; s < 2; s++) {
+        for (size_t i = 0; i < splits[s]->input_count; i++)
+            LS_TRY(ls_check_output(job->output, splits[s]->inputs[i]));
+        for (size_t i = 0; i < splits[s]->target_count; i++)
+            LS_TRY(ls_check_output(job->output, splits[s]->targets[i]));
+    }
+    return job->class_name_file ? ls_check_output(job->output, job->class_name_file) : LS_OK;
+}
+
 static ls_status write_all(converter *run) {
     LS_TRY(ls_dataset_create(run->job->output, &run->writer));
     LS_TRY(write_array(run, "train/inputs", &run->train.inputs, false));
@@ -298,6 +309,7 @@ ls_status ls_convert(const ls_convert_job *job, ls_text *summary) {
     converter run = {.job = job, .summary = summary};
     LS_REQUIRE(job->output);
     ls_status status;
+    LS_TRY_GOTO(done, check_output(job));
     LS_TRY_GOTO(done, open_all(&run));
     LS_TRY_GOTO(done, write_all(&run));
 done:

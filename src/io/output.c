@@ -103,8 +103,9 @@ static char *folder_of(const char *path) {
 /* A plain file first: the system says why it cannot be, HDF5 would not. */
 static ls_status reserve(const ls_h5_output *output) {
     struct stat info;
-    if (stat(output->path, &info) == 0 && S_ISDIR(info.st_mode))
-        return ls_fail(LS_ERR_INPUT, "cannot write '%s': it is a folder", output->path);
+    if (stat(output->path, &info) == 0 && !S_ISREG(info.st_mode))
+        return ls_fail(LS_ERR_INPUT, "cannot write '%s': it is a %s, and HDF5 needs a file",
+                       output->path, S_ISDIR(info.st_mode) ? "folder" : "device or pipe");
     unlink(output->temporary);
     int descriptor = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor >= 0) {

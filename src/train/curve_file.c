@@ -1,8 +1,10 @@
 /* The run file of a range test: what is stored, and the suggestions read off it at the end. */
 #include "train/curve_file.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lockstep/io.h"
 #include "train/engine.h"
@@ -17,6 +19,8 @@ struct ls_curve_file {
     int64_t points, committed;
     double last_add, last_commit;                    /* when, s */
     double *lr, *loss, *smoothed, *noise, *accuracy; /* the curve so far */
+    char *path;                                      /* of the finished file */
+    char *interim; /* where it grows, as there is one at `path`; NULL: at `path` */
     ls_series series[SERIES_LIMIT];
     int series_count;
     int accuracy_series, validation_series; /* series that only some runs have, or NOT_STORED */
@@ -55,10 +59,24 @@ static void list_series(ls_curve_file *file, const ls_config *config) {
             file, (ls_series){"validation_loss", 1, "1", "mean test loss after the step", true});
 }
 
+/* A test that ends before its time does not take the curve of the one before with it. */
+static ls_status choose_path(ls_curve_file *file, const char *folder) {
+    file->path = ls_format("%s/find-lr.h5", folder);
+    if (file->path == NULL)
+        return LS_ERR_SYSTEM;
+    if (access(file->path, F_OK) != 0)
+        return LS_OK;
+    file->interim = ls_format("%s/find-lr.new.h5", folder);
+    if (file->interim == NULL)
+        return LS_ERR_SYSTEM;
+    ls_log(LS_LOG_NORMAL, "%s stays until this test is done: its curve so far is in %s", file->path,
+           file->interim);
+    return LS_OK;
+}
+
 ls_status ls_curve_file_create(const ls_engine *engine, const ls_find_lr_job *job, int64_t steps,
                                ls_curve_file **file) {
     ls_curve_file *made = NULL;
-    char *path = NULL;
     ls_status status;
     LS_TRY(LS_NEW(made, 1));
     made->engine = engine;
@@ -68,17 +86,14 @@ ls_status ls_curve_file_create(const ls_engine *engine, const ls_find_lr_job *jo
     LS_TRY_GOTO(failed, LS_NEW(made->smoothed, (size_t)steps));
     LS_TRY_GOTO(failed, LS_NEW(made->noise, (size_t)steps));
     LS_TRY_GOTO(failed, LS_NEW(made->accuracy, (size_t)steps));
-    path = ls_format("%s/find-lr.h5", job->folder);
-    LS_TRY_GOTO(failed, path ? LS_OK : LS_ERR_SYSTEM);
-    LS_TRY_GOTO(failed, ls_run_create(path, "find_lr", steps, made->series,
-                                      (size_t)made->series_count, &made->run));
+    LS_TRY_GOTO(failed, choose_path(made, job->folder));
+    LS_TRY_GOTO(failed, ls_run_create(made->interim ? made->interim : made->path, "find_lr", steps,
+                                      made->series, (size_t)made->series_count, &made->run));
     LS_TRY_GOTO(failed, ls_notes_write(made->run, engine, job->notes, job->note_count));
-    ls_free(path);
     made->last_add = ls_seconds();
     *file = made;
     return LS_OK;
 failed:
-    ls_free(path);
     ls_curve_file_free(made);
     return status;
 }
@@ -148,7 +163,11 @@ ls_status ls_curve_file_finish(ls_curve_file *file, ls_find_lr_result *result) {
     LS_TRY(ls_run_set_text(file->run, "state_restored", result->restored ? "yes" : "no"));
     LS_TRY(ls_run_set_text(file->run, "layout_invariant", file->engine->fixed ? "yes" : "no"));
     LS_TRY(write_suggestions(file, result));
-    return ls_run_finish(file->run);
+    LS_TRY(ls_run_finish(file->run));
+    if (file->interim && rename(file->interim, file->path) != 0)
+        return ls_fail(LS_ERR_SYSTEM, "cannot rename '%s' to '%s': %s", file->interim, file->path,
+                       strerror(errno));
+    return LS_OK;
 }
 
 void ls_curve_file_free(ls_curve_file *file) {
@@ -160,5 +179,7 @@ void ls_curve_file_free(ls_curve_file *file) {
     ls_free(file->smoothed);
     ls_free(file->loss);
     ls_free(file->lr);
+    ls_free(file->interim);
+    ls_free(file->path);
     ls_free(file);
 }

@@ -185,3 +185,24 @@ Test(base, a_signal_that_nobody_can_catch) {
     cr_expect_eq(ls_signal_catch(SIGKILL, 0, note_frame), LS_ERR_SYSTEM);
     cr_expect_not_null(strstr(ls_message(), "signal 9"));
 }
+
+Test(base, texts_are_made_harmless) {
+    static const char *const cases[][2] = {
+        {"plain, with\ttab\nand line", "plain, with\ttab\nand line"},
+        {"\x1b[2Jcleared\rback\b\x7f", "?[2Jcleared?back??"},
+        {"\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80", "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80"},
+        {"\xc2\x9b"
+         "31m \xff \xc3",
+         "??31m ? ?"},
+        {"\xe2\x80\xae"
+         "txt.exe",
+         "???txt.exe"},
+        {"\xc0\xaf \xed\xa0\x80", "?? ???"}, /* overlong; a surrogate */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "%s", cases[i][0]);
+        ls_make_harmless(text);
+        cr_expect_str_eq(text, cases[i][1], "case %zu: %s", i, text);
+    }
+}

@@ -145,7 +145,7 @@ Test(config, set_refused) {
                          "(2)"},
         {"find_lr.start=20", "--set find_lr.start=20: find_lr.end (10) must be larger than "
                              "find_lr.start (20)"},
-        {"data.file=\xff", "--set data.file=\xff: byte 0xff is no text in UTF-8"},
+        {"data.file=\xff", "--set data.file=?: byte 0xff is no text in UTF-8"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         expect_message(MINIMAL, SETS(cases[i].text), cases[i].message);

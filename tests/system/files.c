@@ -1,0 +1,163 @@
+/* system tests: one run a folder, outputs that would destroy what is read, and outputs that cannot
+ * be written. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "system/command.h"
+
+/* ---- one run a folder ----------------------------------------------------------------------- */
+
+/* Starts a long training, waits until it has the folder, runs `then` and stops it; the exit codes
+ * of both. */
+static outcome beside(const char *then) {
+    return run("%s %s train %s --quiet --out %s/out --set train.lr=0.05 --set train.epochs=1000 "
+               ">%s/first 2>&1 & job=$!; "
+               "until grep -qs process %s/out/.lockstep.lock; do sleep 0.05; done; "
+               "(%s) 2>&1; echo code $?; touch %s/out/stop; wait $job; echo first $?",
+               mpirun(2), program(), make_config(), workspace(), workspace(), workspace(), then,
+               workspace());
+}
+
+Test(files, a_second_run_in_a_folder, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *config = make_config();
+    const char *const seconds[] = {"train %s --out %s/out", "train %s --out %s/out --resume",
+                                   "find-lr %s --out %s/out"};
+    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) {
+        char command[512];
+        snprintf(command, sizeof command, seconds[i], config, workspace());
+        outcome both = beside(text("%s %s", program(), command));
+        cr_expect_not_null(strstr(both.output, "another run writes to this folder: process "), "%s",
+                           both.output);
+        cr_expect_not_null(strstr(both.output, " since 20"), "%s", both.output);
+        cr_expect_not_null(strstr(both.output, "code 2\nfirst 5"), "%s", both.output);
+        cr_expect_not(exists("%s/out/find-lr.h5", workspace()));
+        run_well("rm -r %s/out", workspace());
+    }
+}
+
+Test(files, a_killed_run_leaves_no_lock, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *config = make_config();
+    run("%s train %s --quiet --out %s/out --set train.epochs=1000 & job=$!; "
+        "until ls %s/out/checkpoint-* >/dev/null 2>&1; do sleep 0.05; done; "
+        "kill -KILL $job; wait $job",
+        program(), config, workspace(), workspace());
+    cr_expect(exists("%s/out/.lockstep.lock", workspace()));
+    run_well("%s train %s --quiet --out %s/out --resume --set train.epochs=1000 --set "
+             "train.max_minutes=0.001; [ $? = 5 ]",
+             program(), config, workspace());
+    cr_expect_not(exists("%s/out/.lockstep.lock", workspace()));
+}
+
+/* ---- what is read stays --------------------------------------------------------------------- */
+
+Test(files, outputs_are_not_inputs, .fini = workspace_remove) {
+    const char *data = make_dataset(500, 50), *config = make_config(), *folder = workspace();
+    run_well("%s train %s --quiet --out %s/run --set train.epochs=1", program(), config, folder);
+    run_well("%s find-lr %s --quiet --out %s/run", program(), config, folder);
+    run_well("cd %s && cp config.yaml c.svg && cp run/best.h5 best.h5 && ln -s data.h5 link.h5 && "
+             "ln run/find-lr.h5 test.svg && md5sum *.h5 c.svg test.svg train-images >sums",
+             folder);
+#define DESTROYS(...) REFUSED(WORDS("overwritten"), __VA_ARGS__)
+    DESTROYS("%s predict %s/best.h5 -o %s/best.h5", program(), folder, folder);
+    DESTROYS("%s %s predict %s/best.h5 -o %s", mpirun(2), program(), folder, data);
+    DESTROYS("%s predict %s/best.h5 -o %s/link.h5", program(), folder, folder);
+    DESTROYS("%s predict %s/best.h5 --data %s/link.h5 -o %s", program(), folder, folder, data);
+    DESTROYS("%s convert --train-inputs %s/train-images --train-targets %s/train-labels -o "
+             "%s/train-images",
+             program(), folder, folder, folder);
+    DESTROYS("%s bench %s --json %s", program(), config, config);
+    DESTROYS("%s bench %s --json %s", program(), config, data);
+    DESTROYS("%s bench %s --trace %s", program(), config, data);
+    DESTROYS("%s train %s --out %s/t --trace %s", program(), config, folder, data);
+    DESTROYS("%s plot %s/run/find-lr.h5 -o %s/test.svg", program(), folder, folder);
+    DESTROYS("%s schedule %s/c.svg --lr 1 -o %s/c.svg", program(), folder, folder);
+    run_well("mkdir %s/own && cp %s %s/own/train.h5", folder, data, folder);
+    DESTROYS("%s train %s --out %s/own --set data.file=%s/own/train.h5", program(), config, folder,
+             folder);
+    run_well("cd %s && md5sum --check --quiet sums", folder);
+}
+
+Test(files, devices_stay, .fini = workspace_remove) {
+    make_dataset(200, 20);
+    const char *config = make_config(), *folder = workspace();
+    run_well("%s train %s --quiet --out %s/run --set train.epochs=1", program(), config, folder);
+    run_well("mkfifo %s/pipe && mkfifo %s/p.svg", folder, folder);
+    REFUSED(WORDS("pipe", "HDF5"), "%s predict %s/run/best.h5 -o %s/pipe", program(), folder,
+            folder);
+    REFUSED(WORDS("/dev/null", "HDF5"), "%s predict %s/run/best.h5 -o /dev/null", program(),
+            folder);
+    const char *picture =
+        run_well("cat %s/p.svg & %s plot %s/run/train.h5 -o %s/p.svg >/dev/null; wait", folder,
+                 program(), folder, folder);
+    cr_expect_not_null(strstr(picture, "</svg>"));
+    cr_expect(exists("%s/p.svg", folder));
+    run_well("[ -p %s/p.svg ] && [ -p %s/pipe ]", folder, folder);
+    REFUSED(WORDS("Is a directory"), "%s bench %s --json %s", program(), config, folder);
+}
+
+/* ---- no room -------------------------------------------------------------------------------- */
+
+/* On a file system of 64 KiB that is full; a picture of before stays. */
+Test(files, a_picture_on_a_full_disk, .fini = workspace_remove) {
+    make_dataset(200, 20);
+    const char *config = make_config(), *folder = workspace();
+    run_well("%s find-lr %s --quiet --out %s/run", program(), config, folder);
+    outcome result = run(
+        "unshare --mount bash -c 'mkdir -p %s/small && mount -t tmpfs -o size=64k none %s/small && "
+        "echo before >%s/small/a.svg && head -c 60K /dev/zero >%s/small/fill && "
+        "! %s plot %s/run/find-lr.h5 -o %s/small/a.svg && "
+        "! %s schedule %s --lr 1 -o %s/small/b.svg && ls %s/small && cat %s/small/a.svg'",
+        folder, folder, folder, folder, program(), folder, folder, program(), config, folder,
+        folder, folder);
+    if (strstr(result.output, "unshare failed"))
+        cr_skip_test("no namespaces: %s", result.output);
+    cr_expect_eq(result.code, 0, "%s", result.output);
+    cr_expect_not_null(strstr(result.output, "No space left"), "%s", result.output);
+    cr_expect_not_null(strstr(result.output, "a.svg\nfill\nbefore"), "%s", result.output);
+}
+
+Test(files, standard_output_that_takes_nothing, .fini = workspace_remove) {
+    make_dataset(200, 20);
+    const char *config = make_config(), *folder = workspace();
+    run_well("%s find-lr %s --quiet --out %s/run", program(), config, folder);
+    const char *const commands[] = {"--version",
+                                    "--help",
+                                    "help",
+                                    "help config",
+                                    "train --help",
+                                    "info --build",
+                                    text("info %s/run/find-lr.h5", folder),
+                                    text("suggest %s/run/find-lr.h5", folder),
+                                    text("suggest --plain %s/run/find-lr.h5", folder),
+                                    text("plot %s/run/find-lr.h5", folder),
+                                    text("schedule %s --lr 1", config),
+                                    text("bench %s --json - --steps 1 --windows 1", config)};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        outcome full = run("%s %s >/dev/full", program(), commands[i]);
+        cr_expect_eq(full.code, 1, "%s: %d", commands[i], full.code);
+        cr_expect_not_null(strstr(full.output, "standard output"), "%s", full.output);
+    }
+    outcome closed = run("%s help config | true", program());
+    cr_expect_eq(strlen(closed.output), 0, "%s", closed.output);
+}
+
+/* ---- the range test's file ------------------------------------------------------------------ */
+
+Test(files, a_range_test_replaces_the_one_before_when_it_is_done, .fini = workspace_remove) {
+    make_dataset(2000, 20);
+    const char *config = make_config(), *folder = workspace();
+    run_well("%s find-lr %s --quiet --out %s/run", program(), config, folder);
+    const char *before = digest_of(text("%s/run/find-lr.h5", folder));
+    run("%s find-lr %s --out %s/run --set find_lr.steps=100000 --set find_lr.end=1e-3 & job=$!; "
+        "until ls %s/run/find-lr.new.h5; do sleep 0.05; done >/dev/null 2>&1; sleep 0.5; "
+        "kill -KILL $job; wait $job",
+        program(), config, folder, folder);
+    cr_expect_str_eq(digest_of(text("%s/run/find-lr.h5", folder)), before);
+    run_well("%s info %s/run/find-lr.new.h5", program(), folder);
+    run_well("%s find-lr %s --quiet --out %s/run --set seed=2", program(), config, folder);
+    cr_expect_str_neq(digest_of(text("%s/run/find-lr.h5", folder)), before);
+    cr_expect_not(exists("%s/run/find-lr.new.h5", folder));
+}
