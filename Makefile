@@ -82,7 +82,7 @@ demo: ## LR range test on Fashion-MNIST with 2 ranks, and its picture
 check: $(UNIT_TESTS) $(SYSTEM_TESTS) $(RANK_PROGRAMS) $(PROGRAM) ## every test, nothing installed
 	@LS_BUILD=$(BUILD) scripts/run-tests $(UNIT_TESTS) $(SYSTEM_TESTS)
 
-check-cluster: $(CLUSTER_TESTS) $(PROGRAM) ## the tests of test-cluster, nothing installed
+check-cluster: $(CLUSTER_TESTS) $(RANK_PROGRAMS) $(PROGRAM) ## the tests of test-cluster, nothing installed
 	@LS_BUILD=$(BUILD) scripts/run-tests $(CLUSTER_TESTS)
 
 check-unit: $(UNIT_TESTS) ## the unit tests only: no MPI

@@ -147,6 +147,21 @@ bool ls_config_is_none(const char *value);
  * defaults included. */
 void ls_config_write(const ls_config *config, ls_text *text);
 
+/* What another value of a key means to a run that goes on from a checkpoint. */
+typedef enum ls_change {
+    LS_CHANGE_RUN,      /* another run: another model, optimizer, batch, ... */
+    LS_CHANGE_SCHEDULE, /* the learning rates to come */
+    LS_CHANGE_BITS,     /* the same run, but its bits may differ */
+    LS_CHANGE_NOTHING
+} ls_change;
+
+/* Calls visit for each key whose values differ, in the order of writing; of layers, `then` and
+ * `now` are the first lines that differ. */
+typedef void ls_config_difference(void *context, const char *key, ls_change change,
+                                  const char *then, const char *now);
+ls_status ls_config_compare(const ls_config *then, const ls_config *now,
+                            ls_config_difference *visit, void *context);
+
 /* The reference page: every key and layer with its default, range, unit and help, as commented YAML
  * (configs/reference.yaml), or as a page for people (`lockstep help config`). */
 void ls_config_reference(ls_text *text);

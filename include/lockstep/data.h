@@ -49,6 +49,10 @@ bool ls_data_has_double_targets(const ls_data *data);
 /* Of the one copy that the ranks of a node share. */
 size_t ls_data_bytes(const ls_data *data);
 
+/* Not collective.  What tells this split from others, a line each, "samples: 60000": count, shapes,
+ * types, samples of each class, and a hash of 64 samples spread over it. */
+ls_status ls_data_identity(const ls_data *data, ls_text *text);
+
 /* ---- normalisation -------------------------------------------------------------------------- */
 
 /* Per channel of the inputs, or per output of the regression targets: x <- (x - mean) / deviation.

@@ -94,9 +94,11 @@ ls_status ls_run_create(const char *path, const char *group, int64_t capacity,
 /* Goes on with the run of an existing file, finished or not: its first `rows` rows are kept, the
  * others dropped, series matched by name (NaN where it has none of that name), attributes to be set
  * anew.  Replaces the file whole.  LS_ERR_INPUT when there is no such file, it has fewer rows,
- * another group, or a series of another width. */
-ls_status ls_run_resume(const char *path, const char *group, int64_t capacity, int64_t rows,
-                        const ls_series *series, size_t series_count, ls_run **run);
+ * another group, a series of another width, or the note LS_RUN_NAME has another text than `name`
+ * ("": any). */
+#define LS_RUN_NAME "provenance/run"
+ls_status ls_run_resume(const char *path, const char *group, const char *name, int64_t capacity,
+                        int64_t rows, const ls_series *series, size_t series_count, ls_run **run);
 /* Where to put the values of a row, `width` of them, NaN at first; rows are written by commit. */
 double *ls_run_row(ls_run *run, size_t series, int64_t row);
 /* Rows [0, rows) are in the file when this returns, and survive a kill of the process.  Costs

@@ -8,6 +8,9 @@
 extern "C" {
 #endif
 
+/* Exponents lie between this and its negative: 2^exponent and 2^-exponent stay normal floats. */
+#define LS_EXPONENT_LIMIT 120
+
 /* ---- fixed point ---------------------------------------------------------------------------- */
 
 /* A gradient element g travels as the integer round(g 2^exponent).  With `slices` addends, each at

@@ -224,6 +224,8 @@ typedef struct ls_train_job {
     const char
         *folder; /* must exist; train.h5, checkpoints and best.h5 are written here, by rank 0 */
     bool resume; /* go on from the newest valid checkpoint in the folder */
+    bool allow_changes; /* also where model, optimizer, dataset, ... are not those it was made with
+                         */
     const ls_note *notes;
     size_t note_count;
     bool (*interrupted)(void); /* whether this process was asked to stop; may be NULL */

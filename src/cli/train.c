@@ -12,7 +12,7 @@
 
 typedef struct ls_train_args {
     ls_run_args run;
-    bool resume;
+    bool resume, allow_changes;
     const char *trace;
 } ls_train_args;
 
@@ -143,6 +143,7 @@ static ls_status train_in(ls_comm *comm, const ls_train_args *args, const char *
         prepare_notice(command, -1);
     ls_train_job job = {.folder = folder,
                         .resume = args->resume,
+                        .allow_changes = args->allow_changes,
                         .notes = notes.notes,
                         .note_count = notes.count,
                         .interrupted = interrupted,
@@ -196,18 +197,24 @@ static const ls_option options[] = {
     LS_TRACE_OPTION(ls_train_args),
     {"--resume", "-r", LS_OPTION_FLAG, NULL, "go on from the newest valid checkpoint in DIR",
      offsetof(ls_train_args, resume)},
+    {"--allow-changes", NULL, LS_OPTION_FLAG, NULL,
+     "with --resume: also as another run, of other data, keys or layers' settings",
+     offsetof(ls_train_args, allow_changes)},
 };
 
 const ls_command ls_command_train = {
     .name = "train",
     .summary = "Train a network, finding the learning rate first where it is auto",
-    .operands = "CONFIG [--out DIR] [--set KEY=VALUE]... [--resume] [--trace FILE]",
+    .operands = "CONFIG [--out DIR] [--set KEY=VALUE]... [--resume [--allow-changes]]\n"
+                "                     [--trace FILE]",
     .details =
         "Writes DIR/train.h5 (the curves), DIR/checkpoint-STEP.h5 and DIR/best.h5. SIGTERM, "
         "SIGINT,\n"
         "SIGUSR1, a file DIR/stop or train.max_minutes end the run at a step boundary with a\n"
         "checkpoint and exit code 5; --resume goes on from there, on any number of ranks, to the\n"
-        "same bits.\n"
+        "same bits. Model, data, optimizer, augmentation and batch must be those of before; "
+        "epochs,\n"
+        "learning rate and schedule may change.\n"
         "\n" LS_TRACE_HELP "With train.lr auto they are steps of the range test.\n",
     .min_operands = 1,
     .max_operands = 1,

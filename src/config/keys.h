@@ -44,6 +44,7 @@ typedef struct ls_key {
     /* Choice: the words of the enum, in order.  Text: all that is allowed, NULL for anything.
      * Number: one word, stored as NaN.  Extent: one word, stored as count 0.  NULL at the end. */
     const char *const *words;
+    ls_change change;    /* what another value means to a run that goes on */
     const char *unit;    /* NULL: none */
     const char *example; /* of a required key, for the reference file */
     const char *help;    /* a line or two, in sentences */

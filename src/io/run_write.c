@@ -400,12 +400,22 @@ ls_status ls_run_create(const char *path, const char *group, int64_t capacity,
     return run_new(path, group, capacity, NULL, 0, series, series_count, run);
 }
 
-ls_status ls_run_resume(const char *path, const char *group, int64_t capacity, int64_t rows,
-                        const ls_series *series, size_t series_count, ls_run **run) {
+/* Files did not always have a name of their run. */
+static ls_status check_name(ls_run_reader *older, const char *path, const char *name) {
+    const char *there = ls_run_note_text(older, LS_RUN_NAME);
+    if (name[0] == '\0' || there == NULL || strcmp(there, name) == 0)
+        return LS_OK;
+    return ls_fail(LS_ERR_INPUT, "'%s' is of another run", path);
+}
+
+ls_status ls_run_resume(const char *path, const char *group, const char *name, int64_t capacity,
+                        int64_t rows, const ls_series *series, size_t series_count, ls_run **run) {
     ls_run_reader *older;
     LS_REQUIRE(rows >= 0 && rows <= capacity && group[0]);
     LS_TRY(ls_run_open(path, &older));
-    ls_status status = run_new(path, group, capacity, older, rows, series, series_count, run);
+    ls_status status = check_name(older, path, name);
+    if (status == LS_OK)
+        status = run_new(path, group, capacity, older, rows, series, series_count, run);
     ls_run_close(older);
     return status;
 }

@@ -7,7 +7,6 @@
 enum {
     GROWTH_BITS = 3,     /* room for the largest element to grow 8-fold from one step to the next */
     PRECISION_BITS = 16, /* the largest element spans at least 2^16 units: error 2^-17 of it */
-    EXPONENT_MAX = 120   /* 2^exponent and 2^-exponent stay normal floats */
 };
 
 int32_t ls_fixed_limit(int slices) {
@@ -25,9 +24,9 @@ int ls_fixed_exponent(float largest, int slices) {
     int largest_bits;
     frexpf(largest > 0 ? largest : 1.0f, &largest_bits);
     int exponent = fresh_bits(slices) - largest_bits;
-    if (exponent > EXPONENT_MAX)
-        return EXPONENT_MAX;
-    return exponent < -EXPONENT_MAX ? -EXPONENT_MAX : exponent;
+    if (exponent > LS_EXPONENT_LIMIT)
+        return LS_EXPONENT_LIMIT;
+    return exponent < -LS_EXPONENT_LIMIT ? -LS_EXPONENT_LIMIT : exponent;
 }
 
 /* The largest float that is not above the limit. */
@@ -42,7 +41,7 @@ float ls_fixed_range(int exponent, int slices) {
 }
 
 bool ls_fixed_fits(int exponent, float largest, int slices) {
-    if (largest == 0 || exponent == EXPONENT_MAX)
+    if (largest == 0 || exponent == LS_EXPONENT_LIMIT)
         return largest <= ls_fixed_range(exponent, slices);
     int lowest = fresh_bits(slices) - 1; /* what a fresh exponent gives at least */
     if (lowest > PRECISION_BITS)

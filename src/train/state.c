@@ -3,10 +3,14 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "lockstep/checkpoint.h"
 #include "train/engine.h"
+#include "train/origin.h"
 
 enum { NAME_SIZE = 256, PATH_SIZE = 4096 };
 
@@ -55,7 +59,6 @@ static ls_status write_state(const ls_engine *engine, const ls_train_state *stat
     LS_TRY(ls_checkpoint_integer(writer, "state/step", state->step));
     LS_TRY(ls_checkpoint_integer(writer, "state/epoch", state->step / per_epoch));
     LS_TRY(ls_checkpoint_integer(writer, "state/batch", state->step % per_epoch));
-    LS_TRY(ls_checkpoint_integer(writer, "state/samples", ls_data_count(engine->train)));
     LS_TRY(ls_checkpoint_integer(writer, "state/calibrated", engine->calibrated));
     LS_TRY(ls_checkpoint_number(writer, "state/lr", state->lr));
     LS_TRY(ls_checkpoint_number(writer, "state/loss_average", state->smooth.average));
@@ -66,20 +69,8 @@ static ls_status write_state(const ls_engine *engine, const ls_train_state *stat
     LS_TRY(ls_checkpoint_number(writer, "state/test_loss", state->test.loss));
     LS_TRY(ls_checkpoint_number(writer, "state/test_accuracy", state->test.accuracy));
     LS_TRY(ls_checkpoint_number(writer, "state/test_r2", state->test.r2));
-    LS_TRY(ls_checkpoint_integer(writer, "state/seed", engine->config->seed));
-    LS_TRY(ls_checkpoint_integer(writer, "state/batch_size", engine->config->batch.size));
-    LS_TRY(ls_checkpoint_integer(writer, "state/batch_slices", engine->config->batch.slices));
+    LS_TRY(ls_checkpoint_text(writer, "state/run", state->run));
     return ls_checkpoint_text(writer, "state/compute_type", ls_compute_type_name(engine->type));
-}
-
-static ls_status write_configuration(const ls_engine *engine, ls_checkpoint_writer *writer) {
-    ls_text text = {0};
-    ls_config_write(engine->config, &text);
-    ls_status status = text.failed ? LS_ERR_SYSTEM : LS_OK;
-    if (status == LS_OK)
-        status = ls_checkpoint_text(writer, "configuration", text.data);
-    ls_text_free(&text);
-    return status;
 }
 
 ls_status ls_state_write(ls_engine *engine, const ls_train_state *state, const char *path) {
@@ -89,7 +80,7 @@ ls_status ls_state_write(ls_engine *engine, const ls_train_state *state, const c
     if (status == LS_OK)
         status = write_state(engine, state, writer);
     if (status == LS_OK)
-        status = write_configuration(engine, writer);
+        status = ls_origin_write(engine, writer);
     if (status == LS_OK)
         status = ls_checkpoint_finish(writer);
     ls_checkpoint_writer_free(writer);
@@ -124,20 +115,6 @@ static ls_status read_weights(ls_engine *engine, ls_checkpoint_reader *reader) {
     return LS_OK;
 }
 
-static ls_status check_same(ls_checkpoint_reader *reader, const char *name, int64_t now) {
-    int64_t then;
-    char path[NAME_SIZE];
-    snprintf(path, sizeof path, "state/%s", name);
-    LS_TRY(ls_checkpoint_get_integer(reader, path, &then));
-    if (then == now)
-        return LS_OK;
-    return ls_fail(
-        LS_ERR_INPUT,
-        "the checkpoint was made with %s %lld, the configuration has %lld: the run could "
-        "not go on as it was",
-        name, (long long)then, (long long)now);
-}
-
 /* Other roundings would be another run.  Checkpoints from before there was a choice do not say. */
 static ls_status check_type(const ls_engine *engine, const ls_checkpoint_reader *reader) {
     const char *now = ls_compute_type_name(engine->type);
@@ -156,19 +133,6 @@ static ls_status check_type(const ls_engine *engine, const ls_checkpoint_reader 
     return status;
 }
 
-/* The order of samples depends on their number.  Checkpoints did not always say it. */
-static ls_status check_samples(const ls_engine *engine, const ls_checkpoint_reader *reader) {
-    int64_t now = ls_data_count(engine->train), then = now;
-    if (ls_checkpoint_get_integer(reader, "state/samples", &then) != LS_OK)
-        ls_message_set("");
-    if (then == now)
-        return LS_OK;
-    return ls_fail(LS_ERR_INPUT,
-                   "the checkpoint was made with %lld training samples, the dataset has %lld: the "
-                   "run could not go on as it was",
-                   (long long)then, (long long)now);
-}
-
 /* Checkpoints did not always have it: the mean of an epoch that they cut is not known then. */
 static ls_status read_epoch_loss(const ls_checkpoint_reader *reader, ls_train_state *state) {
     if (ls_checkpoint_get_number(reader, "state/epoch_loss", &state->epoch_loss) == LS_OK)
@@ -178,14 +142,55 @@ static ls_status read_epoch_loss(const ls_checkpoint_reader *reader, ls_train_st
     return LS_OK;
 }
 
+/* What no run can have written: whoever made the file sealed it all the same. */
+static ls_status check_ranges(const ls_engine *engine, const ls_train_state *state) {
+    const int64_t most = INT64_C(1) << 53;
+    const char *wrong = NULL;
+    if (state->step < 0 || state->step > most)
+        wrong = "step";
+    else if (!(state->lr > 0) || !isfinite(state->lr))
+        wrong = "lr";
+    else if (!isfinite(state->smooth.average))
+        wrong = "loss_average";
+    else if (state->smooth.points < 0 || state->smooth.points > state->step)
+        wrong = "loss_points";
+    else if (isinf(state->epoch_loss))
+        wrong = "epoch_loss";
+    else if (state->epoch_samples < 0 || state->epoch_samples > most)
+        wrong = "epoch_samples";
+    else if (isinf(state->best))
+        wrong = "best";
+    if (wrong)
+        return ls_fail(LS_ERR_INPUT, "the checkpoint's state/%s has a value that no run has",
+                       wrong);
+    for (size_t i = 0; i < ls_net_param_count(engine->net); i++)
+        if (abs(engine->exponent[i]) > LS_EXPONENT_LIMIT)
+            return ls_fail(LS_ERR_INPUT,
+                           "the checkpoint's exchange/exponent has a value that no run has: %d",
+                           engine->exponent[i]);
+    return LS_OK;
+}
+
+static ls_status read_run_name(const ls_checkpoint_reader *reader, ls_train_state *state) {
+    char *name;
+    if (ls_checkpoint_get_text(reader, "state/run", &name) != LS_OK) {
+        ls_message_set(""); /* checkpoints did not always have it */
+        return LS_OK;
+    }
+    snprintf(state->run, sizeof state->run, "%s", name);
+    ls_free(name);
+    return LS_OK;
+}
+
+static ls_status read_exponents(ls_engine *engine, const ls_checkpoint_reader *reader) {
+    return ls_checkpoint_read(reader, "exchange/exponent", LS_TYPE_I32,
+                              ls_net_param_count(engine->net), engine->exponent);
+}
+
 static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
                             ls_train_state *state) {
     int64_t calibrated;
     ls_range_test_begin(&state->smooth, engine->config->find_lr.beta, 0);
-    LS_TRY(check_same(reader, "seed", engine->config->seed));
-    LS_TRY(check_same(reader, "batch_size", engine->config->batch.size));
-    LS_TRY(check_same(reader, "batch_slices", engine->config->batch.slices));
-    LS_TRY(check_samples(engine, reader));
     LS_TRY(check_type(engine, reader));
     LS_TRY(ls_checkpoint_get_integer(reader, "state/step", &state->step));
     LS_TRY(ls_checkpoint_get_integer(reader, "state/calibrated", &calibrated));
@@ -198,8 +203,7 @@ static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
     LS_TRY(ls_checkpoint_get_number(reader, "state/test_accuracy", &state->test.accuracy));
     LS_TRY(ls_checkpoint_get_number(reader, "state/test_r2", &state->test.r2));
     engine->calibrated = calibrated != 0;
-    return ls_checkpoint_read(reader, "exchange/exponent", LS_TYPE_I32,
-                              ls_net_param_count(engine->net), engine->exponent);
+    return read_run_name(reader, state);
 }
 
 /* Float64; float32 in checkpoints of older versions. */
@@ -302,7 +306,22 @@ static ls_status share_state(ls_engine *engine, ls_train_state *state) {
     return ls_comm_broadcast(engine->comm, engine->exponent, exponents, 0);
 }
 
-ls_status ls_state_resume(ls_engine *engine, const char *folder, ls_train_state *state,
+void ls_state_name_run(ls_train_state *state) {
+    struct timespec now;
+    char host[256] = "";
+    ls_hash *hash;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gethostname(host, sizeof host - 1);
+    const int64_t when[] = {now.tv_sec, now.tv_nsec, getpid()};
+    if (ls_hash_create(&hash) != LS_OK)
+        return;
+    ls_hash_add(hash, when, sizeof when);
+    ls_hash_add(hash, host, sizeof host);
+    ls_hash_text(hash, state->run);
+    ls_hash_free(hash);
+}
+
+ls_status ls_state_resume(ls_engine *engine, const char *folder, bool allow, ls_train_state *state,
                           bool *found) {
     ls_checkpoint_reader *reader = NULL;
     char path[PATH_SIZE] = "";
@@ -315,6 +334,12 @@ ls_status ls_state_resume(ls_engine *engine, const char *folder, ls_train_state 
         status = ls_checkpoint_open(path, &reader);
     if (reader)
         status = read_state(engine, reader, state);
+    if (reader && status == LS_OK && ls_comm_rank(engine->comm) == 0)
+        status = ls_origin_check(engine, reader, allow, state);
+    if (reader && status == LS_OK)
+        status = read_exponents(engine, reader);
+    if (reader && status == LS_OK)
+        status = check_ranges(engine, state);
     if (reader && status == LS_OK)
         status = read_weights(engine, reader);
     ls_checkpoint_close(reader);

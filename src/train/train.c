@@ -309,20 +309,19 @@ static ls_status find_base_lr(ls_training *run) {
     return LS_OK;
 }
 
-/* The learning rate stays: it is part of the state, and may have come from a range test. */
 static ls_status check_resumed(const ls_training *run) {
     const ls_train_state *state = &run->state;
-    double lr = run->config->train.lr;
     if (state->step > run->steps)
         return ls_fail(LS_ERR_INPUT,
                        "the newest checkpoint in '%s' is at step %lld, behind the last one of "
                        "train.epochs %lld, %lld: expected more epochs, or another --out",
                        run->job->folder, (long long)state->step,
                        (long long)run->config->train.epochs, (long long)run->steps);
-    if (!isnan(lr) && lr != state->lr && is_rank_0(run))
-        ls_warn("train.lr is %g, but the run goes on with %g, as it began; 'init' starts a new one "
-                "from its weights",
-                lr, state->lr);
+    if (state->step == run->steps)
+        ls_log(LS_LOG_NORMAL,
+               "the run in %s is finished: all %lld epochs are done; more train.epochs go on with "
+               "it",
+               run->job->folder, (long long)run->config->train.epochs);
     return LS_OK;
 }
 
@@ -359,14 +358,17 @@ static ls_status prepare(ls_training *run) {
     LS_TRY(ls_train_schedule(run->config, (double)NAN, run->per_epoch, &run->schedule));
     LS_TRY(ls_comm_agree(run->engine->comm, check_folder(run)));
     if (run->job->resume)
-        LS_TRY(ls_state_resume(run->engine, run->job->folder, state, &resumed));
+        LS_TRY(ls_state_resume(run->engine, run->job->folder, run->job->allow_changes, state,
+                               &resumed));
+    if (!resumed && is_rank_0(run))
+        ls_state_name_run(state);
     LS_TRY(resumed ? check_resumed(run) : find_base_lr(run));
     run->first_step = state->step;
     run->last_checkpoint = resumed ? state->step : -1;
     LS_TRY(ls_train_schedule(run->config, state->lr, run->per_epoch, &run->schedule));
     ls_status status = LS_OK;
     if (is_rank_0(run))
-        status = ls_train_file_open(run->engine, run->job, run->steps, state->step, &run->file);
+        status = ls_train_file_open(run->engine, run->job, run->steps, state, &run->file);
     return ls_comm_agree(run->engine->comm, status);
 }
 

@@ -3,6 +3,7 @@
 #include "train/train_file.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lockstep/io.h"
@@ -53,20 +54,41 @@ struct ls_train_file {
     double last_add, last_commit; /* when, s */
 };
 
+/* A file that cannot be gone on with is kept as it is, beside. */
+static ls_status begin_anew(const char *path, const char *folder, int64_t steps, int64_t done,
+                            ls_run **run) {
+    char *aside = ls_format("%s/train-before-%lld.h5", folder, (long long)done);
+    if (aside == NULL)
+        return LS_ERR_SYSTEM;
+    bool kept = rename(path, aside) == 0;
+    ls_warn("%s: the curves of the first %lld steps are lost to the run that goes on%s%s",
+            ls_message(), (long long)done, kept ? "; the file is kept as " : "", kept ? aside : "");
+    ls_free(aside);
+    ls_message_set("");
+    LS_TRY(ls_run_create(path, "train", steps, series, SERIES_COUNT, run));
+    return ls_run_commit(*run, done); /* NaN */
+}
+
+static ls_status open_run(const char *path, const char *folder, int64_t steps,
+                          const ls_train_state *state, ls_run **run) {
+    if (state->step == 0)
+        return ls_run_create(path, "train", steps, series, SERIES_COUNT, run);
+    ls_status status =
+        ls_run_resume(path, "train", state->run, steps, state->step, series, SERIES_COUNT, run);
+    return status == LS_ERR_INPUT ? begin_anew(path, folder, steps, state->step, run) : status;
+}
+
 ls_status ls_train_file_open(const ls_engine *engine, const ls_train_job *job, int64_t steps,
-                             int64_t done, ls_train_file **file) {
+                             const ls_train_state *state, ls_train_file **file) {
     ls_train_file *made = NULL;
     char *path = ls_format("%s/train.h5", job->folder);
     ls_status status = path ? LS_NEW(made, 1) : LS_ERR_SYSTEM;
     LS_TRY_GOTO(failed, status);
     made->engine = engine;
-    made->rows = done;
+    made->rows = state->step;
     made->last_add = ls_seconds();
-    if (done > 0)
-        status = ls_run_resume(path, "train", steps, done, series, SERIES_COUNT, &made->run);
-    else
-        status = ls_run_create(path, "train", steps, series, SERIES_COUNT, &made->run);
-    LS_TRY_GOTO(failed, status);
+    LS_TRY_GOTO(failed, open_run(path, job->folder, steps, state, &made->run));
+    LS_TRY_GOTO(failed, ls_run_note(made->run, LS_RUN_NAME, state->run));
     LS_TRY_GOTO(failed, ls_run_set_number(made->run, "steps_per_epoch",
                                           (double)ls_engine_steps_per_epoch(engine)));
     LS_TRY_GOTO(failed, ls_notes_write(made->run, engine, job->notes, job->note_count));

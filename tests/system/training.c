@@ -184,24 +184,6 @@ Test(training, stops_in_the_range_test, .fini = workspace_remove) {
     cr_expect_not_null(strstr(signal.output, "in the range test"), "%s", signal.output);
 }
 
-/* What a run may not go on with is refused; another learning rate is told. */
-Test(training, resumed_otherwise, .fini = workspace_remove) {
-    make_dataset(1000, 100);
-    const char *one = train("whole", 1, "");
-    outcome fewer = resume(one, "--set train.epochs=2");
-    cr_expect_eq(fewer.code, 2, "%d: %s", fewer.code, fewer.output);
-    cr_expect_not_null(strstr(fewer.output, "step 33, behind the last one of train.epochs 2, 22"),
-                       "%s", fewer.output);
-    outcome slower = resume(one, "--set train.epochs=4 --set train.lr=0.01");
-    cr_expect_eq(slower.code, 0, "%d: %s", slower.code, slower.output);
-    cr_expect_not_null(strstr(slower.output, "train.lr is 0.01, but the run goes on with 0.05"),
-                       "%s", slower.output);
-    make_dataset(1010, 100); /* as many batches */
-    outcome other = resume(one, "--set train.epochs=5");
-    cr_expect_eq(other.code, 2, "%d: %s", other.code, other.output);
-    cr_expect_not_null(strstr(other.output, "with 1000 training samples"), "%s", other.output);
-}
-
 /* A dataset without a test split: nothing is evaluated. */
 Test(training, without_a_test_split, .fini = workspace_remove) {
     const char *folder = workspace(), *config = make_config();

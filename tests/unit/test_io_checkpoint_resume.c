@@ -63,7 +63,7 @@ Test(io_run_resume, drops_later_rows_and_goes_on, .fini = io_remove) {
     ls_run_free(run);
     OK(ls_file_digest(path, one));
     for (int finished = 0; finished < 2; finished++) {
-        OK(ls_run_resume(path, "train", 50, 12, series, 3, &run));
+        OK(ls_run_resume(path, "train", "", 50, 12, series, 3, &run));
         check_rows(path, 12, false);
         double values[50];
         cr_assert_eq(io_read_elsewhere(path, "/train/loss", 50, values), 50);
@@ -89,7 +89,7 @@ Test(io_run_resume, no_rows_and_all_rows, .fini = io_remove) {
     for (int i = 0; i < 2; i++) {
         ls_run *run = start(io_path("train.h5"), 40);
         ls_run_free(run);
-        OK(ls_run_resume(io_path("train.h5"), "train", 40, kept[i], series, 3, &run));
+        OK(ls_run_resume(io_path("train.h5"), "train", "", 40, kept[i], series, 3, &run));
         OK(ls_run_finish(run));
         ls_run_free(run);
         check_rows(io_path("train.h5"), kept[i], true);
@@ -100,7 +100,7 @@ Test(io_run_resume, series_by_name, .fini = io_remove) {
     static const ls_series now[] = {{"lr", 1, "1", "", true}, {"new", 2, "1", "", true}};
     ls_run_free(start(io_path("train.h5"), 9));
     ls_run *run;
-    OK(ls_run_resume(io_path("train.h5"), "train", 9, 5, now, 2, &run));
+    OK(ls_run_resume(io_path("train.h5"), "train", "", 9, 5, now, 2, &run));
     for (int64_t row = 0; row < 5; row++) {
         cr_assert_eq(*ls_run_row(run, 0, row), loss_of(row) / 2);
         cr_assert(isnan(ls_run_row(run, 1, row)[0]) && isnan(ls_run_row(run, 1, row)[1]));
@@ -123,15 +123,16 @@ Test(io_run_resume, what_does_not_fit, .fini = io_remove) {
     ls_run *run = NULL;
     ls_run_free(start(path, 9));
     char *old = io_load(path, &before), *now;
-    REFUSED(LS_ERR_INPUT, ls_run_resume(path, "train", 20, 10, series, 3, &run), "train.h5",
+    REFUSED(LS_ERR_INPUT, ls_run_resume(path, "train", "", 20, 10, series, 3, &run), "train.h5",
             "9 rows", "10");
-    REFUSED(LS_ERR_INPUT, ls_run_resume(path, "find_lr", 20, 9, series, 3, &run), "'train'",
+    REFUSED(LS_ERR_INPUT, ls_run_resume(path, "find_lr", "", 20, 9, series, 3, &run), "'train'",
             "'find_lr'");
-    REFUSED(LS_ERR_INPUT, ls_run_resume(path, "train", 20, 9, wider, 1, &run), "'loss'",
+    REFUSED(LS_ERR_INPUT, ls_run_resume(path, "train", "", 20, 9, wider, 1, &run), "'loss'",
             "expected 3");
-    REFUSED(LS_ERR_INPUT, ls_run_resume(io_path("no.h5"), "train", 20, 9, series, 3, &run), "no.h5",
-            "no file");
-    REFUSED(LS_ERR_BUG, ls_run_resume(path, "train", 8, 9, series, 3, &run), "rows <= capacity");
+    REFUSED(LS_ERR_INPUT, ls_run_resume(io_path("no.h5"), "train", "", 20, 9, series, 3, &run),
+            "no.h5", "no file");
+    REFUSED(LS_ERR_BUG, ls_run_resume(path, "train", "", 8, 9, series, 3, &run),
+            "rows <= capacity");
     cr_assert_null(run);
     now = io_load(path, &after);
     cr_assert(before == after && memcmp(old, now, before) == 0, "a refusal changed the file");
@@ -160,7 +161,7 @@ Test(io_run_resume, no_room, .fini = io_remove) {
             atexit(lift_limit);
             signal(SIGXFSZ, SIG_IGN);
             setrlimit(RLIMIT_FSIZE, &(struct rlimit){limit, RLIM_INFINITY});
-            ls_status status = ls_run_resume(path, "train", 40, 40, series, 3, &run);
+            ls_status status = ls_run_resume(path, "train", "", 40, 40, series, 3, &run);
             exit(status == LS_ERR_SYSTEM && strstr(ls_message(), "File too large") ? 0 : 1);
         }
         waitpid(child, &result, 0);
@@ -177,7 +178,7 @@ Test(io_run_resume, no_room, .fini = io_remove) {
 static void resume_forever(const char *path) {
     for (;;) {
         ls_run *run;
-        if (ls_run_resume(path, "train", 40, 10, series, 3, &run) != LS_OK)
+        if (ls_run_resume(path, "train", "", 40, 10, series, 3, &run) != LS_OK)
             _exit(1);
         for (int64_t row = 10; row < 40; row++) {
             *ls_run_row(run, LOSS, row) = loss_of(row);
