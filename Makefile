@@ -111,7 +111,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  settings: V=1 (show commands)  SAN=address,undefined  CC=clang  BUILD=DIR  WERROR=1'
-	@echo '            PREFIX=/usr/local  LIBDIR=  DESTDIR=  MPICC=mpicc  DNNL_ROOT=DIR  CFLAGS=  LDFLAGS='
+	@echo '            PREFIX=/usr/local  LIBDIR=  DESTDIR=  MPICC=mpicc  HDF5=hdf5-serial  DNNL_ROOT=DIR  CFLAGS=  LDFLAGS='
 
 info: ## what the build found and uses
 	@echo 'version    $(VERSION)  $(REVISION)'
@@ -129,7 +129,7 @@ ifneq ($(filter-out help lint format clean test test-cluster demo bench,$(GOALS)
 include $(BUILD)/libraries.mk
 endif
 
-export MPICC DNNL_ROOT
+export MPICC HDF5 DNNL_ROOT
 $(BUILD)/libraries.mk: FORCE
 	@CC='$(CC)' scripts/find-libraries $@
 

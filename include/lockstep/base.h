@@ -134,6 +134,8 @@ typedef struct ls_text {
 } ls_text;
 
 void ls_text_add(ls_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Bytes, zeros among them. */
+void ls_text_append(ls_text *text, const char *data, size_t bytes);
 void ls_text_free(ls_text *text);
 
 #define LS_DIGITS_TEXT 24

@@ -101,6 +101,16 @@ void ls_text_add(ls_text *text, const char *format, ...) {
     va_end(args);
 }
 
+void ls_text_append(ls_text *text, const char *data, size_t bytes) {
+    if (text->failed || !text_reserve(text, bytes)) {
+        text->failed = true;
+        return;
+    }
+    memcpy(text->data + text->length, data, bytes);
+    text->length += bytes;
+    text->data[text->length] = '\0';
+}
+
 void ls_text_free(ls_text *text) {
     ls_free(text->data);
     *text = (ls_text){0};

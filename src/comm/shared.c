@@ -27,7 +27,7 @@ static ls_status check_space(const ls_comm *comm, size_t bytes, const char *what
     return ls_fail(LS_ERR_SYSTEM,
                    "%s needs %zu MiB of shared memory on each node but /dev/shm has %zu MiB free; "
                    "enlarge it, or run one rank a node with more compute.threads",
-                   what, (bytes >> 20) + 1, there >> 20);
+                   what, bytes >> 20 ? bytes >> 20 : 1, there >> 20);
 }
 
 /* Takes the pages now, each rank a share: what a later window finds free is then true.  They may

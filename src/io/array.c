@@ -1,7 +1,7 @@
-/* Arrays of a dataset file: opened by all ranks together, read by each rank on its own. */
+/* Arrays of a dataset file: each rank opens and reads it on its own, as plain files are read; that
+ * all find the same is checked. */
 #include <string.h>
 
-#include "comm/mpi.h"
 #include "io/h5.h"
 
 struct ls_array {
@@ -26,20 +26,7 @@ static ls_status array_new(const char *path, const char *name, ls_array **out) {
     array->name = ls_strdup(name);
     if (array->path == NULL || array->name == NULL)
         return LS_ERR_SYSTEM;
-    bool sealed;
-    ls_h5_quiet();
-    return ls_h5_check(path, &sealed);
-}
-
-static ls_status open_file(ls_comm *comm, ls_array *array) {
-    hid_t access = ls_h5_access();
-    ls_status status = LS_OK;
-    if (comm && H5Pset_fapl_mpio(access, ls_comm_world(comm), MPI_INFO_NULL) < 0)
-        status = ls_h5_fail(LS_ERR_SYSTEM, "cannot open files through MPI");
-    if (status == LS_OK)
-        status = ls_h5_open_with(array->path, access, &array->file);
-    ls_h5_release(access);
-    return status;
+    return LS_OK;
 }
 
 static ls_status open_dataset(ls_array *array) {
@@ -55,12 +42,39 @@ static ls_status open_dataset(ls_array *array) {
     return LS_OK;
 }
 
+/* A host may have another file of that name, or an older copy. */
+static ls_status check_same(ls_comm *comm, const ls_array *array) {
+    ls_text text = {0};
+    char *what = ls_format("'%s' in '%s'", array->name, array->path);
+    ls_text_add(&text, "%s", ls_type_name(array->info.type));
+    for (int d = 0; d < array->info.ndims; d++)
+        ls_text_add(&text, " %lld", (long long)array->info.shape[d]);
+    ls_status status = ls_comm_agree(comm, what && !text.failed ? LS_OK : LS_ERR_SYSTEM);
+    if (status == LS_OK)
+        status = ls_comm_same(comm, what, text.data);
+    ls_text_free(&text);
+    ls_free(what);
+    return status;
+}
+
+static ls_status open_array(ls_array *array) {
+    LS_TRY(ls_h5_open(array->path, &array->file));
+    return open_dataset(array);
+}
+
+/* Rank 0 goes first: what is wrong with the file is then looked at by one, not by thousands. */
+static ls_status open_together(ls_comm *comm, ls_array *array) {
+    int rank = comm ? ls_comm_rank(comm) : 0;
+    LS_TRY(agree(comm, rank == 0 ? open_array(array) : LS_OK));
+    LS_TRY(agree(comm, rank == 0 ? LS_OK : open_array(array)));
+    return comm ? check_same(comm, array) : LS_OK;
+}
+
 ls_status ls_array_open(ls_comm *comm, const char *path, const char *name, ls_array **array) {
     ls_array *made = NULL;
     ls_status status;
     LS_TRY_GOTO(failed, agree(comm, array_new(path, name, &made)));
-    LS_TRY_GOTO(failed, agree(comm, open_file(comm, made)));
-    LS_TRY_GOTO(failed, agree(comm, open_dataset(made)));
+    LS_TRY_GOTO(failed, open_together(comm, made));
     *array = made;
     return LS_OK;
 failed:

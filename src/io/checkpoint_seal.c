@@ -120,9 +120,10 @@ static ls_status check_content(int descriptor, const char *path, long long bytes
                                const seal *parts) {
     char digest[LS_DIGEST_TEXT];
     const char *trouble = NULL;
-    if (parts->version != LS_FORMAT_VERSION)
-        return ls_fail(LS_ERR_INPUT, "'%s' has format version %d: this lockstep reads version %d",
-                       path, parts->version, LS_FORMAT_VERSION);
+    if (parts->version < 1 || parts->version > LS_FORMAT_VERSION)
+        return ls_fail(LS_ERR_INPUT,
+                       "'%s' has format version %d: this lockstep reads versions 1 to %d", path,
+                       parts->version, LS_FORMAT_VERSION);
     if (bytes < parts->bytes)
         return ls_fail(LS_ERR_INPUT, "'%s' is truncated: only %lld of its %lld bytes are there",
                        path, bytes, parts->bytes);

@@ -228,7 +228,7 @@ static ls_status add_heading(description *out) {
     return LS_OK;
 }
 
-ls_status ls_file_describe(const char *path, ls_text *text) {
+static ls_status describe(const char *path, ls_text *text) {
     hid_t file;
     ls_h5_tree tree = {0};
     LS_TRY(ls_h5_open(path, &file));
@@ -243,4 +243,8 @@ done:
     ls_h5_tree_free(&tree);
     H5Fclose(file);
     return status;
+}
+
+ls_status ls_file_describe(const char *path, ls_text *text) {
+    return ls_h5_read_apart(path, describe, text);
 }

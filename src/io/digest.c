@@ -147,7 +147,7 @@ ls_status ls_h5_digest(hid_t file, const char *path, char text[LS_DIGEST_TEXT]) 
     return status;
 }
 
-ls_status ls_file_digest(const char *path, char text[LS_DIGEST_TEXT]) {
+static ls_status compute(const char *path, ls_text *text) {
     hid_t file;
     char *stored = NULL, computed[LS_DIGEST_TEXT];
     LS_TRY(ls_h5_open(path, &file));
@@ -160,9 +160,18 @@ ls_status ls_file_digest(const char *path, char text[LS_DIGEST_TEXT]) {
                          "was changed or damaged",
                          path, computed, stored);
     else
-        memcpy(text, computed, sizeof computed);
+        ls_text_add(text, "%s", computed);
 done:
     ls_free(stored);
     H5Fclose(file);
+    return status;
+}
+
+ls_status ls_file_digest(const char *path, char text[LS_DIGEST_TEXT]) {
+    ls_text digest = {0};
+    ls_status status = ls_h5_read_apart(path, compute, &digest);
+    if (status == LS_OK)
+        memcpy(text, digest.data, LS_DIGEST_TEXT);
+    ls_text_free(&digest);
     return status;
 }

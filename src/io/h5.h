@@ -12,7 +12,7 @@
 #define LS_FORMAT_RUN "lockstep run"
 #define LS_FORMAT_DATASET "lockstep dataset"
 #define LS_FORMAT_CHECKPOINT "lockstep checkpoint"
-#define LS_FORMAT_VERSION 1
+#define LS_FORMAT_VERSION 2 /* those before it are read too */
 
 /* ---- errors (error.c) ----------------------------------------------------------------------- */
 
@@ -42,6 +42,11 @@ ls_status ls_h5_open_sealed(const char *path, hid_t *file);
 bool ls_h5_is(hid_t file, const char *format);
 /* LS_ERR_INPUT unless it is, and of a version that we know.  `what`: "a run file of lockstep". */
 ls_status ls_h5_check_format(hid_t file, const char *path, const char *format, const char *what);
+/* Calls read(path, text), for a file that is not sealed in a child process, whose crash or search
+ * without end is LS_ERR_INPUT with a message.  What `read` leaves is lost but for its status, its
+ * message and its text. */
+typedef ls_status ls_h5_read(const char *path, ls_text *text);
+ls_status ls_h5_read_apart(const char *path, ls_h5_read *read, ls_text *text);
 /* Closes anything; a negative id is nothing. */
 void ls_h5_release(hid_t id);
 
@@ -160,7 +165,7 @@ ls_status ls_h5_output_number(ls_h5_output *output, const char *path, double val
 ls_status ls_h5_output_label(ls_h5_output *output, hid_t object, const char *name,
                              const char *value);
 ls_status ls_h5_output_integer(ls_h5_output *output, hid_t object, const char *name, int64_t value);
-/* Dataset `name` with `count` strings, UTF-8 of variable length. */
+/* Dataset `name` with `count` strings, UTF-8 of the longest one's length. */
 ls_status ls_h5_output_strings(ls_h5_output *output, const char *name, const char *const *strings,
                                size_t count);
 

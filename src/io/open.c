@@ -81,18 +81,38 @@ static ls_status open_alone(const char *path, hid_t *file) {
     return status;
 }
 
+/* Of a later version what a file holds may mean something else. */
+static ls_status check_version(hid_t file, const char *path) {
+    char *version = ls_h5_attribute(file, "format_version");
+    long number = version ? strtol(version, NULL, 10) : 0;
+    ls_status status = LS_OK;
+    if (number < 1 || number > LS_FORMAT_VERSION)
+        status = ls_fail(LS_ERR_INPUT,
+                         "'%s' has format version %s: this lockstep reads versions 1 to %d", path,
+                         version ? version : "unknown", LS_FORMAT_VERSION);
+    ls_free(version);
+    return status;
+}
+
+static bool is_ours(hid_t file) {
+    return ls_h5_is(file, LS_FORMAT_RUN) || ls_h5_is(file, LS_FORMAT_DATASET) ||
+           ls_h5_is(file, LS_FORMAT_CHECKPOINT);
+}
+
 ls_status ls_h5_open(const char *path, hid_t *file) {
     bool sealed;
     hid_t opened;
     ls_h5_quiet();
     LS_TRY(ls_h5_check(path, &sealed));
     LS_TRY(open_alone(path, &opened));
-    if (!sealed && ls_h5_is(opened, LS_FORMAT_CHECKPOINT)) {
+    ls_status status = is_ours(opened) ? check_version(opened, path) : LS_OK;
+    if (status == LS_OK && !sealed && ls_h5_is(opened, LS_FORMAT_CHECKPOINT))
+        status = ls_fail(LS_ERR_INPUT, "'%s' is a checkpoint whose first bytes are damaged", path);
+    if (status == LS_OK)
+        *file = opened;
+    else
         H5Fclose(opened);
-        return ls_fail(LS_ERR_INPUT, "'%s' is a checkpoint whose first bytes are damaged", path);
-    }
-    *file = opened;
-    return LS_OK;
+    return status;
 }
 
 ls_status ls_h5_open_sealed(const char *path, hid_t *file) {
@@ -116,13 +136,7 @@ bool ls_h5_is(hid_t file, const char *format) {
 ls_status ls_h5_check_format(hid_t file, const char *path, const char *format, const char *what) {
     if (!ls_h5_is(file, format))
         return ls_fail(LS_ERR_INPUT, "'%s' is not %s", path, what);
-    char *version = ls_h5_attribute(file, "format_version");
-    ls_status status = LS_OK;
-    if (version == NULL || strtol(version, NULL, 10) != LS_FORMAT_VERSION)
-        status = ls_fail(LS_ERR_INPUT, "'%s' has format version %s: this lockstep reads version %d",
-                         path, version ? version : "unknown", LS_FORMAT_VERSION);
-    ls_free(version);
-    return status;
+    return check_version(file, path);
 }
 
 void ls_h5_release(hid_t id) {

@@ -233,16 +233,22 @@ void ls_h5_output_free(ls_h5_output *output) {
 
 ls_status ls_h5_output_group(ls_h5_output *output, const char *path, hid_t *group) {
     hid_t at = H5Gopen2(output->file, "/", H5P_DEFAULT);
-    char part[256];
     while (at >= 0 && *path) {
         size_t length = strcspn(path, "/");
-        snprintf(part, sizeof part, "%.*s", (int)length, path);
+        char *part = ls_format("%.*s", (int)length, path);
+        if (part == NULL) {
+            ls_h5_release(at);
+            return LS_ERR_SYSTEM;
+        }
         path += length + (path[length] == '/');
-        if (length == 0)
+        if (length == 0) {
+            ls_free(part);
             continue;
+        }
         htri_t exists = H5Lexists(at, part, H5P_DEFAULT);
         hid_t next = exists > 0 ? H5Gopen2(at, part, H5P_DEFAULT)
                                 : H5Gcreate2(at, part, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+        ls_free(part);
         if (next < 0) {
             ls_status status = ls_h5_output_fail(output);
             ls_h5_release(at);
@@ -271,9 +277,12 @@ ls_status ls_h5_output_parent(ls_h5_output *output, const char *path, hid_t *gro
 
 /* ---- values --------------------------------------------------------------------------------- */
 
-static hid_t string_type(void) {
+/* Of a fixed length: texts of variable length lie in HDF5's global heap, which it reads without
+ * care for damage. */
+static hid_t string_type(size_t bytes) {
     hid_t type = H5Tcopy(H5T_C_S1);
-    H5Tset_size(type, H5T_VARIABLE);
+    H5Tset_size(type, bytes > 0 ? bytes : 1);
+    H5Tset_strpad(type, H5T_STR_NULLPAD);
     H5Tset_cset(type, H5T_CSET_UTF8);
     return type;
 }
@@ -292,28 +301,46 @@ static ls_status write_attribute(ls_h5_output *output, hid_t object, const char 
     return status;
 }
 
-/* `space`: a scalar or a vector. */
+/* The strings side by side, each in `bytes` bytes. */
+static ls_status pack_strings(const char *const *strings, size_t count, size_t *bytes,
+                              char **packed) {
+    *bytes = 1;
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(strings[i]);
+        *bytes = length > *bytes ? length : *bytes;
+    }
+    LS_TRY(LS_NEW(*packed, count * *bytes));
+    for (size_t i = 0; i < count; i++)
+        memcpy(*packed + i * *bytes, strings[i], strlen(strings[i]));
+    return LS_OK;
+}
+
+/* `space`: a scalar or a vector of `count`. */
 static ls_status write_strings(ls_h5_output *output, hid_t group, const char *name, hid_t space,
-                               const char *const *strings) {
-    hid_t type = string_type();
+                               const char *const *strings, size_t count) {
+    size_t bytes;
+    char *packed;
+    LS_TRY(pack_strings(strings, count, &bytes, &packed));
+    hid_t type = string_type(bytes);
     ls_status status = LS_OK;
     if (H5Lexists(group, name, H5P_DEFAULT) > 0)
         H5Ldelete(group, name, H5P_DEFAULT);
     hid_t dataset = H5Dcreate2(group, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    if (dataset < 0 || H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, strings) < 0)
+    if (dataset < 0 || H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, packed) < 0)
         status = ls_h5_output_fail(output);
     if (dataset >= 0 && status == LS_OK)
         status = ls_h5_output_end(output, dataset);
     else
         ls_h5_release(dataset);
     ls_h5_release(type);
+    ls_free(packed);
     return status;
 }
 
 ls_status ls_h5_output_label(ls_h5_output *output, hid_t object, const char *name,
                              const char *value) {
-    hid_t type = string_type();
-    ls_status status = write_attribute(output, object, name, type, type, &value);
+    hid_t type = string_type(strlen(value));
+    ls_status status = write_attribute(output, object, name, type, type, value);
     ls_h5_release(type);
     return status;
 }
@@ -330,7 +357,7 @@ ls_status ls_h5_output_text(ls_h5_output *output, const char *path, const char *
     LS_TRY(ls_h5_output_parent(output, path, &group, &name));
     if (strcmp(path, "configuration") == 0 || strlen(value) > ATTRIBUTE_LIMIT) {
         hid_t space = H5Screate(H5S_SCALAR);
-        status = write_strings(output, group, name, space, &value);
+        status = write_strings(output, group, name, space, &value, 1);
         ls_h5_release(space);
     } else {
         status = ls_h5_output_label(output, group, name, value);
@@ -353,7 +380,7 @@ ls_status ls_h5_output_strings(ls_h5_output *output, const char *name, const cha
                                size_t count) {
     hsize_t size = count;
     hid_t space = H5Screate_simple(1, &size, NULL);
-    ls_status status = write_strings(output, output->file, name, space, strings);
+    ls_status status = write_strings(output, output->file, name, space, strings, count);
     ls_h5_release(space);
     return status;
 }

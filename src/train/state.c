@@ -12,21 +12,27 @@
 #include "train/engine.h"
 #include "train/origin.h"
 
-enum { NAME_SIZE = 256, PATH_SIZE = 4096 };
+enum { PATH_SIZE = 4096 };
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
+static ls_status write_array(const ls_param *param, const char *group, const float *values,
+                             ls_checkpoint_writer *writer) {
+    char *name = ls_format("%s/%s", group, param->name);
+    if (name == NULL)
+        return LS_ERR_SYSTEM;
+    ls_status status =
+        ls_checkpoint_array(writer, name, LS_TYPE_F32, param->ndims, param->shape, values);
+    ls_free(name);
+    return status;
+}
+
 static ls_status write_param(const ls_engine *engine, const ls_param *param,
                              ls_checkpoint_writer *writer) {
-    char name[NAME_SIZE];
-    snprintf(name, sizeof name, "model/%s", param->name);
-    LS_TRY(ls_checkpoint_array(writer, name, LS_TYPE_F32, param->ndims, param->shape,
-                               engine->params + param->offset));
+    LS_TRY(write_array(param, "model", engine->params + param->offset, writer));
     if (param->role == LS_PARAM_MEAN || param->role == LS_PARAM_VARIANCE)
         return LS_OK;
-    snprintf(name, sizeof name, "momentum/%s", param->name);
-    return ls_checkpoint_array(writer, name, LS_TYPE_F32, param->ndims, param->shape,
-                               engine->momentum + param->offset);
+    return write_array(param, "momentum", engine->momentum + param->offset, writer);
 }
 
 static ls_status write_normalization(const ls_engine *engine, ls_checkpoint_writer *writer) {
@@ -89,11 +95,9 @@ ls_status ls_state_write(ls_engine *engine, const ls_train_state *state, const c
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-ls_status ls_state_read_param(const ls_checkpoint_reader *reader, const char *group,
-                              const ls_param *param, float *out) {
-    char name[NAME_SIZE];
+static ls_status read_param(const ls_checkpoint_reader *reader, const char *name,
+                            const ls_param *param, float *out) {
     ls_array_info info;
-    snprintf(name, sizeof name, "%s/%s", group, param->name);
     LS_TRY(ls_checkpoint_info(reader, name, &info));
     bool same = info.ndims == param->ndims;
     for (int i = 0; i < param->ndims && same; i++)
@@ -102,6 +106,16 @@ ls_status ls_state_read_param(const ls_checkpoint_reader *reader, const char *gr
         return ls_fail(LS_ERR_INPUT, "the checkpoint's %s has another shape than the network's",
                        name);
     return ls_checkpoint_read(reader, name, LS_TYPE_F32, param->count, out + param->offset);
+}
+
+ls_status ls_state_read_param(const ls_checkpoint_reader *reader, const char *group,
+                              const ls_param *param, float *out) {
+    char *name = ls_format("%s/%s", group, param->name);
+    if (name == NULL)
+        return LS_ERR_SYSTEM;
+    ls_status status = read_param(reader, name, param, out);
+    ls_free(name);
+    return status;
 }
 
 /* Whole node: one rank reads into the shared arrays. */

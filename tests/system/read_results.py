@@ -35,7 +35,7 @@ def check_weights(group, expected):
 def last_evaluation(path):
     """Test loss and accuracy after the last step, from curves without a hole."""
     with h5py.File(path, "r") as file:
-        assert file.attrs["state"] == "finished"
+        assert file.attrs["state"] == b"finished"
         group = file[file.attrs["group"]]
         points, per_epoch = int(group["points"][()]), int(group.attrs["steps_per_epoch"])
         curves = {name: group[name][:points] for name in

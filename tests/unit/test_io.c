@@ -103,8 +103,7 @@ const char *io_text_elsewhere(const char *file, const char *group, const char *a
     if (*io_python())
         return io_command("%s -c 'import h5py, sys\n"
                           "text = h5py.File(sys.argv[1], \"r\")[sys.argv[2]].attrs[sys.argv[3]]\n"
-                          "assert type(text) is str, type(text)\n"
-                          "print(text, end=\"\")' %s %s %s",
+                          "print(text.decode(), end=\"\")' %s %s %s",
                           io_python(), file, group, attribute);
     return io_command("h5dump -y -a %s/%s %s | sed '1,/DATA {/d; /^ *}/,$d; s/^ *\"//; s/\"$//' | "
                       "tr -d '\\n'",

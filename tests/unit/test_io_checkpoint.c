@@ -279,7 +279,7 @@ Test(io_checkpoint, others_read_it, .fini = io_remove) {
     cr_assert_not_null(strstr(io_command("h5dump -H -p %s", path), "CONTIGUOUS"));
     cr_assert_not_null(strstr(io_command("h5dump -a /step %s", path), "(0): 3"));
     cr_assert_not_null(strstr(io_command("h5dump -d /configuration %s", path), "seed: 1"));
-    cr_assert_eq(strncmp(io_command("head -c 512 %s", path), "lockstep checkpoint 1 ", 22), 0);
+    cr_assert_eq(strncmp(io_command("head -c 512 %s", path), "lockstep checkpoint 2 ", 22), 0);
 }
 
 Test(io_checkpoint, examples_of_the_format, .fini = io_remove) {
@@ -365,7 +365,7 @@ Test(io_checkpoint, seal_known_answer, .fini = io_remove) {
     char text[LS_DIGEST_TEXT], expected[512] = {0};
     char *content = io_load(checkpoint_make(4), &bytes);
     hexadecimal(XXH3_128bits(content + 512, bytes - 512), text);
-    int length = snprintf(expected, sizeof expected, "lockstep checkpoint 1 %zu %s", bytes, text);
+    int length = snprintf(expected, sizeof expected, "lockstep checkpoint 2 %zu %s", bytes, text);
     hexadecimal(XXH3_128bits(expected, (size_t)length), text);
     snprintf(expected + length, sizeof expected - (size_t)length, " %s\n", text);
     cr_assert_arr_eq(content, expected, 512);

@@ -206,7 +206,7 @@ Test(io_run, examples_of_the_format, .fini = io_remove) {
     OK(ls_run_note(run, "configuration", "seed: 17\n"));
     OK(ls_run_set_number(run, "suggestions/valley", 0.125));
     OK(ls_run_commit(run, 5));
-    cr_assert_str_eq(io_examples("find-lr|mine"), "unfinished 5 None\nseed: 17\n\nvalley 0.125\n");
+    cr_assert_str_eq(io_examples("find-lr|mine"), "unfinished 5\nseed: 17\n\nvalley 0.125\n");
     ls_run_free(run);
     OK(ls_array_open(NULL, io_path("mine.h5"), "train/inputs", &array));
     cr_assert_eq(ls_array_describe(array)->ndims, 4);
@@ -291,8 +291,8 @@ Test(io_run, impossible_contents, .fini = io_remove) {
     ls_run_reader *reader;
     char digest[LS_DIGEST_TEXT];
     const char *path = finished_run("a.h5", 9, 9);
-    set_integer(path, NULL, "format_version", 2);
-    REFUSED(LS_ERR_INPUT, ls_run_open(path, &reader), "version 2", "version 1");
+    set_integer(path, NULL, "format_version", 3);
+    REFUSED(LS_ERR_INPUT, ls_run_open(path, &reader), "version 3", "versions 1 to 2");
     path = finished_run("a.h5", 9, 9);
     set_integer(path, "/find_lr/points", NULL, 10);
     REFUSED(LS_ERR_INPUT, ls_run_open(path, &reader), "10 points");
