@@ -111,6 +111,9 @@ void ls_make_harmless(char *text);
 void *ls_calloc(size_t count, size_t size);
 void ls_free(void *memory);
 
+/* Adds " for WHAT" to the message where memory has run out; returns `status`. */
+ls_status ls_memory_for(ls_status status, const char *what);
+
 /* LS_TRY(LS_NEW(pointer, count)): allocates `count` zeroed elements of what `pointer` points at. */
 #define LS_NEW(pointer, count)                                                                     \
     (((pointer) = ls_calloc((count), sizeof *(pointer))) ? LS_OK : LS_ERR_SYSTEM)

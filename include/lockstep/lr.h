@@ -54,6 +54,8 @@ typedef struct ls_curve {
     const double *lr, *loss, *smoothed;
     const double *noise;    /* standard error of each loss, from its slices; NULL when not known */
     const double *accuracy; /* share of right answers of each batch; NULL when not measured */
+    bool diverged; /* the test was stopped after the last point, as the loss ran off or was not
+                      finite */
 } ls_curve;
 
 /* smoothed[i] for raw losses, as ls_range_test_take does.  A loss that is not finite makes it and

@@ -28,6 +28,16 @@ void *ls_calloc(size_t count, size_t size) {
     return memset(memory, 0, bytes);
 }
 
+ls_status ls_memory_for(ls_status status, const char *what) {
+    if (status != LS_ERR_SYSTEM || strncmp(ls_message(), "out of memory", 13) != 0 ||
+        strstr(ls_message(), " for "))
+        return status;
+    char message[2048];
+    snprintf(message, sizeof message, "%s for %s", ls_message(), what);
+    ls_message_set(message);
+    return status;
+}
+
 void ls_free(void *memory) {
     free(memory);
 }

@@ -69,6 +69,8 @@ static ls_status read_run(ls_run_reader *reader, const char *path, ls_curve_data
     LS_TRY(copy_series(reader, path, "accuracy", false, &data->accuracy));
     LS_TRY(copy_series(reader, path, "validation_loss", false, &data->validation));
     LS_TRY(copy_noise(reader, data));
+    const char *stop = ls_run_text(reader, "stop_reason");
+    data->diverged = stop && strcmp(stop, ls_stop_name(LS_STOP_END)) != 0;
     return ls_run_about(reader, path, &data->about);
 }
 
@@ -165,7 +167,8 @@ ls_curve ls_curve_view(const ls_curve_data *data) {
                       .loss = data->loss,
                       .smoothed = data->smoothed,
                       .noise = data->noise,
-                      .accuracy = data->accuracy};
+                      .accuracy = data->accuracy,
+                      .diverged = data->diverged};
 }
 
 ls_status ls_curve_beta(const char *command, const char *text, double *beta) {

@@ -11,6 +11,7 @@ typedef struct ls_curve_data {
     double *lr, *loss, *smoothed; /* `count` each, owned */
     double *noise;                /* standard error of each loss; NULL when not known */
     double *accuracy;             /* NULL when not measured */
+    bool diverged;                /* as the run file's stop_reason says */
     double *validation;           /* NaN where not measured; NULL when nowhere */
     char *about; /* data, batch and momentum, or the file's name; whether it is unfinished */
 } ls_curve_data;

@@ -65,7 +65,7 @@ ls_status ls_shared_create(ls_comm *comm, size_t bytes, const char *what, ls_sha
     if (comm->node_size > 1)
         status = allocate_window(comm, bytes, made);
     else
-        status = (made->data = ls_calloc(bytes, 1)) ? LS_OK : LS_ERR_SYSTEM;
+        status = ls_memory_for((made->data = ls_calloc(bytes, 1)) ? LS_OK : LS_ERR_SYSTEM, what);
     LS_TRY_GOTO(failed, ls_comm_agree(comm, status));
     *shared = made;
     return LS_OK;

@@ -37,7 +37,7 @@ const ls_key ls_config_keys[] = {
 
     {KEY(batch.size), .initial = "128", .min = 1, .max = INT_MAX, .unit = "samples",
      .help = "Global batch: samples of one optimizer step, over all ranks."},
-    {KEY(batch.slices), .initial = "4", .min = 1, .max = INT_MAX,
+    {KEY(batch.slices), .initial = "4", .min = 1, .max = 65536,
      .help = "Fixed parts of the global batch, the unit of computation; also the most ranks.  "
              "Parts of 64 samples or more are fastest; those of 32 cost up to 8 % and serve twice "
              "the ranks."},

@@ -1,38 +1,30 @@
-/* libfyaml behind the few things that reading a configuration needs.  Its diagnostics come through
- * a callback as text, the first line of which says place and problem. */
+/* libfyaml behind the few things that reading a configuration needs.  Its errors are collected as
+ * values: where it draws them for people, it crashes on some texts. */
 #include <stdio.h>
 #include <string.h>
 
 #include "config/yaml.h"
 
-enum { DIAGNOSIS_SIZE = 256 };
-
 struct ls_yaml {
     struct fy_diag *diag;
     struct fy_parser *parser;
     struct fy_document *document;
-    char diagnosis[DIAGNOSIS_SIZE]; /* the first line of the first error, "" if none */
 };
 
-/* Called with each piece of each diagnosis; warnings come too. */
-static void keep_diagnosis(struct fy_diag *diag, void *user, const char *text, size_t length) {
-    ls_yaml *yaml = user;
-    const char *end = memchr(text, '\n', length);
-    (void)diag;
-    if (yaml->diagnosis[0] == '\0' && memmem(text, length, ": error: ", strlen(": error: ")))
-        snprintf(yaml->diagnosis, DIAGNOSIS_SIZE, "%.*s",
-                 (int)(end ? end - text : (ptrdiff_t)length), text);
+static struct fy_diag_error *first_error(const ls_yaml *yaml) {
+    void *iterator = NULL;
+    return fy_diag_errors_iterate(yaml->diag, &iterator);
 }
 
-/* libfyaml calls a text in memory "<memory-...>", so its line is "<...>:4:1: error: problem". */
 static ls_status fail_diagnosis(const ls_yaml *yaml, const char *file) {
+    const struct fy_diag_error *error = first_error(yaml);
     ls_place place = {.file = file};
-    const char *problem = strstr(yaml->diagnosis, "error: ");
-    const char *position = strstr(yaml->diagnosis, ">:");
-    if (position == NULL || sscanf(position, ">:%d:%d:", &place.line, &place.column) != 2)
-        place.line = 0;
-    problem = problem ? problem + strlen("error: ") : yaml->diagnosis;
-    return ls_fail_at(&place, "not valid YAML: %s", *problem ? problem : "it cannot be parsed");
+    if (error && error->line > 0) {
+        place.line = error->line;
+        place.column = error->column;
+    }
+    return ls_fail_at(&place, "not valid YAML: %s",
+                      error && error->msg ? error->msg : "it cannot be parsed");
 }
 
 /* Bytes of the character of UTF-8 that starts here, 0 if none does. */
@@ -65,11 +57,12 @@ ls_status ls_check_characters(const ls_place *start, const char *text) {
 }
 
 static ls_status load(ls_yaml *yaml, const char *file, const char *text) {
-    const struct fy_diag_cfg diag = {
-        .output_fn = keep_diagnosis, .user = yaml, .level = FYET_ERROR, .module_mask = ~0U};
+    const struct fy_diag_cfg diag = {.level = FYET_ERROR, .module_mask = ~0U};
     struct fy_parse_cfg parse = {.search_path = "",
                                  .flags = FYPCF_RESOLVE_DOCUMENT | FYPCF_DEFAULT_VERSION_1_2};
     parse.diag = yaml->diag = fy_diag_create(&diag);
+    if (yaml->diag)
+        fy_diag_set_collect_errors(yaml->diag, true);
     yaml->parser = parse.diag ? fy_parser_create(&parse) : NULL;
     if (yaml->parser == NULL || fy_parser_set_string(yaml->parser, text, strlen(text)) != 0)
         return ls_fail(LS_ERR_SYSTEM, "%s: the YAML parser cannot be started", file);
@@ -81,7 +74,7 @@ static ls_status load(ls_yaml *yaml, const char *file, const char *text) {
         fy_parse_document_destroy(yaml->parser, second);
         return ls_fail_at(&place, "a second YAML document starts here; only one can be used");
     }
-    if (fy_parser_get_stream_error(yaml->parser) || yaml->diagnosis[0])
+    if (fy_parser_get_stream_error(yaml->parser) || first_error(yaml))
         return fail_diagnosis(yaml, file);
     return LS_OK;
 }

@@ -131,10 +131,11 @@ static void measure(ls_fall *fall, const double *values, const double *noise, do
 }
 
 ls_status ls_fall_create(const char *what, int64_t count, const double *lr, const double *values,
-                         const double *noise, ls_fall *fall) {
+                         const double *noise, bool diverged, ls_fall *fall) {
     ls_fall new = {.what = what, .lr = lr};
     while (new.count < count && isfinite(values[new.count]) && isfinite(lr[new.count]))
         new.count++;
+    new.diverged = diverged || new.count < count;
     int64_t h = half_width(new.count);
     double *room;
     LS_TRY(LS_NEW(room, (size_t)(new.count + 2 * h + 2)));
@@ -159,9 +160,10 @@ bool ls_fall_supports(const ls_fall *fall, char reason[LS_REASON_TEXT]) {
     if (fall->count == 0)
         snprintf(reason, LS_REASON_TEXT, "no finite %s", fall->what);
     else if (fall->count < LEAST_POINTS)
-        snprintf(reason, LS_REASON_TEXT,
-                 "only %lld point%s, at least %d are needed: start at a smaller learning rate",
-                 (long long)fall->count, fall->count == 1 ? "" : "s", LEAST_POINTS);
+        snprintf(reason, LS_REASON_TEXT, "only %lld point%s, at least %d are needed: %s",
+                 (long long)fall->count, fall->count == 1 ? "" : "s", LEAST_POINTS,
+                 fall->diverged ? "start at a smaller learning rate"
+                                : "make the test longer, by find_lr.steps or a smaller batch");
     else if (!(fall->depth > 0))
         snprintf(reason, LS_REASON_TEXT, "the %s never gets better than where it starts",
                  fall->what);

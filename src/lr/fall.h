@@ -11,6 +11,7 @@
 typedef struct ls_fall {
     const char *what;    /* "loss" or "accuracy", for messages */
     int64_t count;       /* leading points that are finite */
+    bool diverged;       /* what follows them is not finite, or the test was stopped for it */
     const double *lr;    /* of the curve, not owned */
     double *level;       /* owned */
     double error;        /* standard error of the level */
@@ -21,7 +22,7 @@ typedef struct ls_fall {
 /* `values` fall when things improve.  `noise` is the standard error of each value, NULL or NaN
  * where not known: it is then estimated from the second differences. */
 ls_status ls_fall_create(const char *what, int64_t count, const double *lr, const double *values,
-                         const double *noise, ls_fall *fall);
+                         const double *noise, bool diverged, ls_fall *fall);
 void ls_fall_free(ls_fall *fall);
 
 /* False, with the reason, when the curve supports no suggestion. */

@@ -23,12 +23,14 @@ static void bounds_of(const ls_fall *fall, ls_suggestion *base, ls_suggestion *m
 /* The accuracy, when there is one, as a curve that falls. */
 static ls_status bounds_fall(const ls_curve *curve, ls_fall *fall) {
     if (curve->accuracy == NULL)
-        return ls_fall_create("loss", curve->count, curve->lr, curve->loss, curve->noise, fall);
+        return ls_fall_create("loss", curve->count, curve->lr, curve->loss, curve->noise,
+                              curve->diverged, fall);
     double *falling;
     LS_TRY(LS_NEW(falling, (size_t)curve->count));
     for (int64_t i = 0; i < curve->count; i++)
         falling[i] = -curve->accuracy[i];
-    ls_status status = ls_fall_create("accuracy", curve->count, curve->lr, falling, NULL, fall);
+    ls_status status =
+        ls_fall_create("accuracy", curve->count, curve->lr, falling, NULL, curve->diverged, fall);
     ls_free(falling);
     return status;
 }
@@ -56,7 +58,7 @@ static void recommend(const ls_fall *fall, ls_suggestion *out) {
     ls_suggestion_set(out, fmin(inside, most), -1);
     int length = snprintf(out->reason, LS_REASON_TEXT, "%s the valley from %.2g to %.2g",
                           inside <= most ? "within" : "well below the end of", left, right);
-    if (rises == fall->count)
+    if (rises == fall->count && !fall->diverged)
         snprintf(out->reason + length, (size_t)(LS_REASON_TEXT - length),
                  "; the loss had not risen by the last point: a larger find_lr.end may show more");
 }
@@ -64,8 +66,8 @@ static void recommend(const ls_fall *fall, ls_suggestion *out) {
 void ls_suggest_recommended(const ls_curve *curve, ls_suggestion *out) {
     char reason[LS_REASON_TEXT] = "out of memory";
     ls_fall fall = {0};
-    if (ls_fall_create("loss", curve->count, curve->lr, curve->loss, curve->noise, &fall) ==
-            LS_OK &&
+    if (ls_fall_create("loss", curve->count, curve->lr, curve->loss, curve->noise, curve->diverged,
+                       &fall) == LS_OK &&
         ls_fall_supports(&fall, reason))
         recommend(&fall, out);
     else

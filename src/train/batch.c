@@ -129,7 +129,9 @@ ls_status ls_batch_plan_get(ls_engine *engine, ls_mode mode, int64_t samples,
                             const ls_batch_plan **plan) {
     ls_batch_plan *place = find_place(engine, mode, samples);
     if (place->samples == 0)
-        LS_TRY(make_plan(engine, mode, samples, place));
+        LS_TRY(
+            ls_memory_for(make_plan(engine, mode, samples, place),
+                          "the activations of a batch: batch.size, or a layer, may be too large"));
     place->used = ++engine->plan_calls;
     *plan = place;
     return LS_OK;
@@ -199,4 +201,6 @@ void ls_batch_sum(ls_engine *engine, double *loss, int64_t *correct) {
         *loss += row->loss;
         *correct += row->correct;
     }
+    if (isnan(*loss))
+        *loss = (double)NAN; /* of either sign: "-nan" is for nobody */
 }

@@ -152,6 +152,7 @@ ls_status ls_curve_file_finish(ls_curve_file *file, ls_find_lr_result *result) {
                       .loss = file->loss,
                       .smoothed = file->smoothed,
                       .noise = file->noise,
+                      .diverged = result->stop != LS_STOP_END,
                       .accuracy = file->accuracy_series == NOT_STORED ? NULL : file->accuracy};
     ls_suggest(&curve, result->suggestions);
     LS_TRY(ls_run_commit(file->run, file->points));

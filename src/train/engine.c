@@ -94,7 +94,7 @@ static ls_status build_net(ls_engine *engine, const char *name) {
             ls_message_set(message);
         ls_free(message);
     }
-    return ls_comm_agree(engine->comm, status);
+    return ls_comm_agree(engine->comm, ls_memory_for(status, "the network of model.layers"));
 }
 
 /* This rank's share of the node's parameters: elements [*first, *end). */
@@ -188,7 +188,7 @@ static ls_status set_up(ls_engine *engine, const char *name, bool with_test) {
     LS_TRY(build_net(engine, name));
     engine->steps_per_epoch = ls_batch_count(engine);
     LS_TRY(share_weights(engine));
-    LS_TRY(ls_comm_agree(engine->comm, make_exchange(engine)));
+    LS_TRY(ls_comm_agree(engine->comm, ls_memory_for(make_exchange(engine), "the gradient sums")));
     LS_TRY(ls_warm_start(engine));
     ls_engine_params_changed(engine);
     return LS_OK;

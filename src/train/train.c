@@ -221,8 +221,8 @@ static void record(ls_training *run, const ls_step_report *report, const ls_verd
 /* ---- a step, and the run -------------------------------------------------------------------- */
 
 static ls_status fail_diverged(const ls_training *run, const ls_step_report *report) {
-    return ls_fail(LS_ERR_NUMERIC, "the loss is %g at step %lld: a smaller learning rate may help",
-                   report->loss, (long long)run->state.step);
+    return ls_fail(LS_ERR_NUMERIC, "the loss is %s at step %lld: a smaller learning rate may help",
+                   isnan(report->loss) ? "not a number" : "infinite", (long long)run->state.step);
 }
 
 static ls_status finish_step(ls_training *run, const ls_step_report *report,

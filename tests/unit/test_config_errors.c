@@ -214,3 +214,19 @@ Test(config_errors, layers) {
         ls_free(message);
     }
 }
+
+/* libfyaml's own display of an error crashes on many tabs. */
+Test(config_errors, a_hundred_tabs) {
+    ls_config *config;
+    ls_text text = {0};
+    ls_text_add(&text, "daerne: ");
+    for (int i = 0; i < 40; i++)
+        ls_text_add(&text, "\t");
+    ls_text_add(&text, " t\n ");
+    for (int i = 0; i < 100; i++)
+        ls_text_add(&text, "\t");
+    ls_text_add(&text, "at\n se: ");
+    cr_expect_eq(ls_config_parse("x.yaml", text.data, NULL, 0, &config), LS_ERR_INPUT);
+    cr_expect_not_null(strstr(ls_message(), "x.yaml:1:"), "%s", ls_message());
+    ls_text_free(&text);
+}

@@ -84,6 +84,32 @@ Test(suggest, isolated_nan_is_skipped) {
     cr_expect_float_eq(ends.value, whole, 0.1 * whole, "%g, not %g", ends.value, whole);
 }
 
+static void expect_reason(const ls_curve *curve, const char *words) {
+    ls_suggestion out[LS_SUGGEST_COUNT];
+    ls_suggest(curve, out);
+    const char *reason = out[LS_SUGGEST_RECOMMENDED].reason;
+    bool expected = words[0] != '!';
+    cr_expect_eq(strstr(reason, words + !expected) != NULL, expected, "%s: %s", words, reason);
+}
+
+/* Few points because there were few steps, or because the loss ran off; and a fall whose rise was
+ * the point that stopped the test. */
+Test(suggest, says_what_would_help) {
+    double lr[40], loss[40];
+    for (int i = 0; i < 40; i++) {
+        lr[i] = pow(1.5, i - 30);
+        loss[i] = 2 - 0.05 * i;
+    }
+    ls_curve curve = {.count = 6, .lr = lr, .loss = loss, .smoothed = loss};
+    expect_reason(&curve, "make the test longer");
+    curve.diverged = true;
+    expect_reason(&curve, "start at a smaller learning rate");
+    curve.count = 40;
+    expect_reason(&curve, "!had not risen");
+    curve.diverged = false;
+    expect_reason(&curve, "had not risen");
+}
+
 Test(suggest, takes_other_columns_blanks_and_line_ends) {
     ls_curve_data data = good("\xef\xbb\xbfstep, loss ,lr\r\n\r\n1, 3 ,1e-5\r\n2,\t2.5, 1e-4\r\n");
     cr_expect_eq(data.count, 2);
