@@ -21,33 +21,40 @@ typedef struct converter {
 /* ---- class names ---------------------------------------------------------------------------- */
 
 static ls_status add_name(ls_labels *labels, const char *name) {
-    LS_TRY(ls_grow(&labels->names, labels->count, &labels->capacity, sizeof(char *)));
-    if (!(labels->names[labels->count] = ls_strdup(name)))
-        return LS_ERR_SYSTEM;
-    labels->count++;
+    const size_t count = labels->count;
+    size_t place;
+    LS_TRY(ls_labels_add(labels, name, &place));
     labels->given = true;
-    return LS_OK;
+    return place == count ? LS_OK : ls_fail(LS_ERR_INPUT, "class name '%s' is given twice", name);
+}
+
+static ls_status read_text(const char *path, ls_text *text) {
+    enum { PIECE = 1 << 16 };
+    ls_reader *reader;
+    char piece[PIECE];
+    size_t bytes = PIECE;
+    LS_TRY(ls_reader_open(path, &reader));
+    ls_status status = LS_OK;
+    while (status == LS_OK && bytes == PIECE) {
+        status = ls_reader_some(reader, piece, PIECE, &bytes);
+        if (status == LS_OK)
+            ls_text_append(text, piece, bytes);
+    }
+    ls_reader_close(reader);
+    return status == LS_OK && text->failed ? LS_ERR_SYSTEM : status;
 }
 
 /* One name a line; empty lines do not count. */
 static ls_status read_names(const char *path, ls_labels *labels) {
-    ls_reader *reader;
-    char *text = NULL;
-    enum { MOST = 1 << 20 };
-    size_t bytes;
-    LS_TRY(ls_reader_open(path, &reader));
-    ls_status status;
-    LS_TRY_GOTO(done, LS_NEW(text, MOST + 1));
-    LS_TRY_GOTO(done, ls_reader_some(reader, text, MOST, &bytes));
-    LS_TRY_GOTO(done, ls_reader_end(reader));
-    char *rest = NULL;
-    char *first =
-        strncmp(text, "\xEF\xBB\xBF", 3) == 0 ? text + 3 : text; /* behind a byte-order mark */
-    for (char *line = strtok_r(first, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest))
-        LS_TRY_GOTO(done, add_name(labels, line));
-done:
-    ls_free(text);
-    ls_reader_close(reader);
+    ls_text text = {0};
+    ls_status status = read_text(path, &text);
+    char *rest = NULL, *first = text.data;
+    if (status == LS_OK && strncmp(first, "\xEF\xBB\xBF", 3) == 0)
+        first += 3; /* behind a byte-order mark */
+    for (char *line = strtok_r(first, "\r\n", &rest); status == LS_OK && line;
+         line = strtok_r(NULL, "\r\n", &rest))
+        status = add_name(labels, line);
+    ls_text_free(&text);
     return status;
 }
 
@@ -65,10 +72,6 @@ static ls_status take_names(converter *run) {
     if (labels->count == 0 && run->format == LS_FORMAT_CIFAR10)
         for (size_t i = 0; i < 10; i++)
             LS_TRY(add_name(labels, ls_cifar10_names[i]));
-    for (size_t i = 0; i < labels->count; i++)
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(labels->names[i], labels->names[k]) == 0)
-                return ls_fail(LS_ERR_INPUT, "class name '%s' is given twice", labels->names[i]);
     return LS_OK;
 }
 

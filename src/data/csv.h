@@ -46,7 +46,7 @@ typedef enum ls_csv_kind {
 typedef struct ls_labels {
     char **names;
     size_t count, capacity;
-    size_t *sorted; /* while they are collected: places in names, in the order of the names */
+    size_t *sorted; /* places in names, in the order of the alphabet */
     size_t sorted_capacity;
     bool given; /* others are an error */
 } ls_labels;

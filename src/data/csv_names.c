@@ -13,39 +13,49 @@ void ls_labels_free(ls_labels *labels) {
     *labels = (ls_labels){0};
 }
 
-ls_status ls_labels_add(ls_labels *labels, const char *name, size_t *place) {
+/* The place of a name in `sorted`, or where it belongs. */
+static bool search(const ls_labels *labels, const char *name, size_t *at) {
     size_t low = 0, high = labels->count;
     while (low < high) {
         const size_t middle = (low + high) / 2;
         const int order = strcmp(labels->names[labels->sorted[middle]], name);
         if (order == 0) {
-            *place = labels->sorted[middle];
-            return LS_OK;
+            *at = middle;
+            return true;
         }
         if (order < 0)
             low = middle + 1;
         else
             high = middle;
     }
+    *at = low;
+    return false;
+}
+
+ls_status ls_labels_add(ls_labels *labels, const char *name, size_t *place) {
     const size_t count = labels->count;
+    size_t at;
+    if (search(labels, name, &at)) {
+        *place = labels->sorted[at];
+        return LS_OK;
+    }
     LS_TRY(ls_grow(&labels->names, count, &labels->capacity, sizeof(char *)));
     LS_TRY(ls_grow(&labels->sorted, count, &labels->sorted_capacity, sizeof(size_t)));
     if (!(labels->names[count] = ls_strdup(name)))
         return LS_ERR_SYSTEM;
-    memmove(labels->sorted + low + 1, labels->sorted + low, (count - low) * sizeof(size_t));
-    labels->sorted[low] = count;
+    memmove(labels->sorted + at + 1, labels->sorted + at, (count - at) * sizeof(size_t));
+    labels->sorted[at] = count;
     labels->count++;
     *place = count;
     return LS_OK;
 }
 
 bool ls_labels_find(const ls_labels *labels, const char *name, size_t *place) {
-    for (size_t i = 0; i < labels->count; i++)
-        if (strcmp(labels->names[i], name) == 0) {
-            *place = i;
-            return true;
-        }
-    return false;
+    size_t at;
+    if (!search(labels, name, &at))
+        return false;
+    *place = labels->sorted[at];
+    return true;
 }
 
 ls_status ls_labels_sort(ls_labels *labels, size_t **place) {
@@ -61,6 +71,8 @@ ls_status ls_labels_sort(ls_labels *labels, size_t **place) {
         names[i] = labels->names[labels->sorted[i]];
         moved[labels->sorted[i]] = i;
     }
+    for (size_t i = 0; i < labels->count; i++)
+        labels->sorted[i] = i;
     ls_free(labels->names);
     labels->names = names;
     labels->given = true;
