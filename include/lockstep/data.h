@@ -32,8 +32,12 @@ typedef struct ls_data ls_data;
  * they are.  LS_ERR_INPUT:
  * missing, truncated, shapes that do not fit, no samples, a class below 0 or, when classes > 0, not
  * below `classes`, values that are not finite as float32, floats as targets when classes > 0. */
+/* targets NULL: none are read, and there are 0 outputs. */
 ls_status ls_data_open(ls_comm *comm, const char *file, const char *inputs, const char *targets,
                        int64_t classes, ls_data **data);
+/* Not collective.  Warns of inputs, array `name`, that look like images with their axes in another
+ * place. */
+void ls_data_warn_of_axes(const ls_data *data, const char *name);
 /* Collective. */
 void ls_data_close(ls_data *data);
 
@@ -46,6 +50,8 @@ bool ls_data_is_classes(const ls_data *data);
 int64_t ls_data_outputs(const ls_data *data);
 /* Whether the targets are float64. */
 bool ls_data_has_double_targets(const ls_data *data);
+/* Samples of each class, into `counts` (outputs). */
+void ls_data_class_counts(const ls_data *data, int64_t *counts);
 /* Of the one copy that the ranks of a node share. */
 size_t ls_data_bytes(const ls_data *data);
 

@@ -24,12 +24,18 @@ typedef struct ls_engine ls_engine;
  * configuration's file name, for messages. */
 ls_status ls_engine_create(ls_comm *comm, const ls_config *config, const char *name, bool with_test,
                            ls_engine **engine);
+/* Collective.  An engine that evaluates and predicts alone: weights, shapes, normalisation and the
+ * number of classes come from a checkpoint, samples from the test split, without its targets where
+ * only predictions are wanted.  LS_ERR_INPUT when they do not fit. */
+ls_status ls_engine_open(ls_comm *comm, const ls_config *config, const char *checkpoint,
+                         bool with_targets, ls_engine **engine);
 /* Collective. */
 void ls_engine_free(ls_engine *engine);
 
-/* Not collective. */
+/* Not collective.  Not of a checkpoint's engine: train_data, steps_per_epoch. */
 const ls_net *ls_engine_net(const ls_engine *engine);
 const ls_data *ls_engine_train_data(const ls_engine *engine);
+bool ls_engine_has_classes(const ls_engine *engine); /* otherwise a regression */
 const ls_normalization *ls_engine_normalization(const ls_engine *engine); /* of the inputs */
 int64_t ls_engine_steps_per_epoch(const ls_engine *engine);
 /* The node-shared weights, ls_net_flat_size floats, and momentum buffer, ls_net_trained_size

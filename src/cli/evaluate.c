@@ -20,8 +20,8 @@ static ls_status read_configuration(const ls_eval_args *args, char **text) {
     return status;
 }
 
-static ls_status open_model(ls_comm *comm, const ls_eval_args *args, ls_config **config,
-                            ls_engine **engine) {
+static ls_status open_model(ls_comm *comm, const ls_eval_args *args, bool with_targets,
+                            ls_config **config, ls_engine **engine) {
     const char *file = args->operands.word[0];
     char *text = NULL, *data = args->data ? ls_format("data.file=%s", args->data) : NULL;
     const char **sets = NULL;
@@ -42,8 +42,7 @@ static ls_status open_model(ls_comm *comm, const ls_eval_args *args, ls_config *
     ls_free(data);
     ls_free(text);
     LS_TRY(ls_comm_agree(comm, status));
-    LS_TRY(ls_engine_create(comm, *config, file, true, engine));
-    return ls_engine_load(*engine, file);
+    return ls_engine_open(comm, *config, file, with_targets, engine);
 }
 
 /* ---- eval ----------------------------------------------------------------------------------- */
@@ -69,7 +68,7 @@ static void print_regression(const ls_evaluation *e) {
 static void print_evaluation(const ls_engine *engine, const ls_evaluation *e) {
     enum { WIDEST_CONFUSION = 20 };
     ls_print("samples   %lld\nloss      %.6f\n", (long long)e->samples, e->loss);
-    if (!ls_data_is_classes(ls_engine_train_data(engine))) {
+    if (!ls_engine_has_classes(engine)) {
         print_regression(e);
         return;
     }
@@ -92,7 +91,7 @@ static ls_status evaluate(ls_comm *comm, ls_engine *engine) {
 static ls_status run_eval(ls_comm *comm, void *context) {
     ls_config *config = NULL;
     ls_engine *engine = NULL;
-    ls_status status = open_model(comm, context, &config, &engine);
+    ls_status status = open_model(comm, context, true, &config, &engine);
     if (status == LS_OK)
         status = evaluate(comm, engine);
     ls_engine_free(engine);
@@ -109,7 +108,7 @@ static ls_status run_predict(ls_comm *comm, void *context) {
     if (args->output == NULL)
         return ls_fail(LS_ERR_INPUT, "predict: say where to write: -o FILE");
     LS_TRY(ls_check_output(args->output, args->operands.word[0]));
-    ls_status status = open_model(comm, args, &config, &engine);
+    ls_status status = open_model(comm, args, false, &config, &engine);
     if (status == LS_OK)
         status = ls_comm_agree(comm, ls_check_output(args->output, config->data.file));
     if (status == LS_OK)

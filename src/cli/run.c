@@ -73,11 +73,25 @@ void ls_run_log_level(ls_comm *comm, const ls_run_args *args) {
         ls_log_set(args->quiet ? LS_LOG_QUIET : LS_LOG_VERBOSE);
 }
 
+static void tell_samples(const ls_engine *engine) {
+    const ls_data *data = ls_engine_train_data(engine);
+    const ls_shape *shape = ls_data_shape(data);
+    ls_text text = {0};
+    for (int d = 0; d < shape->ndims; d++)
+        ls_text_add(&text, "%s%lld", d ? ", " : "", (long long)shape->size[d]);
+    ls_log(LS_LOG_NORMAL, "%lld training samples of shape (%s), %lld %s",
+           (long long)ls_data_count(data), text.data ? text.data : "",
+           (long long)ls_data_outputs(data),
+           ls_data_is_classes(data) ? "classes" : "targets a sample");
+    ls_text_free(&text);
+}
+
 ls_status ls_run_describe(ls_comm *comm, const ls_engine *engine) {
     const ls_net *net = ls_engine_net(engine);
     ls_text text = {0};
     ls_net_describe(net, &text);
     ls_status status = text.failed ? LS_ERR_SYSTEM : LS_OK;
+    tell_samples(engine);
     if (status == LS_OK)
         ls_log(LS_LOG_VERBOSE, "%s", text.data);
     ls_text_free(&text);

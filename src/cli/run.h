@@ -61,7 +61,7 @@ ls_status ls_run_config(ls_comm *comm, const ls_run_args *args, ls_config **conf
 /* --quiet and --verbose; ranks other than 0 stay quiet. */
 void ls_run_log_level(ls_comm *comm, const ls_run_args *args);
 
-/* Collective.  The table of layers, with --verbose. */
+/* Collective.  The shape of the samples; the table of layers with --verbose. */
 ls_status ls_run_describe(ls_comm *comm, const ls_engine *engine);
 
 /* Not collective.  LS_ERR_INPUT when `output`, unless NULL, is the configuration's file, the data's

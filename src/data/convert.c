@@ -98,30 +98,14 @@ static ls_status apply_shape(const ls_shape *shape, ls_split_arrays *arrays) {
     return LS_OK;
 }
 
-/* NPY arrays say nothing of their axes: points at images that were probably meant otherwise. */
-static void warn_of_axes(const ls_split_arrays *arrays) {
-    const ls_array_info *info = &arrays->inputs.info;
-    const int64_t *size = info->shape;
-    const char *path = arrays->inputs.parts[0]->path;
-    if (info->ndims == 4 && size[1] > 4 && (size[3] == 1 || size[3] == 3 || size[3] == 4))
-        ls_warn("%s: taken as %lld channels of %lld x %lld; numpy.moveaxis(array, -1, 1) moves "
-                "channels "
-                "to where they belong",
-                path, (long long)size[1], (long long)size[2], (long long)size[3]);
-    if (info->ndims == 3 && size[1] > 4 && size[1] == size[2])
-        ls_warn("%s: taken as %lld channels of length %lld; for images of one channel give --shape "
-                "1,%lld,%lld",
-                path, (long long)size[1], (long long)size[2], (long long)size[1],
-                (long long)size[2]);
-}
-
 static ls_status open_split(converter *run, const ls_convert_split *split,
                             ls_split_arrays *arrays) {
     LS_TRY(ls_split_arrays_open(run->format, split, &run->csv, arrays));
     if (run->job->shape)
         return apply_shape(run->job->shape, arrays);
     if (run->format == LS_FORMAT_NPY)
-        warn_of_axes(arrays);
+        ls_warn_of_axes(&arrays->inputs.info, arrays->inputs.parts[0]->path,
+                        "--shape says so, as in --shape 1,28,28");
     return LS_OK;
 }
 

@@ -31,8 +31,7 @@ static ls_status add_classes(const ls_data *data, ls_text *text) {
     if (data->outputs > LISTED_CLASSES)
         return LS_OK;
     LS_TRY(LS_NEW(counts, (size_t)data->outputs));
-    for (int64_t i = 0; i < data->count; i++)
-        counts[data->classes[i]]++;
+    ls_data_class_counts(data, counts);
     ls_text_add(text, "samples of each class:");
     for (int64_t c = 0; c < data->outputs; c++)
         ls_text_add(text, " %lld", (long long)counts[c]);

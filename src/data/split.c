@@ -13,11 +13,23 @@ typedef struct loader {
     int64_t first, end;               /* this rank's samples */
 } loader;
 
+static ls_status describe_targets(loader *load) {
+    const ls_array_info *targets = ls_array_describe(load->targets);
+    ls_data *data = load->data;
+    LS_TRY(ls_check_targets(targets, load->targets_name, data->count, load->inputs_name));
+    data->is_classes = !ls_type_is_float(targets->type);
+    data->outputs = data->is_classes ? load->classes : ls_sample_elements(targets);
+    data->target_type = targets->type;
+    if (!data->is_classes && load->classes > 0)
+        return ls_fail(LS_ERR_INPUT,
+                       "%s: %s values where class numbers are needed; expected integers",
+                       load->targets_name, ls_type_name(targets->type));
+    return LS_OK;
+}
+
 static ls_status describe_split(loader *load) {
     const ls_array_info *inputs = ls_array_describe(load->inputs);
-    const ls_array_info *targets = ls_array_describe(load->targets);
-    LS_TRY(ls_check_arrays(inputs, load->inputs_name, targets, load->targets_name));
-
+    LS_TRY(ls_check_inputs(inputs, load->inputs_name));
     ls_data *data = load->data;
     data->count = inputs->shape[0];
     data->type = inputs->type;
@@ -28,14 +40,8 @@ static ls_status describe_split(loader *load) {
         data->shape.size[d - 1] = inputs->shape[d];
     data->channels = data->shape.size[0];
     data->spatial = ls_sample_elements(inputs) / data->channels;
-    data->is_classes = !ls_type_is_float(targets->type);
-    data->outputs = data->is_classes ? load->classes : ls_sample_elements(targets);
-    data->target_type = targets->type;
-    if (!data->is_classes && load->classes > 0)
-        return ls_fail(LS_ERR_INPUT,
-                       "%s: %s values where class numbers are needed; expected integers",
-                       load->targets_name, ls_type_name(targets->type));
-
+    if (load->targets)
+        LS_TRY(describe_targets(load));
     const int64_t ranks = ls_comm_node_size(load->comm), rank = ls_comm_node_rank(load->comm);
     const int64_t share = data->count / ranks, extra = data->count % ranks;
     load->first = share * rank + (rank < extra ? rank : extra);
@@ -52,9 +58,11 @@ static ls_status create_memory(loader *load) {
                                     : ls_type_size(data->target_type) * (size_t)data->outputs;
     LS_TRY(ls_shared_create(load->comm, samples * input_bytes, load->inputs_name,
                             &data->inputs_memory));
+    data->inputs = ls_shared_data(data->inputs_memory);
+    if (load->targets == NULL)
+        return LS_OK;
     LS_TRY(ls_shared_create(load->comm, samples * target_bytes, load->targets_name,
                             &data->targets_memory));
-    data->inputs = ls_shared_data(data->inputs_memory);
     if (data->is_classes)
         data->classes = ls_shared_data(data->targets_memory);
     else
@@ -125,7 +133,7 @@ static ls_status load_values(loader *load) {
                             "the classes of the ranks", &shared));
     int32_t *largest = ls_shared_data(shared);
     status = load_inputs(load);
-    if (status == LS_OK)
+    if (status == LS_OK && load->targets)
         status = load_targets(load, &largest[ls_comm_node_rank(load->comm)]);
     status = ls_comm_agree(load->comm, status);
     ls_comm_node_barrier(load->comm);
@@ -143,12 +151,13 @@ ls_status ls_data_open(ls_comm *comm, const char *file, const char *inputs, cons
     loader load = {.comm = comm, .classes = classes};
     ls_status status = LS_NEW(load.data, 1);
     load.inputs_name = ls_format("%s: %s", file, inputs);
-    load.targets_name = ls_format("%s: %s", file, targets);
+    load.targets_name = ls_format("%s: %s", file, targets ? targets : "no targets");
     if (!load.inputs_name || !load.targets_name)
         status = LS_ERR_SYSTEM;
     LS_TRY_GOTO(failed, ls_comm_agree(comm, status));
     LS_TRY_GOTO(failed, ls_array_open(comm, file, inputs, &load.inputs));
-    LS_TRY_GOTO(failed, ls_array_open(comm, file, targets, &load.targets));
+    if (targets)
+        LS_TRY_GOTO(failed, ls_array_open(comm, file, targets, &load.targets));
     LS_TRY_GOTO(failed, ls_comm_agree(comm, describe_split(&load)));
     LS_TRY_GOTO(failed, create_memory(&load));
     LS_TRY_GOTO(failed, load_values(&load));
@@ -176,6 +185,13 @@ void ls_data_close(ls_data *data) {
     ls_free(data);
 }
 
+void ls_data_warn_of_axes(const ls_data *data, const char *name) {
+    ls_array_info info = {data->type, data->shape.ndims + 1, {data->count}};
+    for (int d = 0; d < data->shape.ndims; d++)
+        info.shape[d + 1] = data->shape.size[d];
+    ls_warn_of_axes(&info, name, "array[:, None] adds the axis of channels");
+}
+
 int64_t ls_data_count(const ls_data *data) {
     return data->count;
 }
@@ -196,6 +212,15 @@ bool ls_data_has_double_targets(const ls_data *data) {
     return !data->is_classes && data->target_type == LS_TYPE_F64;
 }
 
+void ls_data_class_counts(const ls_data *data, int64_t *counts) {
+    LS_ASSERT(data->is_classes);
+    for (int64_t c = 0; c < data->outputs; c++)
+        counts[c] = 0;
+    for (int64_t i = 0; i < data->count; i++)
+        counts[data->classes[i]]++;
+}
+
 size_t ls_data_bytes(const ls_data *data) {
-    return ls_shared_bytes(data->inputs_memory) + ls_shared_bytes(data->targets_memory);
+    return ls_shared_bytes(data->inputs_memory) +
+           (data->targets_memory ? ls_shared_bytes(data->targets_memory) : 0);
 }

@@ -72,25 +72,51 @@ static ls_status shape_error(const ls_array_info *info, const char *name, const 
     return status;
 }
 
-ls_status ls_check_arrays(const ls_array_info *inputs, const char *inputs_name,
-                          const ls_array_info *targets, const char *targets_name) {
+ls_status ls_check_inputs(const ls_array_info *inputs, const char *name) {
     if (inputs->ndims < 1 || inputs->ndims > LS_MAX_DIMS)
-        return shape_error(inputs, inputs_name, "(N, channels, [depth,] [height,] [width])");
+        return shape_error(inputs, name, "(N, channels, [depth,] [height,] [width])");
     for (int d = 0; d < inputs->ndims; d++)
         if (inputs->shape[d] < 1)
-            return shape_error(inputs, inputs_name, "at least one sample of at least one value");
-    if (ls_type_is_float(targets->type)) {
-        if (targets->ndims < 1 || targets->ndims > 2 ||
-            (targets->ndims == 2 && targets->shape[1] < 1))
-            return shape_error(targets, targets_name, "float targets (N) or (N, outputs)");
-    } else if (targets->ndims != 1) {
-        return shape_error(targets, targets_name,
-                           "(N) class numbers, or floats (N, outputs) for regression");
-    }
-    if (inputs->shape[0] != targets->shape[0])
-        return ls_fail(LS_ERR_INPUT, "%s has %lld samples, but %s has %lld targets", inputs_name,
-                       (long long)inputs->shape[0], targets_name, (long long)targets->shape[0]);
+            return shape_error(inputs, name, "at least one sample of at least one value");
     return LS_OK;
+}
+
+ls_status ls_check_targets(const ls_array_info *targets, const char *name, int64_t samples,
+                           const char *inputs_name) {
+    const bool numbers = ls_type_is_float(targets->type);
+    const bool one_hot = !numbers && targets->ndims == 2 && targets->shape[1] > 1;
+    if (numbers && (targets->ndims < 1 || targets->ndims > 2 ||
+                    (targets->ndims == 2 && targets->shape[1] < 1)))
+        return shape_error(targets, name, "float targets (N) or (N, outputs)");
+    if (one_hot)
+        return shape_error(targets, name,
+                           "(N) class numbers; if these are one-hot, numpy.argmax(array, axis=1) "
+                           "makes class numbers of them");
+    if (!numbers && targets->ndims != 1)
+        return shape_error(targets, name,
+                           "(N) class numbers, or floats (N, outputs) for regression");
+    if (samples != targets->shape[0])
+        return ls_fail(LS_ERR_INPUT, "%s has %lld samples, but %s has %lld targets", inputs_name,
+                       (long long)samples, name, (long long)targets->shape[0]);
+    return LS_OK;
+}
+
+ls_status ls_check_arrays(const ls_array_info *inputs, const char *inputs_name,
+                          const ls_array_info *targets, const char *targets_name) {
+    LS_TRY(ls_check_inputs(inputs, inputs_name));
+    return ls_check_targets(targets, targets_name, inputs->shape[0], inputs_name);
+}
+
+/* 2 or more dimensions behind the samples, and none of them says what it is. */
+void ls_warn_of_axes(const ls_array_info *info, const char *name, const char *one_channel) {
+    const int64_t *size = info->shape;
+    if (info->ndims == 4 && size[1] > 4 && (size[3] == 1 || size[3] == 3 || size[3] == 4))
+        ls_warn("%s: taken as %lld channels of %lld x %lld; numpy.moveaxis(array, -1, 1) moves "
+                "channels to where they belong",
+                name, (long long)size[1], (long long)size[2], (long long)size[3]);
+    if (info->ndims == 3 && size[1] > 4 && size[1] == size[2])
+        ls_warn("%s: taken as %lld channels of length %lld; for images of one channel %s", name,
+                (long long)size[1], (long long)size[2], one_channel);
 }
 
 ls_status ls_check_classes(const int64_t *values, int64_t first, int64_t count, int64_t classes,

@@ -24,8 +24,14 @@ int64_t ls_values_not_finite(ls_type type, const void *values, int64_t count);
  * samples, at least one; inputs of 1 to LS_MAX_DIMS dimensions, none of them 0; targets (N)
  * integers, or (N) or (N, outputs) floats.  `inputs_name` and `targets_name` say in messages what
  * they are. */
+ls_status ls_check_inputs(const ls_array_info *inputs, const char *name);
+ls_status ls_check_targets(const ls_array_info *targets, const char *name, int64_t samples,
+                           const char *inputs_name);
 ls_status ls_check_arrays(const ls_array_info *inputs, const char *inputs_name,
                           const ls_array_info *targets, const char *targets_name);
+/* Warns of images whose axes are probably meant otherwise; `one_channel` says what to do with those
+ * of one channel. */
+void ls_warn_of_axes(const ls_array_info *info, const char *name, const char *one_channel);
 /* LS_ERR_INPUT, naming the sample, unless every value is a class below `classes` (0: any). */
 ls_status ls_check_classes(const int64_t *values, int64_t first, int64_t count, int64_t classes,
                            const char *name);

@@ -215,8 +215,9 @@ static ls_status rehearse(const char *path, ls_text *text) {
 /* Run files are small: they are read twice. */
 ls_status ls_run_open(const char *path, ls_run_reader **reader) {
     ls_text nothing = {0};
-    LS_TRY(ls_h5_read_apart(path, rehearse, &nothing));
-    return open_run(path, reader);
+    ls_status status = ls_h5_read_apart(path, rehearse, &nothing);
+    ls_text_free(&nothing);
+    return status == LS_OK ? open_run(path, reader) : status;
 }
 
 const char *ls_run_group(const ls_run_reader *reader) {

@@ -151,6 +151,8 @@ static uint64_t sample_at(const ls_engine *engine, const ls_data *data, int64_t 
 
 static void fill_targets(const ls_engine *engine, const ls_data *data, ls_plan *plan, int slot,
                          int64_t count) {
+    if (ls_data_outputs(data) == 0) /* has no targets: nobody looks at the loss */
+        return;
     if (ls_data_is_classes(data)) {
         ls_data_classes(data, engine->ids, count, ls_plan_classes(plan, slot));
         return;

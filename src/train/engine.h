@@ -28,6 +28,12 @@ struct ls_engine {
     ls_comm *comm;
     const ls_config *config;
     ls_data *train, *test;
+    /* What the model is made for, from the training split or from a checkpoint: */
+    ls_shape shape; /* of a sample */
+    bool classes;
+    int64_t outputs;        /* classes, or targets a sample */
+    bool in_double;         /* the targets were float64 */
+    const char *checkpoint; /* the model's, when only that is there and not train; else NULL */
     ls_normalization norm, target_norm; /* of the targets: regression only */
     ls_augment augment;                 /* of training samples */
     float *background;                  /* per channel: the normalised value of raw 0 */

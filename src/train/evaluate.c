@@ -52,7 +52,7 @@ static void add_slot_errors(const ls_engine *engine, const ls_tally *tally,
     const uint64_t *ids = ls_plan_sample_ids(plan->plan, slot);
     const float *z = ls_plan_output(plan->plan, slot);
     double *y = tally->sample, *target = y + outputs;
-    const bool in_double = ls_data_has_double_targets(engine->train);
+    const bool in_double = engine->in_double;
     for (int64_t n = 0; n < ls_plan_samples(plan->plan, slot); n++) {
         ls_normalization_undo(&engine->target_norm, in_double, 1, z + n * outputs, y);
         ls_data_target_values(engine->test, &ids[n], 1, target);
@@ -115,7 +115,7 @@ ls_status ls_test_split_check(const ls_engine *engine) {
 }
 
 static bool has_classes(const ls_engine *engine) {
-    return ls_data_is_classes(engine->test);
+    return engine->classes;
 }
 
 static int64_t samples_of(const ls_engine *engine, int64_t wanted) {
@@ -136,7 +136,7 @@ ls_status ls_engine_evaluate(ls_engine *engine, int64_t samples, double *loss, d
 /* ---- all that can be said ------------------------------------------------------------------- */
 
 static ls_status make_tally(const ls_engine *engine, ls_tally *tally) {
-    int64_t outputs = ls_data_outputs(engine->train);
+    int64_t outputs = engine->outputs;
     size_t values = (size_t)outputs;
     tally->outputs = outputs;
     if (has_classes(engine))

@@ -28,7 +28,7 @@ ls_status ls_notes_write(ls_run *run, const ls_engine *engine, const ls_note *no
     LS_TRY(ls_run_note(run, "provenance/compute_type", ls_compute_type_name(engine->type)));
     LS_TRY(write_channels(run, "data/mean", norm->channels, norm->mean));
     LS_TRY(write_channels(run, "data/deviation", norm->channels, norm->deviation));
-    if (!ls_data_is_classes(engine->train)) {
+    if (!engine->classes) {
         LS_TRY(write_channels(run, "data/target_mean", target->channels, target->mean));
         LS_TRY(write_channels(run, "data/target_deviation", target->channels, target->deviation));
     }

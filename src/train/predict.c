@@ -29,11 +29,11 @@ static int64_t samples_of_rank(const ls_engine *engine, int64_t samples, int ran
 }
 
 static bool has_classes(const ls_prediction *p) {
-    return ls_data_is_classes(p->engine->test);
+    return p->engine->classes;
 }
 
 static bool in_double(const ls_prediction *p) {
-    return ls_data_has_double_targets(p->engine->train);
+    return p->engine->in_double;
 }
 
 /* ---- rank 0: the file ----------------------------------------------------------------------- */
@@ -157,9 +157,8 @@ static ls_status predict(ls_prediction *p, const char *file) {
 
 ls_status ls_engine_predict(ls_engine *engine, const char *file) {
     LS_TRY(ls_test_split_check(engine));
-    ls_prediction p = {.engine = engine,
-                       .count = ls_data_count(engine->test),
-                       .outputs = ls_data_outputs(engine->train)};
+    ls_prediction p = {
+        .engine = engine, .count = ls_data_count(engine->test), .outputs = engine->outputs};
     ls_status status = predict(&p, file);
     close_prediction(&p);
     return status;

@@ -40,7 +40,7 @@ static ls_status write_normalization(const ls_engine *engine, ls_checkpoint_writ
     LS_TRY(ls_checkpoint_array(writer, "data/mean", LS_TYPE_F64, 1, &norm->channels, norm->mean));
     LS_TRY(ls_checkpoint_array(writer, "data/deviation", LS_TYPE_F64, 1, &norm->channels,
                                norm->deviation));
-    if (ls_data_is_classes(engine->train))
+    if (engine->classes)
         return LS_OK;
     LS_TRY(ls_checkpoint_array(writer, "data/target_mean", LS_TYPE_F64, 1, &target->channels,
                                target->mean));
@@ -57,6 +57,16 @@ static ls_status write_arrays(const ls_engine *engine, ls_checkpoint_writer *wri
     LS_TRY(ls_checkpoint_array(writer, "exchange/exponent", LS_TYPE_I32, 1, &params,
                                engine->exponent));
     return write_normalization(engine, writer);
+}
+
+/* What evaluating it asks of data. */
+static ls_status write_model_facts(const ls_engine *engine, ls_checkpoint_writer *writer) {
+    const ls_shape *shape = &engine->shape;
+    const int64_t ndims = shape->ndims;
+    const char *targets = engine->classes ? "classes" : engine->in_double ? "float64" : "float32";
+    LS_TRY(ls_checkpoint_array(writer, "data/shape", LS_TYPE_I64, 1, &ndims, shape->size));
+    LS_TRY(ls_checkpoint_integer(writer, "data/outputs", engine->outputs));
+    return ls_checkpoint_text(writer, "data/targets", targets);
 }
 
 static ls_status write_state(const ls_engine *engine, const ls_train_state *state,
@@ -85,6 +95,8 @@ ls_status ls_state_write(ls_engine *engine, const ls_train_state *state, const c
     ls_status status = write_arrays(engine, writer);
     if (status == LS_OK)
         status = write_state(engine, state, writer);
+    if (status == LS_OK)
+        status = write_model_facts(engine, writer);
     if (status == LS_OK)
         status = ls_origin_write(engine, writer);
     if (status == LS_OK)
@@ -241,10 +253,53 @@ static ls_status read_normalization(ls_engine *engine, const ls_checkpoint_reade
     size_t channels = (size_t)norm->channels, outputs = (size_t)target->channels;
     LS_TRY(read_doubles(reader, "data/mean", channels, norm->mean));
     LS_TRY(read_doubles(reader, "data/deviation", channels, norm->deviation));
-    if (ls_data_is_classes(engine->train))
+    if (engine->classes)
         return LS_OK;
     LS_TRY(read_doubles(reader, "data/target_mean", outputs, target->mean));
     return read_doubles(reader, "data/target_deviation", outputs, target->deviation);
+}
+
+static ls_status read_model_facts(const ls_checkpoint_reader *reader, ls_engine *engine) {
+    ls_array_info info;
+    ls_shape *shape = &engine->shape;
+    char *targets;
+    if (ls_checkpoint_info(reader, "data/shape", &info) != LS_OK) {
+        ls_message_set(""); /* checkpoints did not always have it */
+        return LS_OK;
+    }
+    if (info.ndims != 1 || info.shape[0] < 1 || info.shape[0] >= LS_MAX_DIMS)
+        return ls_fail(LS_ERR_INPUT, "'data/shape' in '%s' is no shape of a sample",
+                       engine->checkpoint);
+    shape->ndims = (int)info.shape[0];
+    LS_TRY(
+        ls_checkpoint_read(reader, "data/shape", LS_TYPE_I64, (size_t)shape->ndims, shape->size));
+    LS_TRY(ls_checkpoint_get_integer(reader, "data/outputs", &engine->outputs));
+    LS_TRY(ls_checkpoint_get_text(reader, "data/targets", &targets));
+    engine->classes = strcmp(targets, "classes") == 0;
+    engine->in_double = strcmp(targets, "float64") == 0;
+    ls_free(targets);
+    for (int d = 0; d < shape->ndims; d++)
+        if (shape->size[d] < 1)
+            return ls_fail(LS_ERR_INPUT, "'data/shape' in '%s' is no shape of a sample",
+                           engine->checkpoint);
+    return engine->outputs >= 1
+               ? LS_OK
+               : ls_fail(LS_ERR_INPUT, "'%s' is of a model without outputs", engine->checkpoint);
+}
+
+ls_status ls_state_read_model(ls_engine *engine) {
+    ls_checkpoint_reader *reader = NULL;
+    ls_status status = LS_OK;
+    if (ls_comm_rank(engine->comm) == 0)
+        status = ls_checkpoint_open(engine->checkpoint, &reader);
+    if (reader)
+        status = read_model_facts(reader, engine);
+    ls_checkpoint_close(reader);
+    LS_TRY(ls_comm_agree(engine->comm, status));
+    LS_TRY(ls_comm_broadcast(engine->comm, &engine->shape, sizeof engine->shape, 0));
+    LS_TRY(ls_comm_broadcast(engine->comm, &engine->classes, sizeof engine->classes, 0));
+    LS_TRY(ls_comm_broadcast(engine->comm, &engine->in_double, sizeof engine->in_double, 0));
+    return ls_comm_broadcast(engine->comm, &engine->outputs, sizeof engine->outputs, 0);
 }
 
 static ls_status read_model(ls_engine *engine, const ls_checkpoint_reader *reader) {
@@ -276,7 +331,7 @@ ls_status ls_engine_load(ls_engine *engine, const char *path) {
     ls_checkpoint_close(reader);
     LS_TRY(ls_comm_agree(engine->comm, status));
     LS_TRY(share_normalization(engine, &engine->norm));
-    if (!ls_data_is_classes(engine->train))
+    if (!engine->classes)
         LS_TRY(share_normalization(engine, &engine->target_norm));
     ls_engine_params_changed(engine);
     return LS_OK;

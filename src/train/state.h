@@ -22,6 +22,10 @@ typedef struct ls_train_state {
  * checkpoint to `path`, atomically. */
 ls_status ls_state_write(ls_engine *engine, const ls_train_state *state, const char *path);
 
+/* Collective.  Shape, outputs and kind of targets of the model in engine->checkpoint; 0 outputs
+ * where it does not say. */
+ls_status ls_state_read_model(ls_engine *engine);
+
 /* Not collective.  Reads array GROUP/NAME of a parameter, which must have the network's shape,
  * to its place in the flat array `out`. */
 ls_status ls_state_read_param(const ls_checkpoint_reader *reader, const char *group,

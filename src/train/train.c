@@ -103,7 +103,7 @@ static ls_verdict decide(void *context, const ls_step_report *report) {
 
 static bool is_better(const ls_training *run, double value) {
     double best = run->state.best;
-    bool classes = ls_data_is_classes(ls_engine_train_data(run->engine));
+    bool classes = run->engine->classes;
     return isnan(best) || (classes ? value > best : value < best);
 }
 
@@ -152,7 +152,7 @@ static ls_status measure(ls_engine *engine, bool classes, ls_test_score *score) 
 
 static ls_status evaluate(ls_training *run) {
     ls_train_state *state = &run->state;
-    bool classes = ls_data_is_classes(ls_engine_train_data(run->engine));
+    bool classes = run->engine->classes;
     LS_TRY(measure(run->engine, classes, &state->test));
     double value = classes ? state->test.accuracy : state->test.loss;
     if (is_better(run, value)) {

@@ -112,7 +112,7 @@ static ls_status commit(ls_train_file *file) {
 
 ls_status ls_train_file_add(ls_train_file *file, int64_t step, const ls_train_point *point) {
     const ls_step_report *report = point->report;
-    const bool classes = ls_data_is_classes(file->engine->train);
+    const bool classes = file->engine->classes;
     double now = ls_seconds(), correct = (double)report->correct;
     put(file, S_LR, step, point->lr);
     put(file, S_MOMENTUM, step, point->momentum);

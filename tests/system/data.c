@@ -20,3 +20,85 @@ Test(data, csv_of_double_precision, .fini = workspace_remove) {
     said = run_well("%s convert --train-inputs %s -o %s/b.h5", program(), csv, workspace());
     cr_expect_null(strstr(said, "float64"), "%s", said);
 }
+
+/* ---- a model and other data ----------------------------------------------------------------- */
+
+/* Runs a script on the workspace's data.h5, open as f, with numpy as np. */
+static void change_data(const char *python, const char *script) {
+    run_well("cd %s && %s -c 'import h5py, numpy as np\nf = h5py.File(\"data.h5\", \"r+\")\n%s'",
+             workspace(), python, script);
+}
+
+/* Evaluation needs the test split alone, prediction not even its targets. */
+Test(data, a_checkpoint_is_enough, .fini = workspace_remove) {
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    make_dataset(500, 60);
+    const char *folder = workspace(), *model = text("%s/run/best.h5", folder);
+    run_well("%s train %s --quiet --out %s/run --set train.epochs=2", program(), make_config(),
+             folder);
+    const char *whole = run_well("%s eval %s", program(), model);
+    run_well("%s predict %s -o %s/whole.h5", program(), model, folder);
+    change_data(python, "del f[\"train\"]");
+    cr_expect_str_eq(run_well("%s eval %s", program(), model), whole);
+    cr_expect_str_eq(run_well("%s %s eval %s", mpirun(3), program(), model), whole);
+    change_data(python, "del f[\"test/targets\"]");
+    run_well("%s %s predict %s -o %s/alone.h5", mpirun(2), program(), model, folder);
+    cr_expect_str_eq(digest_of(text("%s/alone.h5", folder)),
+                     digest_of(text("%s/whole.h5", folder)));
+    REFUSED(WORDS("test/targets"), "%s eval %s", program(), model);
+    change_data(python, "x = f[\"test/inputs\"][:, :, :20]\ndel f[\"test/inputs\"]\n"
+                        "f[\"test/inputs\"] = x");
+    REFUSED(WORDS("test/inputs", "differ in shape"), "%s predict %s -o %s/no.h5", program(), model,
+            folder);
+}
+
+/* A test split without the highest class; labels from 1; a network with more outputs than classes.
+ */
+Test(data, classes_that_are_not_there, .fini = workspace_remove) {
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    make_dataset(500, 60);
+    const char *folder = workspace(), *config = make_config();
+    change_data(python, "t = f[\"test/targets\"]\nt[...] = np.minimum(t[...], 8)");
+    run_well("%s train %s --quiet --out %s/high --set train.epochs=1", program(), config, folder);
+    change_data(python, "t = f[\"train/targets\"]\nt[...] = np.minimum(t[...], 7) + 1\n"
+                        "t = f[\"test/targets\"]\nt[...] = np.minimum(t[...], 7) + 1");
+    const char *said =
+        run_well("%s train %s --out %s/low --set train.epochs=1 2>&1", program(), config, folder);
+    cr_expect_not_null(strstr(said, "no training sample is of class 0"), "%s", said);
+    cr_expect_not_null(strstr(said, "the last layer has 10 outputs"), "%s", said);
+    cr_expect_not_null(strstr(said, "500 training samples of shape (1, 28, 28)"), "%s", said);
+    run_well("%s eval %s/low/best.h5", program(), folder);
+    change_data(python, "f[\"test/targets\"][3] = 12");
+    REFUSED(WORDS("test/targets", "sample 3", "class 12"), "%s eval %s/low/best.h5", program(),
+            folder);
+}
+
+Test(data, axes_in_other_places, .fini = workspace_remove) {
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    make_dataset(200, 20);
+    const char *folder = workspace();
+    const char *config =
+        write_file("flat.yaml", text("data: {file: %s/data.h5}\n"
+                                     "model: {layers: [flatten, dense: {units: 10}]}\n",
+                                     folder));
+    change_data(python, "for s in (\"train\", \"test\"):\n x = f[s + \"/inputs\"][:, 0]\n"
+                        " del f[s + \"/inputs\"]\n f[s + \"/inputs\"] = x");
+    const char *said =
+        run_well("%s train %s --out %s/a --set train.epochs=1 2>&1", program(), config, folder);
+    cr_expect_not_null(strstr(said, "28 channels of length 28"), "%s", said);
+    change_data(python,
+                "for s in (\"train\", \"test\"):\n x = f[s + \"/inputs\"][:][:, :, :, None]\n"
+                " del f[s + \"/inputs\"]\n f[s + \"/inputs\"] = x");
+    said = run_well("%s train %s --out %s/b --set train.epochs=1 2>&1", program(), config, folder);
+    cr_expect_not_null(strstr(said, "28 channels of 28 x 1; numpy.moveaxis"), "%s", said);
+    change_data(python, "t = np.eye(10, dtype=\"u1\")[f[\"train/targets\"]]\n"
+                        "del f[\"train/targets\"]\nf[\"train/targets\"] = t");
+    REFUSED(WORDS("train/targets", "one-hot", "argmax"), "%s train %s --out %s/c", program(),
+            config, folder);
+}
