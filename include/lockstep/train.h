@@ -131,14 +131,19 @@ typedef struct ls_evaluation {
     double loss;     /* mean over the samples */
 
     /* Classes.  Of equal outputs the lower class counts as the larger one. */
-    double accuracy;    /* share of samples whose largest output is the target class */
-    double top;         /* share whose target is among the LS_TOP largest, for > LS_TOP classes */
+    double accuracy; /* share of samples whose largest output is the target class */
+    double top;      /* share whose target is among the LS_TOP largest, for > LS_TOP classes */
+    double balanced_accuracy; /* mean over the classes of the share of their samples taken for
+                                 them */
+    double macro_f1; /* mean over the classes of 2 hits / (their samples + those taken for them) */
     int64_t *confusion; /* (classes, classes): samples of class [row] taken for class [column] */
 
     /* Regression, in the units of the dataset's targets. */
     double rmse; /* root of the mean squared error, over samples and outputs */
+    double mae;  /* mean absolute error, likewise */
     double r2;   /* mean of output_r2 over the outputs whose targets are not all equal */
-    double *output_rmse, *output_r2; /* (outputs); R2 = 1 - sum (y - t)^2 / sum (t - mean t)^2 */
+    /* Of each output (outputs): */
+    double *output_rmse, *output_mae, *output_r2; /* R2 = 1 - sum (y - t)^2 / sum (t - mean t)^2 */
 } ls_evaluation;
 
 /* Collective.  ls_engine_evaluate with all that can be said.  Free with ls_evaluation_free. */

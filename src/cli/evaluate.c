@@ -59,10 +59,10 @@ static void print_confusion(const ls_evaluation *e) {
 /* In the units of the targets. */
 static void print_regression(const ls_evaluation *e) {
     enum { MOST_OUTPUTS = 20 };
-    ls_print("RMSE      %.6g\nR2        %.6f\n", e->rmse, e->r2);
+    ls_print("RMSE      %.6g\nMAE       %.6g\nR2        %.6f\n", e->rmse, e->mae, e->r2);
     for (int64_t i = 0; e->outputs > 1 && e->outputs <= MOST_OUTPUTS && i < e->outputs; i++)
-        ls_print("output %-3lld RMSE %.6g  R2 %.6f\n", (long long)i, e->output_rmse[i],
-                 e->output_r2[i]);
+        ls_print("output %-3lld RMSE %.6g  MAE %.6g  R2 %.6f\n", (long long)i, e->output_rmse[i],
+                 e->output_mae[i], e->output_r2[i]);
 }
 
 static void print_evaluation(const ls_engine *engine, const ls_evaluation *e) {
@@ -73,6 +73,7 @@ static void print_evaluation(const ls_engine *engine, const ls_evaluation *e) {
         return;
     }
     ls_print("accuracy  %.4f\n", e->accuracy);
+    ls_print("balanced  %.4f\nmacro F1  %.4f\n", e->balanced_accuracy, e->macro_f1);
     if (e->outputs > LS_TOP)
         ls_print("top %d     %.4f\n", LS_TOP, e->top);
     if (e->confusion && e->outputs <= WIDEST_CONFUSION)
@@ -133,7 +134,8 @@ enum { OPTIONS = sizeof options / sizeof options[0] };
 
 const ls_command ls_command_eval = {
     .name = "eval",
-    .summary = "Evaluate a checkpoint on the test split: loss, accuracy, confusion; or RMSE, R2",
+    .summary = "Evaluate a checkpoint on the test split: loss, accuracies, F1, confusion; or RMSE, "
+               "MAE, R2",
     .operands = "CHECKPOINT [--data FILE]",
     .min_operands = 1,
     .max_operands = 1,

@@ -14,8 +14,9 @@ typedef struct ls_tally {
     int64_t outputs;
     int64_t *confusion; /* of this rank's slices, then of all; NULL: not wanted */
     int64_t top;        /* the same */
-    ls_board *errors;   /* regression: a slice's sums of squared errors, doubles; else NULL */
-    double *squares;    /* their sums, per output */
+    int64_t *classes;   /* the same: samples, taken, hits (metrics.h), (3, outputs) */
+    ls_board *errors;   /* regression: a slice's squared and absolute errors, doubles; else NULL */
+    double *sums;       /* of them, (2, outputs) */
     double *sample;     /* scratch: a sample's outputs, its targets */
 } ls_tally;
 
@@ -34,9 +35,13 @@ static void count_classes(ls_tally *tally, const ls_batch_plan *plan) {
         const float *z = ls_plan_output(plan->plan, slot);
         const int32_t *target = ls_plan_classes(plan->plan, slot);
         for (int64_t n = 0; n < ls_plan_samples(plan->plan, slot); n++, z += classes) {
+            const int64_t best = ls_best_class(classes, z);
             tally->top += ls_is_among_top(classes, z, target[n], LS_TOP);
+            tally->classes[target[n]]++;
+            tally->classes[classes + best]++;
+            tally->classes[2 * classes + best] += target[n] == best;
             if (tally->confusion)
-                tally->confusion[target[n] * classes + ls_best_class(classes, z)]++;
+                tally->confusion[target[n] * classes + best]++;
         }
     }
 }
@@ -56,13 +61,14 @@ static void add_slot_errors(const ls_engine *engine, const ls_tally *tally,
     for (int64_t n = 0; n < ls_plan_samples(plan->plan, slot); n++) {
         ls_normalization_undo(&engine->target_norm, in_double, 1, z + n * outputs, y);
         ls_data_target_values(engine->test, &ids[n], 1, target);
-        ls_squared_errors_add(outputs, y, target, errors_of(tally, plan->slice[slot]));
+        double *errors = errors_of(tally, plan->slice[slot]);
+        ls_errors_add(outputs, y, target, errors, errors + outputs);
     }
 }
 
 static void publish_errors(const ls_engine *engine, ls_tally *tally, const ls_batch_plan *plan) {
     for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
-        for (int64_t i = 0; i < tally->outputs; i++)
+        for (int64_t i = 0; i < 2 * tally->outputs; i++)
             errors_of(tally, slice)[i] = 0;
     for (int slot = 0; slot < ls_batch_slots(plan); slot++)
         add_slot_errors(engine, tally, plan, slot);
@@ -73,8 +79,8 @@ static ls_status add_errors(const ls_engine *engine, ls_tally *tally, const ls_b
     LS_TRY(ls_board_start(tally->errors));
     LS_TRY(ls_board_wait(tally->errors));
     for (int slice = 0; slice < engine->slices; slice++)
-        for (int64_t i = 0; i < tally->outputs; i++)
-            tally->squares[i] += errors_of(tally, slice)[i];
+        for (int64_t i = 0; i < 2 * tally->outputs; i++)
+            tally->sums[i] += errors_of(tally, slice)[i];
     return LS_OK;
 }
 
@@ -139,18 +145,21 @@ static ls_status make_tally(const ls_engine *engine, ls_tally *tally) {
     int64_t outputs = engine->outputs;
     size_t values = (size_t)outputs;
     tally->outputs = outputs;
-    if (has_classes(engine))
+    if (has_classes(engine)) {
+        LS_TRY(LS_NEW(tally->classes, 3 * values));
         return outputs <= LS_CONFUSION_LIMIT ? LS_NEW(tally->confusion, values * values) : LS_OK;
-    LS_TRY(LS_NEW(tally->squares, values));
+    }
+    LS_TRY(LS_NEW(tally->sums, 2 * values));
     LS_TRY(LS_NEW(tally->sample, 2 * values));
     return ls_board_create(engine->comm, engine->slices,
-                           values * (sizeof(double) / sizeof(uint32_t)), &tally->errors);
+                           2 * values * (sizeof(double) / sizeof(uint32_t)), &tally->errors);
 }
 
 static void free_tally(ls_tally *tally) {
     ls_board_free(tally->errors);
     ls_free(tally->sample);
-    ls_free(tally->squares);
+    ls_free(tally->sums);
+    ls_free(tally->classes);
     ls_free(tally->confusion);
 }
 
@@ -173,24 +182,29 @@ done:
     return status;
 }
 
-/* The errors' sums become RMSE and R2. */
+/* The errors' sums become RMSE, MAE and R2. */
 static ls_status conclude_regression(const ls_engine *engine, const ls_tally *tally,
                                      ls_evaluation *made) {
-    double all = 0, r2 = 0, count = (double)made->samples;
+    const double *squares = tally->sums, *absolutes = tally->sums + made->outputs;
+    double all = 0, distance = 0, r2 = 0, count = (double)made->samples;
     int64_t defined = 0;
     LS_TRY(LS_NEW(made->output_rmse, (size_t)made->outputs));
+    LS_TRY(LS_NEW(made->output_mae, (size_t)made->outputs));
     LS_TRY(LS_NEW(made->output_r2, (size_t)made->outputs));
     LS_TRY(measure_targets(engine, made->samples, made->output_r2));
     for (int64_t i = 0; i < made->outputs; i++) {
-        made->output_rmse[i] = sqrt(tally->squares[i] / count);
-        made->output_r2[i] = ls_r2(tally->squares[i], made->output_r2[i]);
-        all += tally->squares[i];
+        made->output_rmse[i] = sqrt(squares[i] / count);
+        made->output_mae[i] = absolutes[i] / count;
+        made->output_r2[i] = ls_r2(squares[i], made->output_r2[i]);
+        all += squares[i];
+        distance += absolutes[i];
         if (isnan(made->output_r2[i]))
             continue;
         r2 += made->output_r2[i];
         defined++;
     }
     made->rmse = sqrt(all / (count * (double)made->outputs));
+    made->mae = distance / (count * (double)made->outputs);
     made->r2 = defined > 0 ? r2 / (double)defined : (double)NAN;
     return LS_OK;
 }
@@ -198,12 +212,16 @@ static ls_status conclude_regression(const ls_engine *engine, const ls_tally *ta
 /* The counts of this rank become those of all. */
 static ls_status conclude_classes(const ls_engine *engine, ls_tally *tally, ls_evaluation *made) {
     size_t classes = (size_t)made->outputs;
+    const int64_t *samples = tally->classes, *taken = samples + classes, *hits = taken + classes;
     LS_TRY(ls_comm_sum_int64(engine->comm, &tally->top, 1));
+    LS_TRY(ls_comm_sum_int64(engine->comm, tally->classes, 3 * classes));
     if (tally->confusion)
         LS_TRY(ls_comm_sum_int64(engine->comm, tally->confusion, classes * classes));
     made->confusion = tally->confusion;
     tally->confusion = NULL;
     made->accuracy = (double)tally->correct / (double)made->samples;
+    made->balanced_accuracy = ls_balanced_accuracy(made->outputs, samples, hits);
+    made->macro_f1 = ls_macro_f1(made->outputs, samples, taken, hits);
     if (made->outputs > LS_TOP)
         made->top = (double)tally->top / (double)made->samples;
     return LS_OK;
@@ -225,7 +243,10 @@ ls_status ls_engine_evaluate_full(ls_engine *engine, int64_t samples, ls_evaluat
     ls_evaluation made = {.samples = samples_of(engine, samples),
                           .accuracy = none,
                           .top = none,
+                          .balanced_accuracy = none,
+                          .macro_f1 = none,
                           .rmse = none,
+                          .mae = none,
                           .r2 = none};
     ls_tally tally = {0};
     ls_status status = evaluate(engine, &tally, &made);
@@ -241,6 +262,7 @@ ls_status ls_engine_evaluate_full(ls_engine *engine, int64_t samples, ls_evaluat
 void ls_evaluation_free(ls_evaluation *evaluation) {
     ls_free(evaluation->confusion);
     ls_free(evaluation->output_rmse);
+    ls_free(evaluation->output_mae);
     ls_free(evaluation->output_r2);
     *evaluation = (ls_evaluation){0};
 }

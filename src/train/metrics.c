@@ -17,6 +17,29 @@ bool ls_is_among_top(int64_t classes, const float *z, int64_t target, int64_t mo
     return ahead < most && !isnan(z[target]);
 }
 
+double ls_balanced_accuracy(int64_t classes, const int64_t *samples, const int64_t *hits) {
+    double sum = 0, count = 0;
+    for (int64_t c = 0; c < classes; c++) {
+        if (samples[c] == 0)
+            continue;
+        sum += (double)hits[c] / (double)samples[c];
+        count++;
+    }
+    return sum / count;
+}
+
+double ls_macro_f1(int64_t classes, const int64_t *samples, const int64_t *taken,
+                   const int64_t *hits) {
+    double sum = 0, count = 0;
+    for (int64_t c = 0; c < classes; c++) {
+        if (samples[c] + taken[c] == 0)
+            continue;
+        sum += 2 * (double)hits[c] / (double)(samples[c] + taken[c]);
+        count++;
+    }
+    return sum / count;
+}
+
 void ls_softmax(int64_t classes, const float *z, float *p) {
     const double largest = z[ls_best_class(classes, z)];
     double sum = 0;
@@ -26,10 +49,12 @@ void ls_softmax(int64_t classes, const float *z, float *p) {
         p[i] = (float)(exp(z[i] - largest) / sum);
 }
 
-void ls_squared_errors_add(int64_t outputs, const double *y, const double *target, double *sums) {
+void ls_errors_add(int64_t outputs, const double *y, const double *target, double *squares,
+                   double *absolutes) {
     for (int64_t i = 0; i < outputs; i++) {
         const double difference = y[i] - target[i];
-        sums[i] += difference * difference;
+        squares[i] += difference * difference;
+        absolutes[i] += fabs(difference);
     }
 }
 

@@ -124,6 +124,25 @@ static void check_subset(const bench *b, ls_engine *engine, const ls_evaluation 
     }
 }
 
+/* Averages over the classes, from the confusion matrix. */
+static void check_averages(const bench *b, const ls_evaluation *e) {
+    double recalls = 0, f1 = 0;
+    int present = 0, any = 0;
+    for (int c = 0; c < CLASSES; c++) {
+        double row = 0, column = 0, hits = (double)e->confusion[c * CLASSES + c];
+        for (int other = 0; other < CLASSES; other++) {
+            row += (double)e->confusion[c * CLASSES + other];
+            column += (double)e->confusion[other * CLASSES + c];
+        }
+        present += row > 0;
+        any += row + column > 0;
+        recalls += row > 0 ? hits / row : 0;
+        f1 += row + column > 0 ? 2 * hits / (row + column) : 0;
+    }
+    CHECK(b->comm, is_near(e->balanced_accuracy, recalls / present, 1e-12));
+    CHECK(b->comm, is_near(e->macro_f1, f1 / any, 1e-12));
+}
+
 /* What `evaluation` must be, from the probabilities that were written. */
 static void check_against_predictions(const bench *b, const ls_evaluation *evaluation) {
     static float p[SAMPLES][CLASSES];
@@ -151,6 +170,7 @@ static void check_against_predictions(const bench *b, const ls_evaluation *evalu
     CHECK(b->comm, evaluation->top == top / SAMPLES);
     CHECK(b->comm, top > correct && correct > 0 && top < SAMPLES);
     CHECK(b->comm, memcmp(evaluation->confusion, confusion, sizeof confusion) == 0);
+    check_averages(b, evaluation);
 }
 
 static void check_classes(const bench *b) {
@@ -179,16 +199,18 @@ static void check_classes(const bench *b) {
 /* Sums of squares in two passes. */
 static void check_output(const bench *b, const ls_evaluation *evaluation,
                          const float y[SAMPLES][TARGETS], int i, double *errors) {
-    double mean = 0, deviations = 0;
+    double mean = 0, deviations = 0, distance = 0;
     *errors = 0;
     for (int n = 0; n < SAMPLES; n++)
         mean += (double)target_of(n, i) / SAMPLES;
     for (int n = 0; n < SAMPLES; n++) {
         double t = target_of(n, i);
         *errors += ((double)y[n][i] - t) * ((double)y[n][i] - t);
+        distance += fabs((double)y[n][i] - t);
         deviations += (t - mean) * (t - mean);
     }
     CHECK(b->comm, is_near(evaluation->output_rmse[i], sqrt(*errors / SAMPLES), 1e-12));
+    CHECK(b->comm, is_near(evaluation->output_mae[i], distance / SAMPLES, 1e-12));
     if (i == 2)
         CHECK(b->comm, isnan(evaluation->output_r2[i]));
     else
@@ -225,6 +247,10 @@ static void check_regression(const bench *b, bool normalize) {
     CHECK(b->comm, is_near(evaluation.rmse, sqrt(sum / (SAMPLES * TARGETS)), 1e-12));
     CHECK(b->comm,
           is_near(evaluation.loss, trained / (SAMPLES * TARGETS), normalize ? 1e-5 : 1e-12));
+    double mae = 0;
+    for (int i = 0; i < TARGETS; i++)
+        mae += evaluation.output_mae[i] / TARGETS;
+    CHECK(b->comm, is_near(evaluation.mae, mae, 1e-12));
     CHECK(b->comm, evaluation.r2 == (evaluation.output_r2[0] + evaluation.output_r2[1]) / 2);
     CHECK(b->comm, isnan(evaluation.accuracy) && isnan(evaluation.top) && !evaluation.confusion);
     double loss, accuracy;

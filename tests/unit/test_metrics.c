@@ -36,6 +36,17 @@ Test(metrics, top_one_is_the_best_class) {
     }
 }
 
+/* Targets 0 0 0 0 1 1 2, taken for 0 0 1 4 1 1 0: as scikit-learn's balanced_accuracy_score and
+ * f1_score(average="macro") say; class 3 is not there, class 4 is only taken for. */
+Test(metrics, balanced_accuracy_and_macro_f1) {
+    const int64_t samples[] = {4, 2, 1, 0, 0}, taken[] = {3, 3, 0, 0, 1}, hits[] = {2, 2, 0, 0, 0};
+    cr_expect_float_eq(ls_balanced_accuracy(5, samples, hits), 0.5, 1e-15);
+    cr_expect_float_eq(ls_macro_f1(5, samples, taken, hits), (4. / 7 + 0.8) / 4, 1e-15);
+    cr_expect_eq(ls_balanced_accuracy(2, (const int64_t[]){3, 5}, (const int64_t[]){3, 5}), 1);
+    cr_expect_eq(ls_macro_f1(1, (const int64_t[]){3}, (const int64_t[]){3}, (const int64_t[]){3}),
+                 1);
+}
+
 Test(metrics, softmax) {
     float z[] = {logf(1), logf(2), logf(5)}, large[] = {1000, 1000, -1000}, p[3];
     ls_softmax(3, z, p);
@@ -49,28 +60,31 @@ Test(metrics, softmax) {
 }
 
 /* Against two passes in long double, with targets far from 0. */
-Test(metrics, squared_errors_and_r2) {
+Test(metrics, errors_and_r2) {
     enum { COUNT = 500, OUTPUTS = 3 };
     static double y[COUNT][OUTPUTS], t[COUNT][OUTPUTS];
-    double errors[OUTPUTS] = {0}, mean[OUTPUTS] = {0}, deviations[OUTPUTS] = {0};
+    double errors[OUTPUTS] = {0}, absolutes[OUTPUTS] = {0}, mean[OUTPUTS] = {0},
+           deviations[OUTPUTS] = {0};
     srand(2);
     for (int n = 0; n < COUNT; n++) {
         for (int i = 0; i < OUTPUTS; i++) {
             t[n][i] = i == 2 ? 4 : 1000 * i + rand() % 1000 * 0.01;
             y[n][i] = t[n][i] + rand() % 100 * 0.01;
         }
-        ls_squared_errors_add(OUTPUTS, y[n], t[n], errors);
+        ls_errors_add(OUTPUTS, y[n], t[n], errors, absolutes);
         ls_deviations_add(OUTPUTS, n + 1, t[n], mean, deviations);
     }
     for (int i = 0; i < OUTPUTS; i++) {
-        long double average = 0, squares = 0, residue = 0;
+        long double average = 0, squares = 0, residue = 0, distance = 0;
         for (int n = 0; n < COUNT; n++)
             average += (long double)t[n][i] / COUNT;
         for (int n = 0; n < COUNT; n++) {
             squares += (t[n][i] - average) * (t[n][i] - average);
+            distance += fabsl((long double)y[n][i] - t[n][i]);
             residue += ((long double)y[n][i] - t[n][i]) * ((long double)y[n][i] - t[n][i]);
         }
         cr_expect_float_eq(errors[i], (double)residue, 1e-12 * (double)residue);
+        cr_expect_float_eq(absolutes[i], (double)distance, 1e-12 * (double)distance);
         cr_expect_float_eq(mean[i], (double)average, 1e-12 * (double)average);
         cr_expect_float_eq(deviations[i], (double)squares, 1e-10 * (double)squares + 1e-20);
         if (i < 2)
