@@ -44,6 +44,7 @@ class Net:
     slices: int = 4
     normalize: bool = False
     label_smoothing: float = 0.0
+    class_weights: list | None = None
     nesterov: bool = False
     weight_decay: float = 0.0
     decay_all: bool = False
@@ -59,6 +60,13 @@ class Net:
     @property
     def regression(self):
         return self.targets.dtype.kind == "f"
+
+    def scaled_weights(self, dtype):
+        """The class weights, by scale: their mean over the samples is 1."""
+        if self.class_weights is None:
+            return None
+        weights = np.array(self.class_weights, np.float64)
+        return torch.from_numpy(weights / weights[self.targets].mean()).to(dtype)
 
     @property
     def outputs(self):
@@ -156,6 +164,8 @@ def networks(folder):
     nets["mlp_momentum"] = replace(mlp, lr=0.01)
     nets["mlp_nesterov"] = replace(mlp, lr=0.01, nesterov=True)
     nets["mlp_one_cycle"] = replace(mlp, lr=0.02, decay_all=True, schedule={"kind": "one_cycle"})
+    nets["weights"] = replace(nets["mlp"], lr=0.01, label_smoothing=0.1,
+                              class_weights=[3, 0.5, 1, 0, 1.25])
     return nets
 
 
@@ -294,6 +304,7 @@ class Trainer:
         if self.net.regression:
             return ((outputs - targets) ** 2).mean(dim=1).sum()
         return nn.functional.cross_entropy(outputs, targets, reduction="sum",
+                                           weight=self.net.scaled_weights(outputs.dtype),
                                            label_smoothing=self.net.label_smoothing)
 
     def gradients(self, batch):
@@ -414,6 +425,7 @@ def yaml(name, net):
         "model:",
         f"  loss: {loss}",
         *([f"  label_smoothing: {net.label_smoothing}"] if net.label_smoothing else []),
+        *([f"  class_weights: {scalar(net.class_weights)}"] if net.class_weights else []),
         "  layers:",
         *yaml_layers(net.layers, "    "),
     ]) + "\n"

@@ -44,8 +44,11 @@ typedef struct ls_integers {
 
 typedef struct ls_data_config {
     char *file; /* HDF5; relative to the working directory */
-    char *train_inputs, *train_targets, *test_inputs, *test_targets; /* paths inside the file */
-    bool normalize; /* by the training set's mean and deviation, per channel or target */
+    /* Paths inside the file, or "none": */
+    char *train_inputs, *train_targets, *test_inputs, *test_targets;
+    char *validation_inputs, *validation_targets;
+    double validation; /* instead: share of the training samples; 0: none */
+    bool normalize;    /* by the training set's mean and deviation, per channel or target */
     bool shuffle;
 } ls_data_config;
 
@@ -82,6 +85,8 @@ typedef struct ls_train_config {
     bool decay_all;     /* also biases and batch-norm scales and shifts */
     double max_minutes; /* 0: no limit */
     double clip_norm;   /* largest norm of the mean gradient; 0: any */
+    int64_t stop_after; /* epochs without progress; 0: never */
+    char *target;       /* "accuracy 0.9", see ls_target_parse; or "none" */
 } ls_train_config;
 
 /* How the LR moves over the run: the formulas are in lockstep/schedule.h.  NaN: auto. */
@@ -142,6 +147,16 @@ void ls_config_free(ls_config *config);
 ls_status ls_config_load(const char *file, char **text);
 /* Whether the value of a text key says that there is none. */
 bool ls_config_is_none(const char *value);
+
+/* Where a run may end: once a metric of the judging split is as good as this. */
+typedef enum ls_target_metric { LS_TARGET_ACCURACY, LS_TARGET_LOSS, LS_TARGET_R2 } ls_target_metric;
+typedef struct ls_target {
+    ls_target_metric metric;
+    double value;
+} ls_target;
+
+/* "accuracy 0.9", "loss 0.25" or "r2 0.8"; false for anything else. */
+bool ls_target_parse(const char *text, ls_target *target);
 
 /* The resolved configuration as YAML that ls_config_parse reads back to the same values: every key,
  * defaults included. */

@@ -118,9 +118,17 @@ struct ls_layer_spec {
     };
 };
 
+/* Weights of the classes in the loss, by scale: a training set's mean is 1. */
+typedef struct ls_class_weights {
+    bool balanced; /* 1 / samples of the class, by the training set */
+    int64_t count; /* otherwise: of `value`, one a class; 0: all are the same */
+    double *value;
+} ls_class_weights;
+
 typedef struct ls_model_spec {
     ls_loss loss;
     double label_smoothing; /* [0, 1): target = (1 - a) onehot + a / classes */
+    ls_class_weights class_weights;
     ls_init init;
     ls_layer_list layers;
 } ls_model_spec;

@@ -71,6 +71,10 @@ ls_status ls_net_create(const ls_model_spec *spec, const ls_shape *input, int64_
                         ls_compute_type type, ls_net **net);
 void ls_net_free(ls_net *net);
 
+/* The loss of a sample counts `weights[class]` times: `outputs` of them, kept by reference; NULL:
+ * once.  With label smoothing as in PyTorch: each class's term by its own weight. */
+void ls_net_weigh_classes(ls_net *net, const double *weights);
+
 /* Parameters in layer order: first all that are trained, then the running statistics. */
 size_t ls_net_param_count(const ls_net *net);
 const ls_param *ls_net_param(const ls_net *net, size_t index);

@@ -19,11 +19,11 @@ extern "C" {
 
 typedef struct ls_engine ls_engine;
 
-/* Collective.  Opens the training split (and the test split, when `with_test`), builds the network,
- * initialises the node-shared weights.  The configuration is kept by reference.  `name` is the
- * configuration's file name, for messages. */
-ls_status ls_engine_create(ls_comm *comm, const ls_config *config, const char *name, bool with_test,
-                           ls_engine **engine);
+/* Collective.  Opens the training split (and those of validation and test, when `with_judges`),
+ * builds the network, initialises the node-shared weights.  The configuration is kept by reference.
+ * `name` is the configuration's file name, for messages. */
+ls_status ls_engine_create(ls_comm *comm, const ls_config *config, const char *name,
+                           bool with_judges, ls_engine **engine);
 /* Collective.  An engine that evaluates and predicts alone: weights, shapes, normalisation and the
  * number of classes come from a checkpoint, samples from the test split, without its targets where
  * only predictions are wanted.  LS_ERR_INPUT when they do not fit. */
@@ -116,10 +116,19 @@ void ls_engine_request_stop(ls_engine *engine);
 ls_status ls_engine_step(ls_engine *engine, int64_t epoch, int64_t batch, ls_decide *decide,
                          void *context, ls_verdict *verdict, ls_step_report *report);
 
+/* What trained weights are evaluated on. */
+typedef enum ls_split { LS_SPLIT_VALIDATION, LS_SPLIT_TEST, LS_SPLIT_COUNT } ls_split;
+const char *ls_split_name(ls_split split); /* "validation", "test" */
+
+/* Not collective.  The split by which training chooses: validation, where there is one, or test.
+ * False: there is neither. */
+bool ls_engine_judge(const ls_engine *engine, ls_split *split);
+
 /* Collective.  Mean loss and share of correct classes (NaN for regression) over the first `samples`
- * of the test split (0: all), with running statistics; every sample once; the same bits on any
- * layout. */
-ls_status ls_engine_evaluate(ls_engine *engine, int64_t samples, double *loss, double *accuracy);
+ * of a split (0: all), with running statistics; every sample once; the same bits on any layout.
+ * LS_ERR_INPUT where there is no such split. */
+ls_status ls_engine_evaluate(ls_engine *engine, ls_split split, int64_t samples, double *loss,
+                             double *accuracy);
 
 #define LS_TOP 5                /* of the top-5 accuracy */
 #define LS_CONFUSION_LIMIT 4096 /* classes; with more there is no confusion matrix */
@@ -147,7 +156,8 @@ typedef struct ls_evaluation {
 } ls_evaluation;
 
 /* Collective.  ls_engine_evaluate with all that can be said.  Free with ls_evaluation_free. */
-ls_status ls_engine_evaluate_full(ls_engine *engine, int64_t samples, ls_evaluation *evaluation);
+ls_status ls_engine_evaluate_full(ls_engine *engine, ls_split split, int64_t samples,
+                                  ls_evaluation *evaluation);
 void ls_evaluation_free(ls_evaluation *evaluation);
 
 /* Collective.  Writes the outputs for the test split, in dataset order, to HDF5 file `file`, which
@@ -207,27 +217,32 @@ ls_status ls_train_schedule(const ls_config *config, double lr, int64_t steps_pe
 
 /* Why a training run ended. */
 typedef enum ls_train_end {
-    LS_TRAIN_DONE,      /* all epochs */
-    LS_TRAIN_SIGNAL,    /* asked to by a signal */
-    LS_TRAIN_STOP_FILE, /* a file `stop` in the folder, which is removed */
-    LS_TRAIN_TIME_LIMIT /* train.max_minutes */
+    LS_TRAIN_DONE,        /* all epochs */
+    LS_TRAIN_TARGET,      /* train.target is reached */
+    LS_TRAIN_NO_PROGRESS, /* not in train.stop_after epochs */
+    LS_TRAIN_SIGNAL,      /* asked to by a signal */
+    LS_TRAIN_STOP_FILE,   /* a file `stop` in the folder, which is removed */
+    LS_TRAIN_TIME_LIMIT   /* train.max_minutes */
 } ls_train_end;
 
-const char *ls_train_end_name(ls_train_end end); /* "done", "signal", "stop_file", "time_limit" */
+/* "done", "target", "no_progress", "signal", "stop_file", "time_limit" */
+const char *ls_train_end_name(ls_train_end end);
+/* Whether the run has come to its own end, and is not to be gone on with. */
+bool ls_train_end_is_final(ls_train_end end);
 
 /* An evaluation in few words: what does not apply is NaN. */
-typedef struct ls_test_score {
+typedef struct ls_score {
     double loss, accuracy, r2; /* accuracy: classes; r2: regression, as in ls_evaluation */
-} ls_test_score;
+} ls_score;
 
 /* Where a training run stands; given on rank 0 after each step. */
 typedef struct ls_train_progress {
     int64_t checkpoint;                 /* step of the newest checkpoint, -1: none yet */
     int64_t step, steps, epoch, epochs; /* steps done, and in all; the epoch under way, from 1 */
     double lr, loss, smoothed;
-    double epoch_loss;         /* mean over the samples of the epoch that ends; NaN within one */
-    ls_test_score test;        /* after this step's epoch; NaN within an epoch */
-    double samples_per_second; /* since the start of this process */
+    double epoch_loss; /* mean over the samples of the epoch that ends; NaN within one */
+    ls_score score[LS_SPLIT_COUNT]; /* after this step's epoch; NaN where not evaluated */
+    double samples_per_second;      /* since the start of this process */
     double seconds_left;
 } ls_train_progress;
 
@@ -246,15 +261,17 @@ typedef struct ls_train_job {
 
 typedef struct ls_train_result {
     ls_train_end end;
-    double lr;                   /* the base LR: as configured, or as the range test recommends */
-    int64_t steps;               /* done in all, those before a resume included */
-    ls_test_score test;          /* of the last evaluation; NaN without one */
-    double best;                 /* best accuracy, or loss for regression; NaN without one */
+    double lr;     /* the base LR: as configured, or as the range test recommends */
+    int64_t steps; /* done in all, those before a resume included */
+    ls_score score[LS_SPLIT_COUNT]; /* of the last evaluations; NaN without one */
+    double best;        /* accuracy, or loss for regression, of the judge; NaN without one */
+    int64_t best_epoch; /* after which it was measured, from 1; 0 without one */
     char digest[LS_DIGEST_TEXT]; /* of weights, statistics and momentum; on rank 0 */
 } ls_train_result;
 
-/* Collective.  Trains for train.epochs epochs, or until asked to stop; evaluates the test split,
- * when there is one, after each epoch; writes DIR/train.h5, DIR/checkpoint-<step>.h5 and
+/* Collective.  Trains for train.epochs epochs, or until train.target, train.stop_after or someone
+ * says stop; evaluates the judge (ls_engine_judge), if any, after each epoch, and the test split,
+ * if it is not the judge, after the last one; writes DIR/train.h5, DIR/checkpoint-<step>.h5 and
  * DIR/best.h5.  With train.lr auto the range test runs first (DIR/find-lr.h5), and its
  * recommendation is the base LR: LS_ERR_INPUT when it has none, LS_STOPPED when asked to stop
  * meanwhile. LS_ERR_NUMERIC when the loss or a gradient is not finite: the checkpoints before

@@ -46,4 +46,6 @@ static void list_free(ls_layer_list *list) {
 
 void ls_model_spec_free(ls_model_spec *spec) {
     list_free(&spec->layers);
+    ls_free(spec->class_weights.value);
+    spec->class_weights = (ls_class_weights){0};
 }

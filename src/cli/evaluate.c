@@ -82,7 +82,7 @@ static void print_evaluation(const ls_engine *engine, const ls_evaluation *e) {
 
 static ls_status evaluate(ls_comm *comm, ls_engine *engine) {
     ls_evaluation evaluation;
-    LS_TRY(ls_engine_evaluate_full(engine, 0, &evaluation));
+    LS_TRY(ls_engine_evaluate_full(engine, LS_SPLIT_TEST, 0, &evaluation));
     if (ls_comm_rank(comm) == 0)
         print_evaluation(engine, &evaluation);
     ls_evaluation_free(&evaluation);

@@ -1,4 +1,4 @@
-/* The picture of training runs: loss, test accuracy and learning rate of one or several, stacked.
+/* The picture of training runs: loss, accuracy or R2, and learning rate of one or several, stacked.
  */
 #include <math.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "lockstep/io.h"
 
 enum { LOSS, SCORE, LR, PANELS };
+enum { SCORE_TEXT = 32 };
 enum { LINES_A_RUN = 3, FAINT_RUNS = 4 }; /* of more runs only the smoothed losses are drawn */
 
 /* Series of a run file, not owned; NULL where there is none. */
@@ -17,7 +18,10 @@ typedef struct training {
     ls_run_reader *reader;
     char *name, *about; /* owned */
     int64_t count;
-    const double *lr, *loss, *smoothed, *test_loss, *accuracy, *r2;
+    const double *lr, *loss, *smoothed;
+    /* Of the validation split where it was evaluated, otherwise of the test split: */
+    const char *split;
+    const double *split_loss, *accuracy, *r2;
     double steps_per_epoch; /* NaN when not known */
 } training;
 
@@ -31,7 +35,7 @@ typedef struct picture {
     double heights[PANELS];
     ls_plot_line *lines[PANELS]; /* their x and y owned */
     ls_plot_stack stack;
-    char subtitle[64];
+    char subtitle[64], legend[96], score_name[SCORE_TEXT];
 } picture;
 
 /* ---- the run files -------------------------------------------------------------------------- */
@@ -61,10 +65,26 @@ static double find_steps_per_epoch(const training *run) {
     double steps = text ? strtod(text, NULL) : 0;
     if (steps >= 1)
         return steps;
-    for (int64_t i = 0; run->test_loss && i < run->count; i++)
-        if (isfinite(run->test_loss[i]))
+    for (int64_t i = 0; run->split_loss && i < run->count; i++)
+        if (isfinite(run->split_loss[i]))
             return (double)(i + 1);
     return NAN;
+}
+
+static bool any_finite(int64_t count, const double *values) {
+    for (int64_t i = 0; values && i < count; i++)
+        if (isfinite(values[i]))
+            return true;
+    return false;
+}
+
+static void choose_split(training *run) {
+    const double *validation = vector(run->reader, "validation_loss");
+    const bool validated = any_finite(run->count, validation);
+    run->split = validated ? "validation" : "test";
+    run->split_loss = validated ? validation : vector(run->reader, "test_loss");
+    run->accuracy = vector(run->reader, validated ? "validation_accuracy" : "test_accuracy");
+    run->r2 = vector(run->reader, validated ? "validation_r2" : "test_r2");
 }
 
 static ls_status read_run(const char *path, training *run) {
@@ -76,9 +96,7 @@ static ls_status read_run(const char *path, training *run) {
     run->lr = vector(run->reader, "lr");
     run->loss = vector(run->reader, "loss");
     run->smoothed = vector(run->reader, "smoothed_loss");
-    run->test_loss = vector(run->reader, "test_loss");
-    run->accuracy = vector(run->reader, "test_accuracy");
-    run->r2 = vector(run->reader, "test_r2");
+    choose_split(run);
     if (run->lr == NULL || run->loss == NULL || run->smoothed == NULL)
         return ls_fail(LS_ERR_INPUT,
                        "%s: expected the vectors 'lr', 'loss' and 'smoothed_loss' in group "
@@ -123,8 +141,17 @@ static const double *score(const picture *made, size_t which) {
     return made->classes ? made->runs[which].accuracy : made->runs[which].r2;
 }
 
-static const char *score_name(const picture *made) {
-    return made->classes ? "test accuracy" : "test R2";
+/* The split of all runs, "" where they differ. */
+static const char *split_name(const picture *made) {
+    for (size_t i = 1; i < made->run_count; i++)
+        if (made->runs[i].split != made->runs[0].split)
+            return "";
+    return made->runs[0].split;
+}
+
+/* "test accuracy" */
+static void name_score(const char *split, bool classes, char text[SCORE_TEXT]) {
+    snprintf(text, SCORE_TEXT, "%s%s%s", split, *split ? " " : "", classes ? "accuracy" : "R2");
 }
 
 /* What is behind comes first. */
@@ -136,7 +163,7 @@ static ls_status add_lines(picture *made) {
         LS_TRY(add_line(made, LR, i, LS_PLOT_BOLD, made->runs[i].lr));
     }
     for (size_t i = 0; i < made->run_count; i++) {
-        LS_TRY(add_line(made, LOSS, i, LS_PLOT_POINTS, made->runs[i].test_loss));
+        LS_TRY(add_line(made, LOSS, i, LS_PLOT_POINTS, made->runs[i].split_loss));
         LS_TRY(add_line(made, SCORE, i, LS_PLOT_POINTS, score(made, i)));
     }
     return LS_OK;
@@ -182,7 +209,8 @@ static ls_status choose_range(ls_plot *panel, bool may_log) {
 /* ---- the picture ---------------------------------------------------------------------------- */
 
 static ls_status describe_panels(picture *made) {
-    const char *const labels[PANELS] = {"loss", score_name(made), "learning rate"};
+    const char *const labels[PANELS] = {"loss", made->score_name, "learning rate"};
+    const char *split = split_name(made);
     static const double heights[PANELS] = {3, 2, 1.4};
     size_t room = LINES_A_RUN * made->run_count;
     for (int i = 0; i < PANELS; i++) {
@@ -194,8 +222,10 @@ static ls_status describe_panels(picture *made) {
         made->heights[i] = heights[i];
     }
     LS_TRY(add_lines(made));
-    made->panels[LOSS].subtitle = made->raw ? "thin: batches   bold: smoothed   points: test set"
-                                            : "bold: batches, smoothed   points: test set";
+    snprintf(made->legend, sizeof made->legend, "%s   points: %s set",
+             made->raw ? "thin: batches   bold: smoothed" : "bold: batches, smoothed",
+             *split ? split : "validation or test");
+    made->panels[LOSS].subtitle = made->legend;
     for (int i = 0; i < PANELS; i++)
         if (made->panels[i].line_count > 0)
             LS_TRY(choose_range(&made->panels[i], i != SCORE));
@@ -220,13 +250,6 @@ static void describe_stack(picture *made, const char *title) {
                         .panel_count = scored ? PANELS : PANELS - 1};
 }
 
-static bool any_finite(int64_t count, const double *values) {
-    for (int64_t i = 0; values && i < count; i++)
-        if (isfinite(values[i]))
-            return true;
-    return false;
-}
-
 static ls_status describe(picture *made, const char *title) {
     made->by_epoch = true;
     made->raw = made->run_count <= FAINT_RUNS;
@@ -234,6 +257,7 @@ static ls_status describe(picture *made, const char *title) {
         made->classes = made->classes || any_finite(made->runs[i].count, made->runs[i].accuracy);
     for (size_t i = 0; i < made->run_count; i++)
         made->by_epoch = made->by_epoch && made->runs[i].steps_per_epoch >= 1;
+    name_score(split_name(made), made->classes, made->score_name);
     LS_TRY(describe_panels(made));
     describe_stack(made, title);
     return LS_OK;
@@ -265,8 +289,11 @@ static ls_status show(const picture *made) {
         if (run->steps_per_epoch >= 1)
             ls_text_add(&text, ", %.3g epochs", (double)run->count / run->steps_per_epoch);
         ls_text_add(&text, "; smoothed loss %.4f", run->smoothed[run->count - 1]);
-        add_last(&text, "test loss", run->count, run->test_loss, false);
-        add_last(&text, score_name(made), run->count, score(made, i), true);
+        char name[SCORE_TEXT];
+        snprintf(name, sizeof name, "%s loss", run->split);
+        add_last(&text, name, run->count, run->split_loss, false);
+        name_score(run->split, made->classes, name);
+        add_last(&text, name, run->count, score(made, i), true);
         ls_text_add(&text, "\n");
     }
     ls_status status = text.failed ? LS_ERR_SYSTEM : LS_OK;

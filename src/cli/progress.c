@@ -8,7 +8,7 @@
 #define TERMINAL_SECONDS 0.1
 #define LOG_SECONDS 5.0
 
-enum { LINE_SIZE = 192 };
+enum { LINE_SIZE = 256 };
 
 void ls_progress_begin(ls_progress *progress) {
     *progress = (ls_progress){.terminal = isatty(STDERR_FILENO), .shown = ls_seconds()};
@@ -44,10 +44,21 @@ void ls_progress_find_lr(void *context, const ls_find_lr_progress *now) {
     write_line(progress, line, false);
 }
 
+/* Nothing where it was not evaluated; the characters written. */
+static int write_score(char *to, size_t room, ls_split split, const ls_score *score) {
+    if (isnan(score->loss))
+        return 0;
+    if (isnan(score->accuracy))
+        return snprintf(to, room, "  %s loss %.4f  R2 %.4f", ls_split_name(split), score->loss,
+                        score->r2);
+    return snprintf(to, room, "  %s loss %.4f  accuracy %.2f %%", ls_split_name(split), score->loss,
+                    100 * score->accuracy);
+}
+
 void ls_progress_train(void *context, const ls_train_progress *now) {
     ls_progress *progress = context;
     char line[LINE_SIZE], rate[LS_DIGITS_TEXT];
-    bool evaluated = !isnan(now->test.loss), ends_epoch = !isnan(now->epoch_loss);
+    bool ends_epoch = !isnan(now->epoch_loss);
     if (!is_due(progress, ends_epoch || now->step == now->steps))
         return;
     int length = snprintf(line, sizeof line, "epoch %lld/%lld  step %lld/%lld  lr %.3g  %s %.4f",
@@ -56,12 +67,10 @@ void ls_progress_train(void *context, const ls_train_progress *now) {
                           ends_epoch ? now->epoch_loss : now->smoothed);
     char *end = line + length;
     size_t room = sizeof line - (size_t)length;
-    if (!isnan(now->test.accuracy))
-        snprintf(end, room, "  test loss %.4f  accuracy %.2f %%", now->test.loss,
-                 100 * now->test.accuracy);
-    else if (evaluated)
-        snprintf(end, room, "  test loss %.4f  R2 %.4f", now->test.loss, now->test.r2);
-    else
+    length = 0;
+    for (int split = 0; split < LS_SPLIT_COUNT; split++)
+        length += write_score(end + length, room - (size_t)length, split, &now->score[split]);
+    if (length == 0)
         snprintf(end, room, "  %s samples/s  %.0f s left", ls_digits(now->samples_per_second, rate),
                  now->seconds_left);
     write_line(progress, line, ends_epoch);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/layers.h"
@@ -210,6 +211,20 @@ static const ls_place *culprit(const reader *r, const char *first, const char *s
     return best;
 }
 
+bool ls_target_parse(const char *text, ls_target *target) {
+    static const char *const metrics[] = {"accuracy ", "loss ", "r2 "};
+    for (int i = 0; i < 3; i++) {
+        size_t length = strlen(metrics[i]);
+        if (strncmp(text, metrics[i], length) != 0)
+            continue;
+        char *end;
+        target->metric = (ls_target_metric)i;
+        target->value = strtod(text + length, &end);
+        return end > text + length && *end == '\0' && isfinite(target->value);
+    }
+    return false;
+}
+
 bool ls_config_is_none(const char *value) {
     return strcmp(value, "none") == 0;
 }
@@ -219,6 +234,47 @@ static void set_fine_tuning_lr(const reader *r) {
     const ls_key *key = ls_key_find(ls_config_keys, ls_config_key_count, "train.lr");
     if (!is_given(&r->given[key - ls_config_keys]) && !ls_config_is_none(r->config->init))
         r->config->train.lr = 0.01;
+}
+
+static ls_status check_validation(const reader *r) {
+    const ls_data_config *data = &r->config->data;
+    bool inputs = !ls_config_is_none(data->validation_inputs);
+    bool targets = !ls_config_is_none(data->validation_targets);
+    if (inputs != targets)
+        return ls_fail_at(culprit(r, "data.validation_inputs", "data.validation_targets"),
+                          "data.validation_inputs and data.validation_targets go together: "
+                          "expected both or none");
+    if (inputs && data->validation > 0)
+        return ls_fail_at(culprit(r, "data.validation", "data.validation_inputs"),
+                          "data.validation takes a share of the training samples: expected it or "
+                          "data.validation_inputs, not both");
+    return LS_OK;
+}
+
+static ls_status check_target(const reader *r) {
+    static const char *const metrics[] = {"accuracy", "loss", "r2"};
+    const char *text = r->config->train.target;
+    bool classes = r->config->model.loss == LS_LOSS_CROSS_ENTROPY;
+    const ls_place *place = culprit(r, "train.target", "model.loss");
+    char shown[LS_PRINTABLE], word[16];
+    ls_target target;
+    if (ls_config_is_none(text))
+        return LS_OK;
+    if (!ls_target_parse(text, &target)) {
+        snprintf(word, sizeof word, "%.*s", (int)strcspn(text, " "), text);
+        const char *nearest = ls_nearest(word, metrics, sizeof metrics / sizeof *metrics);
+        nearest = nearest && strcmp(nearest, word) == 0 ? NULL : nearest;
+        return ls_fail_at(place,
+                          "train.target: expected a metric, accuracy, loss or r2, and a value, as "
+                          "in 'accuracy 0.9', got '%s'%s%s%s",
+                          ls_printable(text, shown), nearest ? "; did you mean '" : "",
+                          nearest ? nearest : "", nearest ? "'?" : "");
+    }
+    if (target.metric == (classes ? LS_TARGET_R2 : LS_TARGET_ACCURACY))
+        return ls_fail_at(place, "train.target: %s is not a metric of model.loss %s: expected %s",
+                          metrics[target.metric], classes ? "cross_entropy" : "mean_squared_error",
+                          classes ? "accuracy or loss" : "loss or r2");
+    return LS_OK;
 }
 
 static ls_status check_together(const reader *r) {
@@ -243,7 +299,13 @@ static ls_status check_together(const reader *r) {
         return ls_fail_at(culprit(r, "model.label_smoothing", "model.loss"),
                           "model.label_smoothing needs classes: model.loss cross_entropy, not "
                           "mean_squared_error");
-    return LS_OK;
+    if (c->model.loss == LS_LOSS_MEAN_SQUARED_ERROR &&
+        (c->model.class_weights.balanced || c->model.class_weights.count > 0))
+        return ls_fail_at(culprit(r, "model.class_weights", "model.loss"),
+                          "model.class_weights needs classes: model.loss cross_entropy, not "
+                          "mean_squared_error");
+    LS_TRY(check_validation(r));
+    return check_target(r);
 }
 
 /* ---- all together --------------------------------------------------------------------------- */

@@ -28,6 +28,15 @@ const ls_key ls_config_keys[] = {
              "test split, training evaluates nothing."},
     {KEY(data.test_targets), .change = LS_CHANGE_NOTHING, .initial = "test/targets",
      .help = "Dataset in the file: test targets."},
+    {KEY(data.validation), .initial = "0", .min = 0, .max = 0.5,
+     .help = "Share of the training samples to hold out, one of every so many at random by the "
+             "seed: what chooses best.h5 and ends training, while the test split waits for the "
+             "end.  0: none, the test split chooses."},
+    {KEY(data.validation_inputs), .change = LS_CHANGE_NOTHING, .initial = "none",
+     .help = "Dataset in the file: inputs to validate with, instead of a share of the training "
+             "samples; none: there is none."},
+    {KEY(data.validation_targets), .change = LS_CHANGE_NOTHING, .initial = "none",
+     .help = "Dataset in the file: their targets."},
     {KEY(data.normalize), .initial = "true",
      .help = "Subtract the training set's mean and divide by its deviation: inputs per channel, "
              "regression targets per output.  The loss is then that of normalised targets; RMSE, "
@@ -72,10 +81,10 @@ const ls_key ls_config_keys[] = {
      .help = "Record the accuracy of each batch too (Smith's own range test); classes only."},
     {KEY(find_lr.validation_every), .change = LS_CHANGE_NOTHING, .initial = "0", .min = 0,
      .max = INT_MAX, .unit = "steps",
-     .help = "Record the loss on the test set every so many steps; 0: never."},
+     .help = "Record the loss on the validation split, or test where there is none, every so many "
+             "steps; 0: never."},
     {KEY(find_lr.validation_samples), .change = LS_CHANGE_NOTHING, .initial = "1000", .min = 0,
-     .max = INT_MAX, .unit = "samples",
-     .help = "The first so many of the test set for it; 0: all."},
+     .max = INT_MAX, .unit = "samples", .help = "The first so many of that split for it; 0: all."},
 
     {KEY(train.epochs), .change = LS_CHANGE_SCHEDULE, .initial = "10", .min = 1, .max = INT_MAX,
      .unit = "epochs", .help = "Passes over the training set."},
@@ -102,6 +111,15 @@ const ls_key ls_config_keys[] = {
      .unit = "minutes",
      .help = "Stop with a checkpoint before this much time has passed since the start, that of the "
              "range test included; 0: no limit."},
+
+    {KEY(train.stop_after), .change = LS_CHANGE_NOTHING, .initial = "0", .min = 0, .max = INT_MAX,
+     .unit = "epochs",
+     .help = "Early stopping: end after so many epochs in which neither accuracy, nor loss for "
+             "regression, on the validation split (test, where there is none) was better than "
+             "before; 0: never."},
+    {KEY(train.target), .change = LS_CHANGE_NOTHING, .initial = "none",
+     .help = "End as soon as a metric of the same split is as good as this after an epoch: "
+             "\"accuracy 0.9\", \"loss 0.25\" or \"r2 0.8\"."},
 
     {KEY(schedule.kind), .change = LS_CHANGE_SCHEDULE, .initial = "step",
      .words = LS_WORDS("constant", "step", "multistep", "exponential", "polynomial", "cosine",
@@ -210,6 +228,11 @@ const ls_key ls_config_keys[] = {
      .help = "Loss: cross_entropy for classes, mean_squared_error for regression."},
     {KEY(model.label_smoothing), .initial = "0", .min = 0, .max = 1, .open = LS_BELOW_MAX,
      .help = "a in target = (1 - a) onehot + a / classes."},
+    {KEY(model.class_weights), .initial = "none", .min = 0, .max = INFINITY,
+     .words = LS_WORDS("none", "balanced"),
+     .help = "Weight of each class in the loss, [1, 2.5, 1]; balanced: one over its samples.  They "
+             "are scaled to a mean of 1 over the training samples; the loss is divided by the "
+             "samples, as without them."},
     {KEY(model.init), .initial = "he", .words = LS_WORDS("he", "glorot"),
      .help = "Initial weights. he: normal, variance 2 / fan_in; glorot: uniform in "
              "+-sqrt(6 / (fan_in + fan_out))."},

@@ -15,6 +15,7 @@ typedef enum ls_key_type {
     LS_KEY_CHOICE,   /* an enum that counts from 0 */
     LS_KEY_EXTENT,   /* ls_extent */
     LS_KEY_INTEGERS, /* ls_integers */
+    LS_KEY_WEIGHTS,  /* ls_class_weights, owned */
     LS_KEY_LAYERS,   /* ls_layer_list, owned */
     LS_KEY_NODE      /* struct fy_node *: layers that the reader reads later */
 } ls_key_type;
@@ -28,6 +29,7 @@ typedef enum ls_key_type {
         char *: LS_KEY_TEXT,                                                                       \
         ls_extent: LS_KEY_EXTENT,                                                                  \
         ls_integers: LS_KEY_INTEGERS,                                                              \
+        ls_class_weights: LS_KEY_WEIGHTS,                                                          \
         ls_layer_list: LS_KEY_LAYERS,                                                              \
         struct fy_node *: LS_KEY_NODE,                                                             \
         default: LS_KEY_CHOICE)
@@ -42,7 +44,8 @@ typedef struct ls_key {
     double min, max;     /* of numbers, and of integers, alone or in a list */
     int open;            /* LS_ABOVE_MIN, LS_BELOW_MAX */
     /* Choice: the words of the enum, in order.  Text: all that is allowed, NULL for anything.
-     * Number: one word, stored as NaN.  Extent: one word, stored as count 0.  NULL at the end. */
+     * Number: one word, stored as NaN.  Extent: one word, stored as count 0.  Weights: that word,
+     * and the one for balanced ones.  NULL at the end. */
     const char *const *words;
     ls_change change;    /* what another value means to a run that goes on */
     const char *unit;    /* NULL: none */

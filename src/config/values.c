@@ -80,34 +80,45 @@ static bool number_parse(const ls_key *key, const char *text, double *number) {
     return true;
 }
 
-/* "3" or "[3, 5]": at least one integer, at most `limit`. */
-static bool list_parse(const ls_key *key, const char *text, int limit, int64_t *values,
-                       int *count) {
-    char item[24];
+enum { ITEM_SIZE = 32 };
+
+/* "3" or "[3, 5]": hands over one item after another, at least one, as long as it is taken. */
+typedef bool take_item(void *context, const ls_key *key, const char *item);
+static bool list_parse(const ls_key *key, const char *text, take_item *take, void *context) {
+    char item[ITEM_SIZE];
     bool list = text[0] == '[', more;
     text += list;
-    *count = 0;
     do {
         text += strspn(text, " ");
         size_t length = strcspn(text, " ,]");
-        if (*count == limit || length >= sizeof item)
+        if (length >= sizeof item)
             return false;
         memcpy(item, text, length);
         item[length] = '\0';
-        if (!integer_parse(key, item, &values[(*count)++]))
+        if (!take(context, key, item))
             return false;
         text += length;
+        text += strspn(text, " ");
         more = list && *text == ',';
         text += more;
     } while (more);
     return strcmp(text, list ? "]" : "") == 0;
 }
 
+static bool extent_take(void *context, const ls_key *key, const char *item) {
+    ls_extent *read = context;
+    return read->count < LS_MAX_SPATIAL && integer_parse(key, item, &read->size[read->count++]);
+}
+
+static bool integers_take(void *context, const ls_key *key, const char *item) {
+    ls_integers *read = context;
+    return read->count < LS_INTEGERS_LIMIT && integer_parse(key, item, &read->value[read->count++]);
+}
+
 /* One integer, a list, or the key's word. */
 static bool extent_parse(const ls_key *key, const char *text, ls_extent *extent) {
     ls_extent read = {0};
-    if (word_index(key, text) != 0 &&
-        !list_parse(key, text, LS_MAX_SPATIAL, read.size, &read.count))
+    if (word_index(key, text) != 0 && !list_parse(key, text, extent_take, &read))
         return false;
     *extent = read;
     return true;
@@ -116,11 +127,37 @@ static bool extent_parse(const ls_key *key, const char *text, ls_extent *extent)
 /* One integer, or a list, also an empty one. */
 static bool integers_parse(const ls_key *key, const char *text, ls_integers *integers) {
     ls_integers read = {0};
-    if (strcmp(text, "[]") != 0 &&
-        !list_parse(key, text, LS_INTEGERS_LIMIT, read.value, &read.count))
+    if (strcmp(text, "[]") != 0 && !list_parse(key, text, integers_take, &read))
         return false;
     *integers = read;
     return true;
+}
+
+static bool weight_count(void *context, const ls_key *key, const char *item) {
+    double value;
+    ++*(int64_t *)context;
+    return word_index(key, item) < 0 && number_parse(key, item, &value);
+}
+
+static bool weight_take(void *context, const ls_key *key, const char *item) {
+    ls_class_weights *weights = context;
+    return number_parse(key, item, &weights->value[weights->count++]);
+}
+
+/* The key's words, or a list.  LS_ERR_INPUT: neither. */
+static ls_status weights_parse(const ls_key *key, const char *text, ls_class_weights *weights) {
+    const int word = word_index(key, text);
+    ls_class_weights read = {.balanced = word == 1};
+    int64_t count = 0;
+    if (word < 0) {
+        if (text[0] != '[' || !list_parse(key, text, weight_count, &count))
+            return LS_ERR_INPUT;
+        LS_TRY(LS_NEW(read.value, (size_t)count));
+        list_parse(key, text, weight_take, &read);
+    }
+    ls_free(weights->value);
+    *weights = read;
+    return LS_OK;
 }
 
 static bool boolean_parse(const char *text, bool *boolean) {
@@ -135,6 +172,7 @@ static bool kind_fits(const ls_key *key, ls_value_kind kind) {
         return kind == LS_VALUE_PLAIN || kind == LS_VALUE_QUOTED;
     case LS_KEY_EXTENT:
     case LS_KEY_INTEGERS:
+    case LS_KEY_WEIGHTS:
         return kind == LS_VALUE_PLAIN || kind == LS_VALUE_LIST;
     default:
         return kind == LS_VALUE_PLAIN;
@@ -165,6 +203,8 @@ static ls_status parse(const ls_key *key, const char *text, void *field) {
     case LS_KEY_INTEGERS:
         fits = integers_parse(key, text, field);
         break;
+    case LS_KEY_WEIGHTS:
+        return weights_parse(key, text, field);
     case LS_KEY_TEXT:
         fits = *text != '\0' && (!key->words || word_index(key, text) >= 0);
         if (fits) {
@@ -250,6 +290,17 @@ static void list_write(const ls_key *key, int count, const int64_t *values, ls_t
     }
 }
 
+static void weights_write(const ls_key *key, const ls_class_weights *weights, ls_text *text) {
+    if (weights->count == 0)
+        ls_text_add(text, "%s", key->words[weights->balanced]);
+    for (int64_t i = 0; i < weights->count; i++) {
+        ls_text_add(text, i ? ", " : "[");
+        number_write(weights->value[i], text);
+    }
+    if (weights->count > 0)
+        ls_text_add(text, "]");
+}
+
 /* Reads as a text without quotes, for every YAML reader and inside a flow mapping too. */
 static bool is_plain(const char *text) {
     static const char *const other_types[] = {"true", "false", "null", "yes", "no", "on", "off"};
@@ -307,6 +358,9 @@ void ls_key_write(const ls_key *key, const void *base, ls_text *text) {
         list_write(key, ((const ls_integers *)field)->count, ((const ls_integers *)field)->value,
                    text);
         break;
+    case LS_KEY_WEIGHTS:
+        weights_write(key, field, text);
+        break;
     case LS_KEY_LAYERS:
     case LS_KEY_NODE:
         break;
@@ -343,6 +397,10 @@ void ls_key_expected(const ls_key *key, ls_text *text) {
         break;
     case LS_KEY_BOOLEAN:
         ls_text_add(text, "true or false");
+        return;
+    case LS_KEY_WEIGHTS:
+        ls_text_add(text, "%s, %s or a list of numbers", key->words[0], key->words[1]);
+        range_write(key, text);
         return;
     case LS_KEY_TEXT:
     case LS_KEY_CHOICE:

@@ -56,21 +56,21 @@ void ls_data_inputs(const ls_data *data, const ls_normalization *norm, const uin
     LS_ASSERT(norm->channels == data->channels);
     for (int64_t i = 0; i < count; i++) {
         if (i + AHEAD < count)
-            prefetch(data, ids[i + AHEAD]);
-        fill(data, norm, ids[i], out + i * data->channels * data->spatial);
+            prefetch(data, ls_data_place(data, ids[i + AHEAD]));
+        fill(data, norm, ls_data_place(data, ids[i]), out + i * data->channels * data->spatial);
     }
 }
 
 void ls_data_classes(const ls_data *data, const uint64_t *ids, int64_t count, int32_t *out) {
     LS_ASSERT(data->is_classes);
     for (int64_t i = 0; i < count; i++)
-        out[i] = data->classes[ids[i]];
+        out[i] = data->classes[ls_data_place(data, ids[i])];
 }
 
 /* The targets of a sample in their own type. */
 static const void *targets_of(const ls_data *data, uint64_t id) {
     return (const char *)data->targets +
-           id * (uint64_t)data->outputs * ls_type_size(data->target_type);
+           ls_data_place(data, id) * (uint64_t)data->outputs * ls_type_size(data->target_type);
 }
 
 void ls_data_targets(const ls_data *data, const ls_normalization *norm, const uint64_t *ids,

@@ -16,7 +16,8 @@ static ls_status hash_samples(const ls_data *data, char text[LS_DIGEST_TEXT]) {
     LS_TRY(ls_hash_create(&hash));
     for (int64_t i = 0; i < count; i++) {
         const double share = count > 1 ? (double)i / (double)(count - 1) : 0;
-        const size_t id = (size_t)(share * (double)(data->count - 1));
+        const uint64_t place = (uint64_t)(share * (double)(data->count - 1));
+        const size_t id = (size_t)ls_data_place(data, place);
         ls_hash_add(hash, (const char *)data->inputs + id * input, input);
         ls_hash_add(hash, targets + id * target, target);
     }

@@ -1,33 +1,58 @@
 /* Normalisation: mean and deviation of each channel or target over a split, the same bits at any
  * rank count. */
+#include <string.h>
+
 #include "data/moments.h"
 #include "data/split.h"
 
 enum { CHUNK = 1024 }; /* samples; fixed: its boundaries decide the order of the sums */
 
-/* What is measured: (count, channels, spatial). */
+/* What is measured of a split: (count, channels, spatial). */
 typedef struct measured_array {
+    const ls_data *data;
     ls_type type;
-    const void *data;
-    int64_t count, channels, spatial;
+    const void *values;
+    int64_t channels, spatial;
 } measured_array;
+
+static size_t sample_bytes(const measured_array *v) {
+    return ls_type_size(v->type) * (size_t)(v->channels * v->spatial);
+}
+
+/* The samples of a chunk, one after the other: in their place, or gathered in `scratch`. */
+static const void *chunk_values(const measured_array *v, int64_t first, int64_t count,
+                                char *scratch) {
+    const size_t bytes = sample_bytes(v);
+    const char *values = v->values;
+    if (scratch == NULL)
+        return values + (size_t)first * bytes;
+    for (int64_t i = 0; i < count; i++)
+        memcpy(scratch + (size_t)i * bytes,
+               values + ls_data_place(v->data, (uint64_t)(first + i)) * bytes, bytes);
+    return scratch;
+}
 
 /* The chunks are dealt out to the ranks of the node in turn; `all` holds (chunks, channels). */
 static ls_status measure_chunks(ls_comm *comm, const measured_array *v, int64_t chunks,
                                 ls_moments *all) {
-    const int64_t ranks = ls_comm_node_size(comm);
-    const size_t bytes = ls_type_size(v->type) * (size_t)(v->channels * v->spatial);
-    for (int64_t chunk = ls_comm_node_rank(comm); chunk < chunks; chunk += ranks) {
-        const int64_t first = chunk * CHUNK, left = v->count - first;
-        LS_TRY(ls_moments_measure(v->type, (const char *)v->data + (size_t)first * bytes,
-                                  left < CHUNK ? left : CHUNK, v->channels, v->spatial,
-                                  all + chunk * v->channels));
+    const int64_t ranks = ls_comm_node_size(comm), samples = v->data->count;
+    char *scratch = NULL;
+    ls_status status = LS_OK;
+    if (v->data->held_out.whole > 0)
+        status = LS_NEW(scratch, CHUNK * sample_bytes(v));
+    for (int64_t chunk = ls_comm_node_rank(comm); status == LS_OK && chunk < chunks;
+         chunk += ranks) {
+        const int64_t first = chunk * CHUNK, left = samples - first;
+        const int64_t count = left < CHUNK ? left : CHUNK;
+        status = ls_moments_measure(v->type, chunk_values(v, first, count, scratch), count,
+                                    v->channels, v->spatial, all + chunk * v->channels);
     }
-    return LS_OK;
+    ls_free(scratch);
+    return status;
 }
 
 static ls_status measure(ls_comm *comm, const measured_array *v, ls_normalization *norm) {
-    const int64_t chunks = (v->count + CHUNK - 1) / CHUNK, channels = v->channels;
+    const int64_t chunks = (v->data->count + CHUNK - 1) / CHUNK, channels = v->channels;
     ls_shared *shared = NULL;
     ls_status status;
     LS_TRY(ls_shared_create(comm, sizeof(ls_moments) * (size_t)(chunks * channels),
@@ -56,16 +81,14 @@ done:
 }
 
 ls_status ls_normalization_measure(ls_comm *comm, const ls_data *data, ls_normalization *norm) {
-    const measured_array inputs = {data->type, data->inputs, data->count, data->channels,
-                                   data->spatial};
+    const measured_array inputs = {data, data->type, data->inputs, data->channels, data->spatial};
     return measure(comm, &inputs, norm);
 }
 
 ls_status ls_normalization_measure_targets(ls_comm *comm, const ls_data *data,
                                            ls_normalization *norm) {
     LS_REQUIRE(!data->is_classes);
-    const measured_array targets = {data->target_type, data->targets, data->count, data->outputs,
-                                    1};
+    const measured_array targets = {data, data->target_type, data->targets, data->outputs, 1};
     return measure(comm, &targets, norm);
 }
 

@@ -217,10 +217,10 @@ void ls_data_class_counts(const ls_data *data, int64_t *counts) {
     for (int64_t c = 0; c < data->outputs; c++)
         counts[c] = 0;
     for (int64_t i = 0; i < data->count; i++)
-        counts[data->classes[i]]++;
+        counts[data->classes[ls_data_place(data, (uint64_t)i)]]++;
 }
 
 size_t ls_data_bytes(const ls_data *data) {
-    return ls_shared_bytes(data->inputs_memory) +
+    return (data->inputs_memory ? ls_shared_bytes(data->inputs_memory) : 0) +
            (data->targets_memory ? ls_shared_bytes(data->targets_memory) : 0);
 }

@@ -6,18 +6,34 @@
 #include "lockstep/data.h"
 #include "lockstep/io.h"
 
+/* Which samples of the arrays a split has, where some are held out. */
+typedef struct ls_held_out {
+    int64_t whole;  /* samples of the arrays; 0: the split has them all */
+    int64_t blocks; /* neighbouring samples, of which one is held out */
+    uint32_t key[2];
+    bool held; /* the split has those held out; otherwise the others */
+} ls_held_out;
+
 struct ls_data {
     int64_t count;
+    ls_held_out held_out;
     ls_shape shape;            /* of one sample */
     int64_t channels, spatial; /* shape.size[0], and the product of the others */
     ls_type type;              /* of the inputs */
     bool is_classes;
     int64_t outputs;
-    const void *inputs;     /* (count, channels, spatial) in their own type */
-    const int32_t *classes; /* (count), or NULL */
-    ls_type target_type;    /* LS_TYPE_F32 or LS_TYPE_F64 */
-    const void *targets;    /* (count, outputs), or NULL */
-    ls_shared *inputs_memory, *targets_memory;
+    const void *inputs;                        /* (count, channels, spatial) in their own type */
+    const int32_t *classes;                    /* (count), or NULL */
+    ls_type target_type;                       /* LS_TYPE_F32 or LS_TYPE_F64 */
+    const void *targets;                       /* (count, outputs), or NULL */
+    ls_shared *inputs_memory, *targets_memory; /* NULL: another split's */
 };
+
+uint64_t ls_held_out_sample(const ls_held_out *held_out, uint64_t id);
+
+/* Where sample `id` of the split is in the arrays. */
+static inline uint64_t ls_data_place(const ls_data *data, uint64_t id) {
+    return data->held_out.whole == 0 ? id : ls_held_out_sample(&data->held_out, id);
+}
 
 #endif

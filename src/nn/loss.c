@@ -25,6 +25,29 @@ static double cross_entropy(int64_t classes, int32_t target, double smoothing, c
     return log(exponentials) + largest - (1.0 - smoothing) * z[target] - share * sum;
 }
 
+/* The same with class weights w, as PyTorch has it: q_i becomes w_i q_i. */
+static double weighted_cross_entropy(int64_t classes, int32_t target, double smoothing,
+                                     const double *w, const float *z, float *gradient,
+                                     bool *correct) {
+    const double share = smoothing / (double)classes;
+    int64_t best = 0;
+    double exponentials = 0, weight = (1 - smoothing) * w[target], score = weight * z[target];
+    for (int64_t i = 0; i < classes; i++) {
+        best = z[i] > z[best] ? i : best;
+        weight += share * w[i];
+        score += share * w[i] * z[i];
+    }
+    const double largest = z[best];
+    for (int64_t i = 0; i < classes; i++)
+        exponentials += exp(z[i] - largest);
+    for (int64_t i = 0; gradient && i < classes; i++) {
+        const double q = share * w[i] + (i == target ? (1 - smoothing) * w[i] : 0);
+        gradient[i] = (float)(weight * exp(z[i] - largest) / exponentials - q);
+    }
+    *correct = best == target;
+    return weight * (log(exponentials) + largest) - score;
+}
+
 /* Mean over the outputs of the squared error. */
 static double squared_error(int64_t outputs, const float *target, const float *y, float *gradient) {
     double sum = 0;
@@ -56,9 +79,13 @@ ls_status ls_loss_forward(const ls_plan *plan, ls_slot *slot, const float *outpu
         float *dy = gradient ? gradient + n * outputs : NULL;
         if (net->loss == LS_LOSS_CROSS_ENTROPY) {
             bool correct;
+            const int32_t target = slot->classes[n];
             LS_TRY(check_class(net, slot, n));
             result.loss +=
-                cross_entropy(outputs, slot->classes[n], net->label_smoothing, y, dy, &correct);
+                net->class_weights
+                    ? weighted_cross_entropy(outputs, target, net->label_smoothing,
+                                             net->class_weights, y, dy, &correct)
+                    : cross_entropy(outputs, target, net->label_smoothing, y, dy, &correct);
             result.correct += correct;
         } else {
             result.loss += squared_error(outputs, slot->targets + n * outputs, y, dy);

@@ -25,6 +25,10 @@ void ls_net_free(ls_net *net) {
     ls_free(net);
 }
 
+void ls_net_weigh_classes(ls_net *net, const double *weights) {
+    net->class_weights = weights;
+}
+
 size_t ls_net_param_count(const ls_net *net) {
     return net->params.count;
 }

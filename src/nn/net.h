@@ -49,6 +49,7 @@ struct ls_net {
     int64_t outputs;
     ls_loss loss;
     double label_smoothing;
+    const double *class_weights; /* (outputs); NULL: all 1 */
 
     size_t op_count, op_capacity;
     ls_op **ops;

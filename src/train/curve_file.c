@@ -55,8 +55,9 @@ static void list_series(ls_curve_file *file, const ls_config *config) {
         file->accuracy_series = add_series(
             file, (ls_series){"accuracy", 1, "1", "share of correct classes in the batch", true});
     if (config->find_lr.validation_every > 0)
-        file->validation_series = add_series(
-            file, (ls_series){"validation_loss", 1, "1", "mean test loss after the step", true});
+        file->validation_series =
+            add_series(file, (ls_series){"validation_loss", 1, "1",
+                                         "mean validation loss after the step", true});
 }
 
 /* A test that ends before its time does not take the curve of the one before with it. */

@@ -1,146 +1,7 @@
-/* The engine: opens the data, builds the network, lays out the node's shared weights. */
-#include <string.h>
-
+/* The engine: builds the network, lays out the node's shared weights. */
 #include "train/engine.h"
-#include "train/state.h"
 
 enum { SHARE_GRAIN = 16 }; /* elements of the flat array */
-
-static const char *targets_name(bool classes) {
-    return classes ? "classes" : "targets a sample";
-}
-
-static ls_status make_identities(ls_engine *engine) {
-    ls_status status = ls_normalization_identity(engine->shape.size[0], &engine->norm);
-    if (status == LS_OK && !engine->classes)
-        status = ls_normalization_identity(engine->outputs, &engine->target_norm);
-    return ls_comm_agree(engine->comm, status);
-}
-
-static ls_status normalize_data(ls_engine *engine) {
-    if (!engine->config->data.normalize)
-        return make_identities(engine);
-    LS_TRY(ls_normalization_measure(engine->comm, engine->train, &engine->norm));
-    return engine->classes ? LS_OK
-                           : ls_normalization_measure_targets(engine->comm, engine->train,
-                                                              &engine->target_norm);
-}
-
-/* ---- the splits ----------------------------------------------------------------------------- */
-
-static ls_status fail_test_split(void) {
-    char *message =
-        ls_format("the test split: %s ('data.test_inputs: none' trains without one)", ls_message());
-    if (message)
-        ls_message_set(message);
-    ls_free(message);
-    return LS_ERR_INPUT;
-}
-
-static bool same_shape(const ls_shape *one, const ls_shape *other) {
-    return one->ndims == other->ndims &&
-           memcmp(one->size, other->size, (size_t)one->ndims * sizeof one->size[0]) == 0;
-}
-
-/* Its classes are those of the model: it need not have a sample of each. */
-static ls_status open_test(ls_engine *engine, bool with_targets) {
-    const ls_data_config *data = &engine->config->data;
-    ls_status status = ls_data_open(engine->comm, data->file, data->test_inputs,
-                                    with_targets ? data->test_targets : NULL,
-                                    engine->classes ? engine->outputs : 0, &engine->test);
-    LS_TRY(status == LS_ERR_INPUT && !engine->checkpoint ? fail_test_split() : status);
-    const ls_data *test = engine->test;
-    if (!with_targets)
-        return LS_OK;
-    if (ls_data_is_classes(test) == engine->classes && ls_data_outputs(test) == engine->outputs)
-        return LS_OK;
-    return ls_fail(LS_ERR_INPUT, "%s: '%s' has %lld %s but '%s' has %lld %s", data->file,
-                   data->train_targets, (long long)engine->outputs, targets_name(engine->classes),
-                   data->test_targets, (long long)ls_data_outputs(test),
-                   targets_name(ls_data_is_classes(test)));
-}
-
-/* The last layer, where it is dense, may have units for classes that no training sample is of. */
-static int64_t last_units(const ls_model_spec *model) {
-    const ls_layer_list *layers = &model->layers;
-    const ls_layer_spec *last = layers->count > 0 ? &layers->layers[layers->count - 1] : NULL;
-    return last && last->kind == LS_LAYER_DENSE ? last->dense.units : 0;
-}
-
-static ls_status count_classes(ls_engine *engine) {
-    int64_t found = ls_data_outputs(engine->train), units = last_units(&engine->config->model);
-    int64_t *counts, empty = 0, first = -1;
-    LS_TRY(LS_NEW(counts, (size_t)found));
-    ls_data_class_counts(engine->train, counts);
-    for (int64_t c = 0; c < found; c++) {
-        empty += counts[c] == 0;
-        first = counts[c] == 0 && first < 0 ? c : first;
-    }
-    ls_free(counts);
-    bool speaks = ls_comm_rank(engine->comm) == 0;
-    if (empty > 0 && speaks)
-        ls_warn("%s: no training sample is of class %lld%s: classes count from 0",
-                engine->config->data.file, (long long)first,
-                empty > 1 ? ", nor of some others" : "");
-    if (units > found && speaks)
-        ls_warn("the last layer has %lld outputs, and the training samples are of classes 0 to "
-                "%lld: the others are never trained",
-                (long long)units, (long long)found - 1);
-    engine->outputs = units > found ? units : found;
-    return LS_OK;
-}
-
-static ls_status open_train(ls_engine *engine) {
-    const ls_data_config *data = &engine->config->data;
-    LS_TRY(ls_data_open(engine->comm, data->file, data->train_inputs, data->train_targets, 0,
-                        &engine->train));
-    const ls_data *train = engine->train;
-    engine->shape = *ls_data_shape(train);
-    engine->classes = ls_data_is_classes(train);
-    engine->outputs = ls_data_outputs(train);
-    engine->in_double = ls_data_has_double_targets(train);
-    if (ls_comm_rank(engine->comm) == 0)
-        ls_data_warn_of_axes(train, data->train_inputs);
-    bool wants_classes = engine->config->model.loss == LS_LOSS_CROSS_ENTROPY;
-    if (wants_classes != engine->classes)
-        return ls_fail(LS_ERR_INPUT, "%s: '%s' holds %s but model.loss is %s", data->file,
-                       data->train_targets, wants_classes ? "floats" : "integer classes",
-                       wants_classes ? "cross_entropy, which needs integer classes"
-                                     : "mean_squared_error, which needs floats");
-    return engine->classes ? ls_comm_agree(engine->comm, count_classes(engine)) : LS_OK;
-}
-
-static ls_status open_data(ls_engine *engine, bool with_test) {
-    const ls_data_config *data = &engine->config->data;
-    LS_TRY(open_train(engine));
-    if (with_test && !ls_config_is_none(data->test_inputs)) {
-        LS_TRY(open_test(engine, true));
-        if (!same_shape(&engine->shape, ls_data_shape(engine->test)))
-            return ls_fail(LS_ERR_INPUT, "%s: samples of '%s' and '%s' differ in shape", data->file,
-                           data->train_inputs, data->test_inputs);
-    }
-    return normalize_data(engine);
-}
-
-/* What a checkpoint says of the data that it was trained on. */
-static ls_status open_model(ls_engine *engine, bool with_targets) {
-    const ls_data_config *data = &engine->config->data;
-    if (ls_config_is_none(data->test_inputs))
-        return ls_fail(LS_ERR_INPUT, "data.test_inputs is none: there is no test split; --set "
-                                     "data.test_inputs=NAME says which dataset to take");
-    LS_TRY(ls_state_read_model(engine));
-    if (engine->outputs == 0) { /* a checkpoint of before: the training split says it */
-        engine->checkpoint = NULL;
-        return open_data(engine, true);
-    }
-    LS_TRY(open_test(engine, with_targets));
-    if (!same_shape(&engine->shape, ls_data_shape(engine->test)))
-        return ls_fail(LS_ERR_INPUT,
-                       "%s: samples of '%s' differ in shape from those that %s was "
-                       "trained on",
-                       data->file, data->test_inputs, engine->checkpoint);
-    return make_identities(engine);
-}
 
 static ls_status set_up_augment(ls_engine *engine) {
     const ls_augment_config *config = &engine->config->augment;
@@ -221,7 +82,9 @@ static ls_exchange_mode exchange_mode(ls_exchange_choice choice) {
 static size_t longest_batch(const ls_engine *engine) {
     int64_t train = engine->train ? ls_data_count(engine->train) : 0;
     int64_t test = engine->test ? ls_data_count(engine->test) : 0;
+    int64_t validation = engine->validation ? ls_data_count(engine->validation) : 0;
     int64_t most = train > test ? train : test, size = engine->config->batch.size;
+    most = most > validation ? most : validation;
     return (size_t)(size < most ? size : most);
 }
 
@@ -264,9 +127,10 @@ static ls_status set_up(ls_engine *engine, const char *name, bool more) {
     LS_TRY(ls_comm_same(engine->comm, "the instruction set (pin one with compute.isa)",
                         ls_compute_isa()));
     choose_type(engine);
-    LS_TRY(engine->checkpoint ? open_model(engine, more) : open_data(engine, more));
+    LS_TRY(engine->checkpoint ? ls_splits_open_model(engine, more) : ls_splits_open(engine, more));
     LS_TRY(ls_comm_agree(engine->comm, set_up_augment(engine)));
     LS_TRY(build_net(engine, name));
+    ls_net_weigh_classes(engine->net, engine->class_weights);
     engine->steps_per_epoch = engine->train ? ls_batch_count(engine) : 0;
     LS_TRY(share_weights(engine));
     LS_TRY(ls_comm_agree(engine->comm, ls_memory_for(make_exchange(engine), "the gradient sums")));
@@ -327,7 +191,9 @@ void ls_engine_free(ls_engine *engine) {
     ls_free(engine->background);
     ls_normalization_free(&engine->target_norm);
     ls_normalization_free(&engine->norm);
+    ls_free(engine->class_weights);
     ls_data_close(engine->test);
+    ls_data_close(engine->validation);
     ls_data_close(engine->train);
     ls_free(engine);
 }
@@ -373,6 +239,8 @@ ls_engine_memory ls_engine_memory_now(const ls_engine *engine) {
     ls_engine_memory memory = {.data = ls_data_bytes(engine->train),
                                .weights = ls_shared_bytes(engine->memory),
                                .network = ls_net_memory(engine->net)};
+    if (engine->validation)
+        memory.data += ls_data_bytes(engine->validation);
     if (engine->test)
         memory.data += ls_data_bytes(engine->test);
     ls_exchange_memory(engine->exchange, &memory.gradients, &memory.own_gradients);

@@ -27,11 +27,12 @@ typedef struct ls_forward_row {
 struct ls_engine {
     ls_comm *comm;
     const ls_config *config;
-    ls_data *train, *test;
+    ls_data *train, *validation, *test; /* NULL: none */
     /* What the model is made for, from the training split or from a checkpoint: */
     ls_shape shape; /* of a sample */
     bool classes;
     int64_t outputs;        /* classes, or targets a sample */
+    double *class_weights;  /* (outputs), in the loss; NULL: none */
     bool in_double;         /* the targets were float64 */
     const char *checkpoint; /* the model's, when only that is there and not train; else NULL */
     ls_normalization norm, target_norm; /* of the targets: regression only */
@@ -69,6 +70,15 @@ struct ls_engine {
     int64_t record_skip, record_steps;
 };
 
+/* ---- splits (splits.c, class_weights.c) ----------------------------------------------------- */
+
+/* Collective.  Opens the training split and, with judges, those that evaluate; or, of the model in
+ * engine->checkpoint, the test split alone. */
+ls_status ls_splits_open(ls_engine *engine, bool with_judges);
+ls_status ls_splits_open_model(ls_engine *engine, bool with_targets);
+/* Not collective.  engine->class_weights, from the configuration and the training samples. */
+ls_status ls_class_weights_resolve(ls_engine *engine);
+
 /* ---- starting from other weights (warm_start.c) --------------------------------------------- */
 
 /* Collective.  Loads config->init, if any, and marks the frozen parameters.  LS_ERR_INPUT names
@@ -98,11 +108,11 @@ void ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *
 void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan);
 void ls_batch_sum(ls_engine *engine, double *loss, int64_t *correct);
 
-/* LS_ERR_INPUT without a test split (evaluate.c). */
-ls_status ls_test_split_check(const ls_engine *engine);
-/* One forward pass over batch `batch`, of `samples` samples, of the test split in dataset order
+/* The split in memory; LS_ERR_INPUT when there is none (evaluate.c). */
+ls_status ls_split_data(const ls_engine *engine, ls_split split, const ls_data **data);
+/* One forward pass over batch `batch`, of `samples` samples, of a split in dataset order
  * (evaluate.c).  Not collective: fails on this rank alone. */
-ls_status ls_batch_evaluate(ls_engine *engine, int64_t samples, int64_t batch,
+ls_status ls_batch_evaluate(ls_engine *engine, const ls_data *data, int64_t samples, int64_t batch,
                             const ls_batch_plan **plan);
 
 /* ---- gradients (gradient.c) ----------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* Evaluation over the test split: every sample once.  Counts are integers, added over the ranks;
+/* Evaluation over a split: every sample once.  Counts are integers, added over the ranks;
  * floats travel slice by slice and are added in slice order: the same bits on any layout. */
 #include <math.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 
 /* What is added up, batch after batch. */
 typedef struct ls_tally {
+    const ls_data *data;
     double loss;
     int64_t correct;
     /* Only in a full evaluation: */
@@ -22,10 +23,10 @@ typedef struct ls_tally {
 
 /* ---- one batch ------------------------------------------------------------------------------ */
 
-ls_status ls_batch_evaluate(ls_engine *engine, int64_t samples, int64_t batch,
+ls_status ls_batch_evaluate(ls_engine *engine, const ls_data *data, int64_t samples, int64_t batch,
                             const ls_batch_plan **plan) {
     LS_TRY(ls_batch_plan_get(engine, LS_MODE_EVALUATE, samples, plan));
-    ls_batch_fill(engine, *plan, engine->test, -1, batch);
+    ls_batch_fill(engine, *plan, data, -1, batch);
     return (*plan)->plan ? ls_plan_forward((*plan)->plan, 0, 0) : LS_OK;
 }
 
@@ -60,7 +61,7 @@ static void add_slot_errors(const ls_engine *engine, const ls_tally *tally,
     const bool in_double = engine->in_double;
     for (int64_t n = 0; n < ls_plan_samples(plan->plan, slot); n++) {
         ls_normalization_undo(&engine->target_norm, in_double, 1, z + n * outputs, y);
-        ls_data_target_values(engine->test, &ids[n], 1, target);
+        ls_data_target_values(tally->data, &ids[n], 1, target);
         double *errors = errors_of(tally, plan->slice[slot]);
         ls_errors_add(outputs, y, target, errors, errors + outputs);
     }
@@ -88,7 +89,7 @@ static ls_status add_batch(ls_engine *engine, int64_t samples, int64_t batch, ls
     const ls_batch_plan *plan;
     double loss;
     int64_t correct;
-    LS_TRY(ls_batch_evaluate(engine, samples, batch, &plan));
+    LS_TRY(ls_batch_evaluate(engine, tally->data, samples, batch, &plan));
     ls_batch_publish(engine, plan);
     LS_TRY(ls_board_start(engine->forward_board));
     if (tally->errors)
@@ -115,24 +116,37 @@ static ls_status add_samples(ls_engine *engine, int64_t count, ls_tally *tally) 
     return LS_OK;
 }
 
-ls_status ls_test_split_check(const ls_engine *engine) {
-    return engine->test ? LS_OK
-                        : ls_fail(LS_ERR_INPUT, "data.test_inputs is none: there is no test split");
+const char *ls_split_name(ls_split split) {
+    static const char *const names[LS_SPLIT_COUNT] = {"validation", "test"};
+    return names[split];
+}
+
+bool ls_engine_judge(const ls_engine *engine, ls_split *split) {
+    *split = engine->validation ? LS_SPLIT_VALIDATION : LS_SPLIT_TEST;
+    return engine->validation || engine->test;
+}
+
+ls_status ls_split_data(const ls_engine *engine, ls_split split, const ls_data **data) {
+    *data = split == LS_SPLIT_TEST ? engine->test : engine->validation;
+    return *data ? LS_OK
+                 : ls_fail(LS_ERR_INPUT, "data.%s_inputs is none: there is no %s split",
+                           ls_split_name(split), ls_split_name(split));
 }
 
 static bool has_classes(const ls_engine *engine) {
     return engine->classes;
 }
 
-static int64_t samples_of(const ls_engine *engine, int64_t wanted) {
-    int64_t count = ls_data_count(engine->test);
+static int64_t samples_of(const ls_data *data, int64_t wanted) {
+    int64_t count = ls_data_count(data);
     return wanted > 0 && wanted < count ? wanted : count;
 }
 
-ls_status ls_engine_evaluate(ls_engine *engine, int64_t samples, double *loss, double *accuracy) {
-    LS_TRY(ls_test_split_check(engine));
+ls_status ls_engine_evaluate(ls_engine *engine, ls_split split, int64_t samples, double *loss,
+                             double *accuracy) {
     ls_tally tally = {0};
-    int64_t count = samples_of(engine, samples);
+    LS_TRY(ls_split_data(engine, split, &tally.data));
+    int64_t count = samples_of(tally.data, samples);
     LS_TRY(add_samples(engine, count, &tally));
     *loss = tally.loss / (double)count;
     *accuracy = has_classes(engine) ? (double)tally.correct / (double)count : (double)NAN;
@@ -165,15 +179,15 @@ static void free_tally(ls_tally *tally) {
 
 /* Of the targets of the first `count` samples, which every rank can read: sums of their squared
  * deviations from their mean, per output. */
-static ls_status measure_targets(const ls_engine *engine, int64_t count, double *sums) {
-    size_t outputs = (size_t)ls_data_outputs(engine->test);
+static ls_status measure_targets(const ls_data *data, int64_t count, double *sums) {
+    size_t outputs = (size_t)ls_data_outputs(data);
     double *mean = NULL;
     double *target = NULL;
     ls_status status;
     LS_TRY_GOTO(done, LS_NEW(mean, outputs));
     LS_TRY_GOTO(done, LS_NEW(target, outputs));
     for (uint64_t id = 0; id < (uint64_t)count; id++) {
-        ls_data_target_values(engine->test, &id, 1, target);
+        ls_data_target_values(data, &id, 1, target);
         ls_deviations_add((int64_t)outputs, (int64_t)id + 1, target, mean, sums);
     }
 done:
@@ -183,15 +197,14 @@ done:
 }
 
 /* The errors' sums become RMSE, MAE and R2. */
-static ls_status conclude_regression(const ls_engine *engine, const ls_tally *tally,
-                                     ls_evaluation *made) {
+static ls_status conclude_regression(const ls_tally *tally, ls_evaluation *made) {
     const double *squares = tally->sums, *absolutes = tally->sums + made->outputs;
     double all = 0, distance = 0, r2 = 0, count = (double)made->samples;
     int64_t defined = 0;
     LS_TRY(LS_NEW(made->output_rmse, (size_t)made->outputs));
     LS_TRY(LS_NEW(made->output_mae, (size_t)made->outputs));
     LS_TRY(LS_NEW(made->output_r2, (size_t)made->outputs));
-    LS_TRY(measure_targets(engine, made->samples, made->output_r2));
+    LS_TRY(measure_targets(tally->data, made->samples, made->output_r2));
     for (int64_t i = 0; i < made->outputs; i++) {
         made->output_rmse[i] = sqrt(squares[i] / count);
         made->output_mae[i] = absolutes[i] / count;
@@ -233,14 +246,16 @@ static ls_status evaluate(ls_engine *engine, ls_tally *tally, ls_evaluation *mad
     made->outputs = tally->outputs;
     made->loss = tally->loss / (double)made->samples;
     ls_status status = has_classes(engine) ? conclude_classes(engine, tally, made)
-                                           : conclude_regression(engine, tally, made);
+                                           : conclude_regression(tally, made);
     return ls_comm_agree(engine->comm, status);
 }
 
-ls_status ls_engine_evaluate_full(ls_engine *engine, int64_t samples, ls_evaluation *evaluation) {
-    LS_TRY(ls_test_split_check(engine));
+ls_status ls_engine_evaluate_full(ls_engine *engine, ls_split split, int64_t samples,
+                                  ls_evaluation *evaluation) {
     const double none = (double)NAN;
-    ls_evaluation made = {.samples = samples_of(engine, samples),
+    ls_tally tally = {0};
+    LS_TRY(ls_split_data(engine, split, &tally.data));
+    ls_evaluation made = {.samples = samples_of(tally.data, samples),
                           .accuracy = none,
                           .top = none,
                           .balanced_accuracy = none,
@@ -248,7 +263,6 @@ ls_status ls_engine_evaluate_full(ls_engine *engine, int64_t samples, ls_evaluat
                           .rmse = none,
                           .mae = none,
                           .r2 = none};
-    ls_tally tally = {0};
     ls_status status = evaluate(engine, &tally, &made);
     free_tally(&tally);
     if (status != LS_OK) {

@@ -13,6 +13,7 @@ typedef struct ls_find_lr_run {
     const ls_find_lr_job *job;
     int64_t steps;
     ls_range_test test; /* rank 0 */
+    ls_split judge;
     int64_t step;
     double lr, started;
     int64_t samples;
@@ -44,7 +45,8 @@ static ls_status validate(ls_find_lr_run *run, double *loss) {
     *loss = (double)NAN;
     if (run->config->validation_every == 0 || (run->step + 1) % run->config->validation_every != 0)
         return LS_OK;
-    return ls_engine_evaluate(run->engine, run->config->validation_samples, loss, &accuracy);
+    return ls_engine_evaluate(run->engine, run->judge, run->config->validation_samples, loss,
+                              &accuracy);
 }
 
 static void record(ls_find_lr_run *run, const ls_step_report *report, double validation) {
@@ -159,8 +161,9 @@ ls_status ls_find_lr(ls_engine *engine, const ls_find_lr_job *job, ls_find_lr_re
     ls_find_lr_run run = {.engine = engine, .config = config, .job = job, .started = ls_seconds()};
     ls_find_lr_result made = {0};
     LS_TRY(ls_batches_check(engine));
-    if (config->validation_every > 0)
-        LS_TRY(ls_test_split_check(engine));
+    if (config->validation_every > 0 && !ls_engine_judge(engine, &run.judge))
+        return ls_fail(LS_ERR_INPUT, "find_lr.validation_every needs a validation or a test split, "
+                                     "and data.test_inputs is none");
     run.steps = config->steps > 0 ? config->steps : ls_engine_steps_per_epoch(engine);
     ls_range_test_begin(&run.test, config->beta, config->stop_factor);
     LS_TRY(open_file(&run));

@@ -125,7 +125,7 @@ static void close_prediction(ls_prediction *p) {
 static ls_status compute(ls_prediction *p, int64_t samples, int64_t batch) {
     const ls_batch_plan *plan;
     float *to = p->mine;
-    LS_TRY(ls_batch_evaluate(p->engine, samples, batch, &plan));
+    LS_TRY(ls_batch_evaluate(p->engine, p->engine->test, samples, batch, &plan));
     for (int slot = 0; slot < ls_batch_slots(plan); slot++) {
         int64_t samples_here = ls_plan_samples(plan->plan, slot);
         size_t values = (size_t)(samples_here * p->outputs);
@@ -156,9 +156,9 @@ static ls_status predict(ls_prediction *p, const char *file) {
 }
 
 ls_status ls_engine_predict(ls_engine *engine, const char *file) {
-    LS_TRY(ls_test_split_check(engine));
-    ls_prediction p = {
-        .engine = engine, .count = ls_data_count(engine->test), .outputs = engine->outputs};
+    const ls_data *test;
+    LS_TRY(ls_split_data(engine, LS_SPLIT_TEST, &test));
+    ls_prediction p = {.engine = engine, .count = ls_data_count(test), .outputs = engine->outputs};
     ls_status status = predict(&p, file);
     close_prediction(&p);
     return status;

@@ -12,7 +12,9 @@
 #include "train/engine.h"
 #include "train/origin.h"
 
-enum { PATH_SIZE = 4096 };
+enum { PATH_SIZE = 4096, SCORES = 3 };
+
+static const char *const score_names[SCORES] = {"loss", "accuracy", "r2"};
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
@@ -66,7 +68,24 @@ static ls_status write_model_facts(const ls_engine *engine, ls_checkpoint_writer
     const char *targets = engine->classes ? "classes" : engine->in_double ? "float64" : "float32";
     LS_TRY(ls_checkpoint_array(writer, "data/shape", LS_TYPE_I64, 1, &ndims, shape->size));
     LS_TRY(ls_checkpoint_integer(writer, "data/outputs", engine->outputs));
+    if (engine->class_weights)
+        LS_TRY(ls_checkpoint_array(writer, "data/class_weights", LS_TYPE_F64, 1, &engine->outputs,
+                                   engine->class_weights));
     return ls_checkpoint_text(writer, "data/targets", targets);
+}
+
+static ls_status write_scores(const ls_train_state *state, ls_checkpoint_writer *writer) {
+    char name[64];
+    for (int split = 0; split < LS_SPLIT_COUNT; split++) {
+        const ls_score *score = &state->score[split];
+        const double values[] = {score->loss, score->accuracy, score->r2};
+        for (int i = 0; i < SCORES; i++) {
+            snprintf(name, sizeof name, "state/%s_%s", ls_split_name(split), score_names[i]);
+            LS_TRY(ls_checkpoint_number(writer, name, values[i]));
+        }
+    }
+    LS_TRY(ls_checkpoint_number(writer, "state/best", state->best));
+    return ls_checkpoint_integer(writer, "state/best_step", state->best_step);
 }
 
 static ls_status write_state(const ls_engine *engine, const ls_train_state *state,
@@ -81,10 +100,7 @@ static ls_status write_state(const ls_engine *engine, const ls_train_state *stat
     LS_TRY(ls_checkpoint_integer(writer, "state/loss_points", state->smooth.points));
     LS_TRY(ls_checkpoint_number(writer, "state/epoch_loss", state->epoch_loss));
     LS_TRY(ls_checkpoint_integer(writer, "state/epoch_samples", state->epoch_samples));
-    LS_TRY(ls_checkpoint_number(writer, "state/best", state->best));
-    LS_TRY(ls_checkpoint_number(writer, "state/test_loss", state->test.loss));
-    LS_TRY(ls_checkpoint_number(writer, "state/test_accuracy", state->test.accuracy));
-    LS_TRY(ls_checkpoint_number(writer, "state/test_r2", state->test.r2));
+    LS_TRY(write_scores(state, writer));
     LS_TRY(ls_checkpoint_text(writer, "state/run", state->run));
     return ls_checkpoint_text(writer, "state/compute_type", ls_compute_type_name(engine->type));
 }
@@ -186,6 +202,8 @@ static ls_status check_ranges(const ls_engine *engine, const ls_train_state *sta
         wrong = "epoch_samples";
     else if (isinf(state->best))
         wrong = "best";
+    else if (state->best_step < 0 || state->best_step > state->step)
+        wrong = "best_step";
     if (wrong)
         return ls_fail(LS_ERR_INPUT, "the checkpoint's state/%s has a value that no run has",
                        wrong);
@@ -213,6 +231,27 @@ static ls_status read_exponents(ls_engine *engine, const ls_checkpoint_reader *r
                               ls_net_param_count(engine->net), engine->exponent);
 }
 
+static ls_status read_score(const ls_checkpoint_reader *reader, ls_split split, ls_score *score) {
+    double *const values[] = {&score->loss, &score->accuracy, &score->r2};
+    char name[64];
+    for (int i = 0; i < SCORES; i++) {
+        snprintf(name, sizeof name, "state/%s_%s", ls_split_name(split), score_names[i]);
+        LS_TRY(ls_checkpoint_get_number(reader, name, values[i]));
+    }
+    return LS_OK;
+}
+
+/* Checkpoints did not always have what concerns validation; the best is the newest then. */
+static ls_status read_scores(const ls_checkpoint_reader *reader, ls_train_state *state) {
+    LS_TRY(ls_checkpoint_get_number(reader, "state/best", &state->best));
+    LS_TRY(read_score(reader, LS_SPLIT_TEST, &state->score[LS_SPLIT_TEST]));
+    if (ls_checkpoint_get_integer(reader, "state/best_step", &state->best_step) == LS_OK)
+        return read_score(reader, LS_SPLIT_VALIDATION, &state->score[LS_SPLIT_VALIDATION]);
+    ls_message_set("");
+    state->best_step = state->step;
+    return LS_OK;
+}
+
 static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
                             ls_train_state *state) {
     int64_t calibrated;
@@ -224,10 +263,7 @@ static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
     LS_TRY(ls_checkpoint_get_number(reader, "state/loss_average", &state->smooth.average));
     LS_TRY(ls_checkpoint_get_integer(reader, "state/loss_points", &state->smooth.points));
     LS_TRY(read_epoch_loss(reader, state));
-    LS_TRY(ls_checkpoint_get_number(reader, "state/best", &state->best));
-    LS_TRY(ls_checkpoint_get_number(reader, "state/test_loss", &state->test.loss));
-    LS_TRY(ls_checkpoint_get_number(reader, "state/test_accuracy", &state->test.accuracy));
-    LS_TRY(ls_checkpoint_get_number(reader, "state/test_r2", &state->test.r2));
+    LS_TRY(read_scores(reader, state));
     engine->calibrated = calibrated != 0;
     return read_run_name(reader, state);
 }
@@ -287,6 +323,33 @@ static ls_status read_model_facts(const ls_checkpoint_reader *reader, ls_engine 
                : ls_fail(LS_ERR_INPUT, "'%s' is of a model without outputs", engine->checkpoint);
 }
 
+/* On all ranks: room for them; on rank 0, which has a reader, their values. */
+static ls_status read_class_weights(const ls_checkpoint_reader *reader, ls_engine *engine) {
+    const size_t classes = (size_t)engine->outputs;
+    LS_TRY(LS_NEW(engine->class_weights, classes));
+    return reader ? ls_checkpoint_read(reader, "data/class_weights", LS_TYPE_F64, classes,
+                                       engine->class_weights)
+                  : LS_OK;
+}
+
+/* The loss that it was trained on has them. */
+static ls_status share_class_weights(const ls_checkpoint_reader *reader, ls_engine *engine) {
+    const ls_class_weights *wanted = &engine->config->model.class_weights;
+    if ((!wanted->balanced && wanted->count == 0) || engine->outputs == 0)
+        return LS_OK;
+    LS_TRY(ls_comm_agree(engine->comm, read_class_weights(reader, engine)));
+    return ls_comm_broadcast(engine->comm, engine->class_weights,
+                             (size_t)engine->outputs * sizeof *engine->class_weights, 0);
+}
+
+static ls_status share_model(const ls_checkpoint_reader *reader, ls_engine *engine) {
+    LS_TRY(ls_comm_broadcast(engine->comm, &engine->shape, sizeof engine->shape, 0));
+    LS_TRY(ls_comm_broadcast(engine->comm, &engine->classes, sizeof engine->classes, 0));
+    LS_TRY(ls_comm_broadcast(engine->comm, &engine->in_double, sizeof engine->in_double, 0));
+    LS_TRY(ls_comm_broadcast(engine->comm, &engine->outputs, sizeof engine->outputs, 0));
+    return share_class_weights(reader, engine);
+}
+
 ls_status ls_state_read_model(ls_engine *engine) {
     ls_checkpoint_reader *reader = NULL;
     ls_status status = LS_OK;
@@ -294,12 +357,11 @@ ls_status ls_state_read_model(ls_engine *engine) {
         status = ls_checkpoint_open(engine->checkpoint, &reader);
     if (reader)
         status = read_model_facts(reader, engine);
+    status = ls_comm_agree(engine->comm, status);
+    if (status == LS_OK)
+        status = share_model(reader, engine);
     ls_checkpoint_close(reader);
-    LS_TRY(ls_comm_agree(engine->comm, status));
-    LS_TRY(ls_comm_broadcast(engine->comm, &engine->shape, sizeof engine->shape, 0));
-    LS_TRY(ls_comm_broadcast(engine->comm, &engine->classes, sizeof engine->classes, 0));
-    LS_TRY(ls_comm_broadcast(engine->comm, &engine->in_double, sizeof engine->in_double, 0));
-    return ls_comm_broadcast(engine->comm, &engine->outputs, sizeof engine->outputs, 0);
+    return status;
 }
 
 static ls_status read_model(ls_engine *engine, const ls_checkpoint_reader *reader) {

@@ -14,8 +14,9 @@ typedef struct ls_train_state {
     ls_range_test smooth;     /* of the training loss */
     double epoch_loss;        /* sum over the samples of the epoch under way, as trained on */
     int64_t epoch_samples;
-    double best;        /* of the evaluations so far; NaN before the first */
-    ls_test_score test; /* the last one; NaN before the first */
+    double best;                    /* ls_score_value of the judge so far; NaN before the first */
+    int64_t best_step;              /* after which it was measured */
+    ls_score score[LS_SPLIT_COUNT]; /* the last ones; NaN before the first */
 } ls_train_state;
 
 /* Not collective (rank 0; no rank of its node may write the weights meanwhile).  Writes a

@@ -7,7 +7,7 @@
 
 #include "lockstep/checkpoint.h"
 #include "train/engine.h"
-#include "train/state.h"
+#include "train/judge.h"
 #include "train/train_file.h"
 
 enum { DIVERGED = 1, NOT_WRITTEN };     /* ls_verdict.stop */
@@ -30,13 +30,24 @@ typedef struct ls_training {
     int64_t test_steps; /* of the range test, when it was last asked whether to stop */
     ls_status written;  /* rank 0: the last row; a failure ends the run at the next verdict */
     ls_status saved;    /* rank 0: the last checkpoint */
+    double best_saved;  /* rank 0: the value of best.h5; NaN: there is none */
 } ls_training;
 
-static const ls_test_score no_score = {NAN, NAN, NAN};
+/* What a step was followed by. */
+typedef struct ls_aftermath {
+    bool save; /* a checkpoint is due */
+    ls_train_end end;
+    ls_score score[LS_SPLIT_COUNT]; /* NaN where not evaluated */
+} ls_aftermath;
 
 const char *ls_train_end_name(ls_train_end end) {
-    static const char *const names[] = {"done", "signal", "stop_file", "time_limit"};
+    static const char *const names[] = {"done",   "target",    "no_progress",
+                                        "signal", "stop_file", "time_limit"};
     return names[end];
+}
+
+bool ls_train_end_is_final(ls_train_end end) {
+    return end == LS_TRAIN_DONE || end == LS_TRAIN_TARGET || end == LS_TRAIN_NO_PROGRESS;
 }
 
 static bool is_rank_0(const ls_training *run) {
@@ -101,12 +112,6 @@ static ls_verdict decide(void *context, const ls_step_report *report) {
 
 /* ---- after a step --------------------------------------------------------------------------- */
 
-static bool is_better(const ls_training *run, double value) {
-    double best = run->state.best;
-    bool classes = run->engine->classes;
-    return isnan(best) || (classes ? value > best : value < best);
-}
-
 /* On rank 0 alone: the other ranks may go on to the next step, whose update waits for rank 0.  A
  * checkpoint that cannot be written is told, and the run goes on: the one before is whole. */
 static void save(ls_training *run, const char *name) {
@@ -138,35 +143,53 @@ static void save_step(ls_training *run) {
     }
 }
 
-static ls_status measure(ls_engine *engine, bool classes, ls_test_score *score) {
-    ls_evaluation evaluation;
-    *score = no_score;
-    if (classes)
-        return ls_engine_evaluate(engine, 0, &score->loss, &score->accuracy);
-    LS_TRY(ls_engine_evaluate_full(engine, 0, &evaluation));
-    score->loss = evaluation.loss;
-    score->r2 = evaluation.r2;
-    ls_evaluation_free(&evaluation);
-    return LS_OK;
-}
-
-static ls_status evaluate(ls_training *run) {
-    ls_train_state *state = &run->state;
-    bool classes = run->engine->classes;
-    LS_TRY(measure(run->engine, classes, &state->test));
-    double value = classes ? state->test.accuracy : state->test.loss;
-    if (is_better(run, value)) {
-        double before = state->best;
-        state->best = value;
-        save(run, "best.h5");
-        if (run->saved != LS_OK)
-            state->best = before; /* the one that is in the folder */
-    }
-    return LS_OK;
+/* A best.h5 that could not be written is written with the next weights that are better than those
+ * it has. */
+static void save_best(ls_training *run, double value) {
+    if (!is_rank_0(run) || !ls_score_is_better(run->engine, value, run->best_saved))
+        return;
+    save(run, "best.h5");
+    if (run->saved == LS_OK)
+        run->best_saved = value;
 }
 
 static bool ends_epoch(const ls_training *run) {
     return run->state.step % run->per_epoch == 0;
+}
+
+/* By the split that judges. */
+static ls_status judge(ls_training *run, ls_split split, ls_aftermath *after) {
+    ls_train_state *state = &run->state;
+    LS_TRY(ls_score_measure(run->engine, split, &state->score[split]));
+    const double value = ls_score_value(run->engine, &state->score[split]);
+    if (ls_score_is_better(run->engine, value, state->best)) {
+        state->best = value;
+        state->best_step = state->step;
+    }
+    save_best(run, value);
+    const ls_train_end end = ls_judge_end(run->engine, state);
+    after->end = end == LS_TRAIN_DONE ? after->end : end;
+    return LS_OK;
+}
+
+static bool is_over(const ls_training *run, const ls_aftermath *after) {
+    return run->state.step == run->steps ||
+           (after->end != LS_TRAIN_DONE && ls_train_end_is_final(after->end));
+}
+
+/* After an epoch; the test split, where another one judges, after the last. */
+static ls_status evaluate(ls_training *run, ls_aftermath *after) {
+    ls_train_state *state = &run->state;
+    ls_split split;
+    if (!ls_engine_judge(run->engine, &split))
+        return LS_OK;
+    LS_TRY(judge(run, split, after));
+    after->score[split] = state->score[split];
+    if (split == LS_SPLIT_TEST || !run->engine->test || !is_over(run, after))
+        return LS_OK;
+    LS_TRY(ls_score_measure(run->engine, LS_SPLIT_TEST, &state->score[LS_SPLIT_TEST]));
+    after->score[LS_SPLIT_TEST] = state->score[LS_SPLIT_TEST];
+    return LS_OK;
 }
 
 /* Mean training loss over the samples of the epoch that ends; NaN within one. */
@@ -175,15 +198,16 @@ static double epoch_loss(const ls_training *run) {
     return ends_epoch(run) ? state->epoch_loss / (double)state->epoch_samples : (double)NAN;
 }
 
-static bool wants_checkpoint(const ls_training *run, int32_t after) {
+static bool wants_checkpoint(const ls_training *run, const ls_aftermath *after) {
     const ls_checkpoint_config *checkpoint = &run->config->checkpoint;
     int64_t step = run->state.step, epochs = checkpoint->every_epochs;
-    return (after & SAVE) || (after & END_MASK) != LS_TRAIN_DONE || step == run->steps ||
+    return after->save || after->end != LS_TRAIN_DONE || step == run->steps ||
            (checkpoint->every_steps > 0 && step % checkpoint->every_steps == 0) ||
            (epochs > 0 && step % (epochs * run->per_epoch) == 0);
 }
 
-static void show(const ls_training *run, const ls_step_report *report, double lr, bool evaluated) {
+static void show(const ls_training *run, const ls_step_report *report, double lr,
+                 const ls_aftermath *after) {
     const ls_train_state *state = &run->state;
     if (run->job->progress == NULL || !is_rank_0(run))
         return;
@@ -199,22 +223,23 @@ static void show(const ls_training *run, const ls_step_report *report, double lr
         .loss = report->loss,
         .smoothed = state->smooth.smoothed,
         .epoch_loss = epoch_loss(run),
-        .test = evaluated ? state->test : no_score,
+        .score = {after->score[LS_SPLIT_VALIDATION], after->score[LS_SPLIT_TEST]},
         .samples_per_second = done * (double)run->config->batch.size / seconds,
         .seconds_left = seconds / done * (double)(run->steps - state->step)};
     run->job->progress(run->job->context, &progress);
 }
 
 static void record(ls_training *run, const ls_step_report *report, const ls_verdict *verdict,
-                   bool evaluated) {
+                   const ls_aftermath *after) {
     if (run->file == NULL)
         return;
-    ls_train_point point = {.lr = verdict->lr,
-                            .momentum = verdict->momentum,
-                            .smoothed = run->state.smooth.smoothed,
-                            .epoch_loss = epoch_loss(run),
-                            .test = evaluated ? run->state.test : no_score,
-                            .report = report};
+    ls_train_point point = {
+        .lr = verdict->lr,
+        .momentum = verdict->momentum,
+        .smoothed = run->state.smooth.smoothed,
+        .epoch_loss = epoch_loss(run),
+        .score = {after->score[LS_SPLIT_VALIDATION], after->score[LS_SPLIT_TEST]},
+        .report = report};
     run->written = ls_train_file_add(run->file, run->state.step - 1, &point);
 }
 
@@ -226,17 +251,20 @@ static ls_status fail_diverged(const ls_training *run, const ls_step_report *rep
 }
 
 static ls_status finish_step(ls_training *run, const ls_step_report *report,
-                             const ls_verdict *verdict) {
+                             const ls_verdict *verdict, ls_train_end *end) {
     double before = ls_seconds();
-    bool evaluated = run->engine->test && ends_epoch(run);
-    if (evaluated)
-        LS_TRY(evaluate(run));
-    record(run, report, verdict, evaluated);
-    if (wants_checkpoint(run, verdict->after))
+    ls_aftermath after = {.save = verdict->after & SAVE,
+                          .end = (ls_train_end)(verdict->after & END_MASK),
+                          .score = {ls_no_score, ls_no_score}};
+    if (ends_epoch(run))
+        LS_TRY(evaluate(run, &after));
+    record(run, report, verdict, &after);
+    if (wants_checkpoint(run, &after))
         save_step(run);
+    *end = after.end;
     double pause = ls_seconds() - before;
     run->longest_pause = pause > run->longest_pause ? pause : run->longest_pause;
-    show(run, report, verdict->lr, evaluated);
+    show(run, report, verdict->lr, &after);
     return LS_OK;
 }
 
@@ -265,8 +293,7 @@ static ls_status take_step(ls_training *run, ls_train_end *end) {
         return fail_diverged(run, &report);
     take_losses(run, &report);
     state->step++;
-    *end = (ls_train_end)(verdict.after & END_MASK);
-    return finish_step(run, &report, &verdict);
+    return finish_step(run, &report, &verdict, end);
 }
 
 /* Asked on every rank before each step of the range test, where there is no checkpoint yet. */
@@ -309,7 +336,8 @@ static ls_status find_base_lr(ls_training *run) {
     return LS_OK;
 }
 
-static ls_status check_resumed(const ls_training *run) {
+/* *end: the run had ended before, and nothing that was changed makes it go on. */
+static ls_status check_resumed(const ls_training *run, ls_train_end *end) {
     const ls_train_state *state = &run->state;
     if (state->step > run->steps)
         return ls_fail(LS_ERR_INPUT,
@@ -322,6 +350,11 @@ static ls_status check_resumed(const ls_training *run) {
                "the run in %s is finished: all %lld epochs are done; more train.epochs go on with "
                "it",
                run->job->folder, (long long)run->config->train.epochs);
+    *end = ends_epoch(run) ? ls_judge_end(run->engine, state) : LS_TRAIN_DONE;
+    if (*end != LS_TRAIN_DONE && state->step < run->steps)
+        ls_log(LS_LOG_NORMAL, "the run in %s is finished (%s): another train.%s goes on with it",
+               run->job->folder, ls_train_end_name(*end),
+               *end == LS_TRAIN_TARGET ? "target" : "stop_after");
     return LS_OK;
 }
 
@@ -348,13 +381,14 @@ static ls_status check_folder(const ls_training *run) {
                    run->job->folder);
 }
 
-static ls_status prepare(ls_training *run) {
+static ls_status prepare(ls_training *run, ls_train_end *end) {
     ls_train_state *state = &run->state;
-    *state = (ls_train_state){.best = (double)NAN, .test = no_score};
+    *state = (ls_train_state){.best = (double)NAN, .score = {ls_no_score, ls_no_score}};
     ls_range_test_begin(&state->smooth, run->config->find_lr.beta, 0);
     bool resumed = false;
     /* Without the LR: what else is wrong with the schedule is told before the range test. */
     LS_TRY(ls_batches_check(run->engine));
+    LS_TRY(ls_judge_check(run->engine));
     LS_TRY(ls_train_schedule(run->config, (double)NAN, run->per_epoch, &run->schedule));
     LS_TRY(ls_comm_agree(run->engine->comm, check_folder(run)));
     if (run->job->resume)
@@ -362,7 +396,8 @@ static ls_status prepare(ls_training *run) {
                                &resumed));
     if (!resumed && is_rank_0(run))
         ls_state_name_run(state);
-    LS_TRY(resumed ? check_resumed(run) : find_base_lr(run));
+    LS_TRY(resumed ? check_resumed(run, end) : find_base_lr(run));
+    run->best_saved = state->best;
     run->first_step = state->step;
     run->last_checkpoint = resumed ? state->step : -1;
     LS_TRY(ls_train_schedule(run->config, state->lr, run->per_epoch, &run->schedule));
@@ -374,11 +409,13 @@ static ls_status prepare(ls_training *run) {
 
 static ls_status conclude(ls_training *run, ls_train_end end, ls_train_result *result) {
     const ls_train_state *state = &run->state;
-    *result = (ls_train_result){.end = end,
-                                .lr = state->lr,
-                                .steps = state->step,
-                                .test = state->test,
-                                .best = state->best};
+    *result =
+        (ls_train_result){.end = end,
+                          .lr = state->lr,
+                          .steps = state->step,
+                          .score = {state->score[LS_SPLIT_VALIDATION], state->score[LS_SPLIT_TEST]},
+                          .best = state->best,
+                          .best_epoch = state->best_step / run->per_epoch};
     if (end == LS_TRAIN_STOP_FILE)
         take_away_stop_file(run);
     LS_TRY(ls_engine_digest(run->engine, result->digest));
@@ -395,7 +432,7 @@ ls_status ls_train(ls_engine *engine, const ls_train_job *job, ls_train_result *
     ls_train_end end = LS_TRAIN_DONE;
     run.per_epoch = ls_engine_steps_per_epoch(engine);
     run.steps = run.per_epoch * engine->config->train.epochs;
-    ls_status status = prepare(&run);
+    ls_status status = prepare(&run, &end);
     run.started = run.last_save = ls_seconds();
     while (status == LS_OK && end == LS_TRAIN_DONE && run.state.step < run.steps)
         status = take_step(&run, &end);

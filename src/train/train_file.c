@@ -20,6 +20,9 @@ enum {
     S_EPOCH_LOSS,
     S_ACCURACY,
     S_GRADIENT_NORM,
+    S_VALIDATION_LOSS,
+    S_VALIDATION_ACCURACY,
+    S_VALIDATION_R2,
     S_TEST_LOSS,
     S_TEST_ACCURACY,
     S_TEST_R2,
@@ -38,6 +41,11 @@ static const ls_series series[SERIES_COUNT] = {
                       "mean of loss over the samples of the epoch this step ends", true},
     [S_ACCURACY] = {"accuracy", 1, "1", "share of correct classes in the batch", true},
     [S_GRADIENT_NORM] = {"gradient_norm", 1, "1", "2-norm of the mean gradient", true},
+    [S_VALIDATION_LOSS] = {"validation_loss", 1, "1",
+                           "mean validation loss after the epoch this step ends", true},
+    [S_VALIDATION_ACCURACY] = {"validation_accuracy", 1, "1", "share of correct classes, likewise",
+                               true},
+    [S_VALIDATION_R2] = {"validation_r2", 1, "1", "R2 of a regression, likewise", true},
     [S_TEST_LOSS] = {"test_loss", 1, "1", "mean test loss after the epoch this step ends", true},
     [S_TEST_ACCURACY] = {"test_accuracy", 1, "1", "share of correct classes, likewise", true},
     [S_TEST_R2] = {"test_r2", 1, "1", "R2 of a regression, likewise", true},
@@ -105,6 +113,13 @@ static void put(ls_train_file *file, size_t which, int64_t row, double value) {
     *ls_run_row(file->run, which, row) = value;
 }
 
+/* In three series, the first of them `loss`. */
+static void put_score(ls_train_file *file, size_t loss, int64_t row, const ls_score *score) {
+    put(file, loss, row, score->loss);
+    put(file, loss + 1, row, score->accuracy);
+    put(file, loss + 2, row, score->r2);
+}
+
 static ls_status commit(ls_train_file *file) {
     file->last_commit = ls_seconds();
     return ls_run_commit(file->run, file->rows);
@@ -121,9 +136,8 @@ ls_status ls_train_file_add(ls_train_file *file, int64_t step, const ls_train_po
     put(file, S_EPOCH_LOSS, step, point->epoch_loss);
     put(file, S_ACCURACY, step, classes ? correct / (double)report->samples : (double)NAN);
     put(file, S_GRADIENT_NORM, step, report->gradient_norm);
-    put(file, S_TEST_LOSS, step, point->test.loss);
-    put(file, S_TEST_ACCURACY, step, point->test.accuracy);
-    put(file, S_TEST_R2, step, point->test.r2);
+    put_score(file, S_VALIDATION_LOSS, step, &point->score[LS_SPLIT_VALIDATION]);
+    put_score(file, S_TEST_LOSS, step, &point->score[LS_SPLIT_TEST]);
     put(file, S_SECONDS, step, now - file->last_add);
     put(file, S_REDONE, step, report->redone);
     memcpy(ls_run_row(file->run, S_PHASES, step), report->seconds, sizeof report->seconds);
@@ -142,6 +156,7 @@ ls_status ls_train_file_finish(ls_train_file *file, const ls_train_result *resul
     LS_TRY(ls_run_set_text(file->run, "end", ls_train_end_name(result->end)));
     LS_TRY(ls_run_set_number(file->run, "base_lr", result->lr));
     LS_TRY(ls_run_set_number(file->run, "best", result->best));
+    LS_TRY(ls_run_set_number(file->run, "best_epoch", (double)result->best_epoch));
     LS_TRY(ls_run_set_text(file->run, "state_digest", result->digest));
     LS_TRY(ls_run_set_text(file->run, "layout_invariant", file->engine->fixed ? "yes" : "no"));
     return ls_run_finish(file->run);

@@ -8,8 +8,8 @@ typedef struct ls_train_file ls_train_file;
 
 typedef struct ls_train_point {
     double lr, momentum, smoothed;
-    double epoch_loss;  /* mean over the samples of the epoch that this step ends; otherwise NaN */
-    ls_test_score test; /* after the epoch that this step ends; otherwise NaN */
+    double epoch_loss; /* mean over the samples of the epoch that this step ends; otherwise NaN */
+    ls_score score[LS_SPLIT_COUNT]; /* after the epoch that this step ends; otherwise NaN */
     const ls_step_report *report;
 } ls_train_point;
 

@@ -190,6 +190,78 @@ static void check_contents(ls_comm *comm) {
     ls_data_close(data);
 }
 
+/* ---- held out ------------------------------------------------------------------------------- */
+
+/* The numbers of a split's samples, ascending, marked in `seen`. */
+static void check_part(ls_comm *comm, const ls_data *data, bool *seen) {
+    float values[ELEMENTS];
+    ls_normalization identity;
+    int64_t before = -1;
+    CHECK(comm, ls_normalization_identity(CHANNELS, &identity) == LS_OK);
+    for (int64_t n = 0; n < ls_data_count(data); n++) {
+        const uint64_t id = (uint64_t)n;
+        double targets[OUTPUTS];
+        ls_data_target_values(data, &id, 1, targets);
+        const int64_t sample = (int64_t)(4 * targets[1]);
+        CHECK(comm, sample > before && sample < SAMPLES && !seen[sample]);
+        ls_data_inputs(data, &identity, &id, 1, values);
+        for (int64_t i = 0; i < ELEMENTS; i++)
+            CHECK(comm, values[i] == float_at(sample, i));
+        seen[sample] = true;
+        before = sample;
+    }
+    ls_normalization_free(&identity);
+}
+
+/* Of what is left, without a look at what is held out. */
+static void check_moments(ls_comm *comm, const ls_data *data, const bool *held) {
+    ls_normalization norm;
+    CHECK(comm, ls_normalization_measure(comm, data, &norm) == LS_OK);
+    for (int64_t c = 0; c < CHANNELS; c++) {
+        long double sum = 0, squares = 0;
+        const long double count = (long double)(ls_data_count(data) * SPATIAL);
+        for (int pass = 0; pass < 2; pass++)
+            for (int64_t n = 0; n < SAMPLES; n++)
+                for (int64_t i = c * SPATIAL; i < (c + 1) * SPATIAL && !held[n]; i++) {
+                    const long double x = float_at(n, i);
+                    sum += pass == 0 ? x : 0;
+                    squares += pass == 1 ? (x - sum / count) * (x - sum / count) : 0;
+                }
+        CHECK(comm, (float)norm.mean[c] == (float)(sum / count));
+        CHECK(comm, (float)norm.deviation[c] == (float)sqrtl(squares / count));
+    }
+    ls_normalization_free(&norm);
+}
+
+static void check_held_out(ls_comm *comm, double share, int64_t expected) {
+    bool seen[SAMPLES] = {false}, held_out[SAMPLES];
+    ls_data *data = open_arrays(comm, "floats", "targets", 0), *held = NULL;
+    CHECK(comm, ls_data_hold_out(data, share, 3, &held) == LS_OK);
+    CHECK(comm, ls_data_count(held) == expected && ls_data_count(data) == SAMPLES - expected);
+    check_part(comm, held, seen);
+    memcpy(held_out, seen, sizeof seen);
+    check_part(comm, data, seen);
+    for (int64_t n = 0; n < SAMPLES; n++)
+        CHECK(comm, seen[n]);
+    check_moments(comm, data, held_out);
+    CHECK(comm, ls_data_bytes(held) == 0);
+    ls_data_close(held);
+    ls_data_close(data);
+}
+
+static void check_held_out_classes(ls_comm *comm) {
+    int64_t all[11], left[11], out[11];
+    ls_data *data = open_arrays(comm, "bytes", "classes", 0), *held = NULL;
+    ls_data_class_counts(data, all);
+    CHECK(comm, ls_data_hold_out(data, 0.3, 3, &held) == LS_OK);
+    ls_data_class_counts(data, left);
+    ls_data_class_counts(held, out);
+    for (int c = 0; c < 11; c++)
+        CHECK(comm, left[c] + out[c] == all[c] && out[c] > 0);
+    ls_data_close(held);
+    ls_data_close(data);
+}
+
 /* ---- refusals ------------------------------------------------------------------------------- */
 
 static void check_refusal(ls_comm *comm, const char *file, const char *inputs, const char *targets,
@@ -238,6 +310,11 @@ int main(int argc, char **argv) {
     CHECK(comm, ls_comm_agree(comm, status) == LS_OK);
     CHECK(comm, ls_comm_broadcast(comm, path, sizeof path, 0) == LS_OK);
     check_contents(comm);
+    check_held_out(comm, 0.1, 250);
+    check_held_out(comm, 0.33, 825);
+    check_held_out(comm, 0.5, 1250);
+    check_held_out(comm, 1e-9, 1);
+    check_held_out_classes(comm);
     check_refusals(comm);
     ls_comm_barrier(comm);
     if (ls_comm_rank(comm) == 0)

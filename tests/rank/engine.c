@@ -179,7 +179,7 @@ static void check_augment(const bench *b) {
     for (int i = 0; i < 2; i++) {
         ls_config *config;
         ls_engine *engine = open_engine(b, sets[i], &config);
-        CHECK(b->comm, ls_engine_evaluate(engine, 0, &loss[i], &accuracy) == LS_OK);
+        CHECK(b->comm, ls_engine_evaluate(engine, LS_SPLIT_TEST, 0, &loss[i], &accuracy) == LS_OK);
         CHECK(b->comm, one_step(engine, 0, 0, &report[i]) == LS_OK);
         close_engine(engine, config);
     }
@@ -296,8 +296,10 @@ static void check_evaluate(const bench *b) {
     for (int i = 0; i < 2; i++) {
         ls_config *config;
         ls_engine *engine = open_engine(b, sets[i], &config);
-        CHECK(b->comm, ls_engine_evaluate(engine, 0, &loss[i], &accuracy[i]) == LS_OK);
-        CHECK(b->comm, ls_engine_evaluate(engine, 20, &part, &part_accuracy) == LS_OK);
+        CHECK(b->comm,
+              ls_engine_evaluate(engine, LS_SPLIT_TEST, 0, &loss[i], &accuracy[i]) == LS_OK);
+        CHECK(b->comm,
+              ls_engine_evaluate(engine, LS_SPLIT_TEST, 20, &part, &part_accuracy) == LS_OK);
         CHECK(b->comm, part != loss[i]);
         close_engine(engine, config);
     }

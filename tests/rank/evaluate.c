@@ -114,7 +114,7 @@ static void check_subset(const bench *b, ls_engine *engine, const ls_evaluation 
     ls_evaluation part;
     for (int64_t samples = 1; samples <= SAMPLES; samples += 4) { /* many sizes of a last batch */
         int64_t sum = 0;
-        CHECK(b->comm, ls_engine_evaluate_full(engine, samples, &part) == LS_OK);
+        CHECK(b->comm, ls_engine_evaluate_full(engine, LS_SPLIT_TEST, samples, &part) == LS_OK);
         for (int i = 0; i < CLASSES * CLASSES; i++) {
             CHECK(b->comm, part.confusion[i] <= whole->confusion[i]);
             sum += part.confusion[i];
@@ -178,10 +178,10 @@ static void check_classes(const bench *b) {
     ls_engine *engine = open_engine(b, config);
     ls_evaluation evaluation;
     double loss, accuracy;
-    CHECK(b->comm, ls_engine_evaluate_full(engine, 0, &evaluation) == LS_OK);
+    CHECK(b->comm, ls_engine_evaluate_full(engine, LS_SPLIT_TEST, 0, &evaluation) == LS_OK);
     CHECK(b->comm, evaluation.samples == SAMPLES && evaluation.outputs == CLASSES);
     CHECK(b->comm, isnan(evaluation.rmse) && isnan(evaluation.r2) && !evaluation.output_r2);
-    CHECK(b->comm, ls_engine_evaluate(engine, 0, &loss, &accuracy) == LS_OK);
+    CHECK(b->comm, ls_engine_evaluate(engine, LS_SPLIT_TEST, 0, &loss, &accuracy) == LS_OK);
     CHECK(b->comm, loss == evaluation.loss && accuracy == evaluation.accuracy);
     CHECK(b->comm, ls_engine_predict(engine, b->output) == LS_OK);
     check_against_predictions(b, &evaluation);
@@ -236,7 +236,7 @@ static void check_regression(const bench *b, bool normalize) {
     ls_engine *engine = open_engine(b, config);
     ls_evaluation evaluation;
     double sum = 0, trained = 0, errors;
-    CHECK(b->comm, ls_engine_evaluate_full(engine, 0, &evaluation) == LS_OK);
+    CHECK(b->comm, ls_engine_evaluate_full(engine, LS_SPLIT_TEST, 0, &evaluation) == LS_OK);
     CHECK(b->comm, ls_engine_predict(engine, b->output) == LS_OK);
     read_array(b, "outputs", (ls_array_info){LS_TYPE_F32, 2, {SAMPLES, TARGETS}}, y);
     for (int i = 0; i < TARGETS; i++) {
@@ -254,7 +254,7 @@ static void check_regression(const bench *b, bool normalize) {
     CHECK(b->comm, evaluation.r2 == (evaluation.output_r2[0] + evaluation.output_r2[1]) / 2);
     CHECK(b->comm, isnan(evaluation.accuracy) && isnan(evaluation.top) && !evaluation.confusion);
     double loss, accuracy;
-    CHECK(b->comm, ls_engine_evaluate(engine, 0, &loss, &accuracy) == LS_OK);
+    CHECK(b->comm, ls_engine_evaluate(engine, LS_SPLIT_TEST, 0, &loss, &accuracy) == LS_OK);
     CHECK(b->comm, loss == evaluation.loss && isnan(accuracy));
     print_digest(b);
     if (ls_comm_rank(b->comm) == 0)
@@ -276,7 +276,7 @@ static void check_fine_regression(const bench *b) {
     ls_engine *engine = open_engine(b, config);
     ls_evaluation evaluation;
     double errors = 0, deviations = 0, mean = 0;
-    CHECK(b->comm, ls_engine_evaluate_full(engine, 0, &evaluation) == LS_OK);
+    CHECK(b->comm, ls_engine_evaluate_full(engine, LS_SPLIT_TEST, 0, &evaluation) == LS_OK);
     CHECK(b->comm, ls_engine_predict(engine, b->output) == LS_OK);
     read_array(b, "outputs", (ls_array_info){LS_TYPE_F64, 2, {SAMPLES, 1}}, y);
     for (int n = 0; n < SAMPLES; n++)

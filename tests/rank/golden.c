@@ -27,7 +27,7 @@ typedef struct golden_case {
 static const golden_case cases[] = {
     {"mlp", "mlp", 100},          {"lenet", "lenet", 100},           {"resnet", "resnet", 100},
     {"conv3d", "conv3d", 100},    {"regression", "regression", 100}, {"mlp_momentum", "mlp", 200},
-    {"mlp_nesterov", "mlp", 200}, {"mlp_one_cycle", "mlp", 200},
+    {"mlp_nesterov", "mlp", 200}, {"mlp_one_cycle", "mlp", 200},     {"weights", "weights", 100},
 };
 
 /* One network under test. */
@@ -193,7 +193,7 @@ static ls_status check_after(golden *g) {
     }
     LS_TRY(read_scalar(g, g->file, "after/loss", &golden_loss));
     LS_TRY(read_scalar(g, g->file, "after/correct", &golden_correct));
-    LS_TRY(ls_engine_evaluate(g->engine, 0, &loss, &accuracy));
+    LS_TRY(ls_engine_evaluate(g->engine, LS_SPLIT_TEST, 0, &loss, &accuracy));
     check(g, "evaluation loss", relative(loss, golden_loss), loss_tolerance);
     if (g->config->model.loss == LS_LOSS_CROSS_ENTROPY) {
         double samples = (double)ls_data_count(ls_engine_train_data(g->engine));

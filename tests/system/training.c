@@ -201,7 +201,7 @@ Test(training, without_a_test_split, .fini = workspace_remove) {
     REFUSED(WORDS("there is no test split"), "%s predict %s/checkpoint-9.h5 -o %s/p.h5", program(),
             out, out);
     REFUSED(
-        WORDS("there is no test split"),
+        WORDS("needs a validation or a test split"),
         "%s find-lr %s --out %s/no --set data.test_inputs=none --set find_lr.validation_every=2",
         program(), config, folder);
 }

@@ -62,6 +62,13 @@ net_network net_open(const net_case *wanted) {
     network.spec.label_smoothing = wanted->label_smoothing;
     copy_list(&wanted->layers, &network.spec.layers);
     TRY(ls_net_create(&network.spec, &network.input, network.outputs, wanted->type, &network.net));
+    if (wanted->class_weights) {
+        network.spec.class_weights.count = wanted->outputs;
+        network.spec.class_weights.value = ls_calloc((size_t)wanted->outputs, sizeof(double));
+        memcpy(network.spec.class_weights.value, wanted->class_weights,
+               (size_t)wanted->outputs * sizeof(double));
+        ls_net_weigh_classes(network.net, network.spec.class_weights.value);
+    }
     network.flat = ls_calloc(ls_net_flat_size(network.net), sizeof(float));
     fill_params(&network);
     net_bind(&network, network.flat);

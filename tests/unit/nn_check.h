@@ -75,6 +75,7 @@ typedef struct net_case {
     int64_t outputs;
     ls_loss loss;
     double label_smoothing;
+    const double *class_weights; /* (outputs), or NULL */
     ls_layer_list layers;
     ls_compute_type type;
     int slots;

@@ -329,7 +329,8 @@ static double sample_loss(const ls_model_spec *spec, const net_slice *slice, int
         } else {
             double target = spec->label_smoothing / (double)outputs +
                             (slice->classes[n] == i ? 1 - spec->label_smoothing : 0);
-            loss -= target * log(exp(z[i]) / sum);
+            double weight = spec->class_weights.count > 0 ? spec->class_weights.value[i] : 1;
+            loss -= weight * target * log(exp(z[i]) / sum);
         }
     }
     return loss;

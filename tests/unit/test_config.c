@@ -47,6 +47,12 @@ Test(config, defaults) {
     cr_expect_eq(c->exchange_sum, LS_CONFIG_SUM_FIXED);
     cr_expect_eq(c->model.loss, LS_LOSS_CROSS_ENTROPY);
     cr_expect_eq(c->model.label_smoothing, 0);
+    cr_expect_not(c->model.class_weights.balanced);
+    cr_expect_eq(c->model.class_weights.count, 0);
+    cr_expect_eq(c->data.validation, 0);
+    cr_expect_str_eq(c->data.validation_inputs, "none");
+    cr_expect_eq(c->train.stop_after, 0);
+    cr_expect_str_eq(c->train.target, "none");
     cr_expect_eq(c->model.init, LS_INIT_HE);
     cr_expect_eq(c->model.layers.count, 2);
     ls_config_free(c);
@@ -96,6 +102,43 @@ Test(config, every_type) {
     cr_expect_eq(c->model.loss, LS_LOSS_MEAN_SQUARED_ERROR);
     cr_expect_eq(c->model.init, LS_INIT_GLOROT);
     ls_config_free(c);
+}
+
+/* Weights: a word or a list of any length, the last one counts, written as they are read. */
+Test(config, class_weights) {
+    ls_text written = {0};
+    ls_config *c = parse_with(
+        MINIMAL, SETS("model.class_weights=[1, 2]", "model.class_weights=[ 3,0.25,0,1e-3 ]"));
+    cr_expect_eq(c->model.class_weights.count, 4);
+    cr_expect_eq(c->model.class_weights.value[1], 0.25);
+    ls_config_write(c, &written);
+    cr_expect_not_null(strstr(written.data, "class_weights: [3, 0.25, 0, 0.001]\n"));
+    ls_text_free(&written);
+    ls_config_free(c);
+    c = parse_with(MINIMAL, SETS("model.class_weights=[1, 2]", "model.class_weights=balanced"));
+    cr_expect(c->model.class_weights.balanced);
+    cr_expect_null(c->model.class_weights.value);
+    ls_config_write(c, &written);
+    cr_expect_not_null(strstr(written.data, "class_weights: balanced\n"));
+    ls_text_free(&written);
+    ls_config_free(c);
+    c = parse_with("model: {layers: [relu], class_weights: [1,\n  2, 3]}\ndata: {file: a}\n", NULL);
+    cr_expect_eq(c->model.class_weights.count, 3);
+    ls_config_free(c);
+}
+
+Test(config, targets) {
+    static const char *const wrong[] = {"accuracy", "accuracy ", "accuracy x", "accuracy 0.9 ",
+                                        "0.9",      "auc 0.9",   "loss inf",   "loss nan"};
+    ls_target target;
+    cr_expect(ls_target_parse("accuracy 0.9", &target));
+    cr_expect(target.metric == LS_TARGET_ACCURACY && target.value == 0.9);
+    cr_expect(ls_target_parse("loss 2e-3", &target));
+    cr_expect(target.metric == LS_TARGET_LOSS && target.value == 2e-3);
+    cr_expect(ls_target_parse("r2 -1", &target));
+    cr_expect(target.metric == LS_TARGET_R2 && target.value == -1);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        cr_expect_not(ls_target_parse(wrong[i], &target), "%s", wrong[i]);
 }
 
 /* What editors on other systems leave in a file; and sections whose keys are all commented out. */

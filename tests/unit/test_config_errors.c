@@ -144,6 +144,35 @@ Test(config_errors, keys_that_do_not_go_together) {
          "  layers: [relu]\n",
          "x.yaml:4:20: model.label_smoothing needs classes: model.loss cross_entropy, not "
          "mean_squared_error"},
+        {"data.file: a\nmodel:\n  loss: mean_squared_error\n  class_weights: [1, 2]\n"
+         "  layers: [relu]\n",
+         "x.yaml:4:19: model.class_weights needs classes: model.loss cross_entropy, not "
+         "mean_squared_error"},
+        {"data:\n  file: a\n  validation_inputs: v\nmodel: {layers: [relu]}\n",
+         "x.yaml:3:22: data.validation_inputs and data.validation_targets go together: expected "
+         "both or none"},
+        {"data:\n  file: a\n  validation_inputs: v\n  validation_targets: t\n  validation: 0.1\n"
+         "model: {layers: [relu]}\n",
+         "x.yaml:5:15: data.validation takes a share of the training samples: expected it or "
+         "data.validation_inputs, not both"},
+        {"train:\n  target: acuracy 0.9\n" REST,
+         "x.yaml:2:11: train.target: expected a metric, accuracy, loss or r2, and a value, as in "
+         "'accuracy 0.9', got 'acuracy 0.9'; did you mean 'accuracy'?"},
+        {"train:\n  target: accuracy\n" REST,
+         "x.yaml:2:11: train.target: expected a metric, accuracy, loss or r2, and a value, as in "
+         "'accuracy 0.9', got 'accuracy'"},
+        {"train:\n  target: r2 0.9\n" REST,
+         "x.yaml:2:11: train.target: r2 is not a metric of model.loss cross_entropy: expected "
+         "accuracy or loss"},
+        {"model.class_weights: [1, -2]\n" REST,
+         "x.yaml:1:23: model.class_weights: expected none, balanced or a list of numbers of at "
+         "least 0, got '[1, -2]'"},
+        {"model.class_weights: []\n" REST,
+         "x.yaml:1:1: model.class_weights: expected none, balanced or a list of numbers of at "
+         "least 0, got '[]'"},
+        {"model.class_weights: 3\n" REST,
+         "x.yaml:1:22: model.class_weights: expected none, balanced or a list of numbers of at "
+         "least 0, got '3'"},
     };
     EXPECT_ALL(cases);
     expect_message("batch:\n  slices: 300\n" REST, SETS("batch.size=200"),

@@ -7,6 +7,49 @@
 #include "data/moments.h"
 #include "data/split.h"
 
+/* ---- held out ------------------------------------------------------------------------------- */
+
+/* Any number of samples and blocks: each sample is in one of the two parts, in order. */
+Test(data, held_out_and_left) {
+    for (int64_t whole = 2; whole < 60; whole++)
+        for (int64_t blocks = 1; blocks <= whole / 2; blocks++) {
+            ls_held_out h = {.whole = whole, .blocks = blocks, .key = {(uint32_t)whole, 5}};
+            bool seen[60] = {false};
+            for (int held = 0; held < 2; held++) {
+                const int64_t count = held ? blocks : whole - blocks;
+                int64_t before = -1;
+                h.held = held;
+                for (int64_t id = 0; id < count; id++) {
+                    const int64_t sample = (int64_t)ls_held_out_sample(&h, (uint64_t)id);
+                    cr_assert(sample > before && sample < whole && !seen[sample]);
+                    seen[sample] = true;
+                    before = sample;
+                }
+            }
+        }
+}
+
+/* Each sample of a block is as likely, and other seeds hold out others. */
+Test(data, held_out_at_random) {
+    enum { SIZE = 10, BLOCKS = 10000 };
+    ls_held_out h = {.whole = SIZE * BLOCKS, .blocks = BLOCKS, .held = true}, other;
+    int64_t counts[SIZE] = {0}, same = 0;
+    double chi = 0;
+    ls_stream_key(1, LS_STREAM_VALIDATION, h.key);
+    other = h;
+    ls_stream_key(2, LS_STREAM_VALIDATION, other.key);
+    for (uint64_t block = 0; block < BLOCKS; block++) {
+        const uint64_t sample = ls_held_out_sample(&h, block);
+        cr_assert_eq(sample / SIZE, block);
+        counts[sample % SIZE]++;
+        same += sample == ls_held_out_sample(&other, block);
+    }
+    for (int i = 0; i < SIZE; i++)
+        chi += pow((double)counts[i] - BLOCKS / SIZE, 2) / (BLOCKS / SIZE);
+    cr_expect_lt(chi, 27.9); /* 9 degrees of freedom: 1 in 1000 */
+    cr_expect(same > 800 && same < 1200, "%d", (int)same);
+}
+
 /* ---- order ---------------------------------------------------------------------------------- */
 
 /* From an implementation in Python. */

@@ -238,11 +238,13 @@ Test(nn_layers, residual_at_the_ends) {
 }
 
 Test(nn_layers, cross_entropy) {
-    for (int i = 0; i < 2; i++)
+    static const double weights[] = {2, 0.5, 0, 1, 1.5};
+    for (int i = 0; i < 4; i++)
         net_check(&(net_case){.input = SHAPE_0D(4),
                               .outputs = 5,
                               .loss = LS_LOSS_CROSS_ENTROPY,
-                              .label_smoothing = i * 0.1,
+                              .label_smoothing = i % 2 * 0.1,
+                              .class_weights = i < 2 ? NULL : weights,
                               .layers = NN_LIST(NN_DENSE(6), NN_ACTIVATION(LS_TANH), NN_DENSE(5)),
                               .slots = 2,
                               .samples = {4, 3}});

@@ -1,0 +1,156 @@
+/* The splits of a run: training samples, those that judge it, and what follows from them: shapes,
+ * classes, normalisation. */
+#include <string.h>
+
+#include "train/engine.h"
+#include "train/state.h"
+
+static const char *targets_name(bool classes) {
+    return classes ? "classes" : "targets a sample";
+}
+
+static ls_status make_identities(ls_engine *engine) {
+    ls_status status = ls_normalization_identity(engine->shape.size[0], &engine->norm);
+    if (status == LS_OK && !engine->classes)
+        status = ls_normalization_identity(engine->outputs, &engine->target_norm);
+    return ls_comm_agree(engine->comm, status);
+}
+
+static ls_status normalize_data(ls_engine *engine) {
+    if (!engine->config->data.normalize)
+        return make_identities(engine);
+    LS_TRY(ls_normalization_measure(engine->comm, engine->train, &engine->norm));
+    return engine->classes ? LS_OK
+                           : ls_normalization_measure_targets(engine->comm, engine->train,
+                                                              &engine->target_norm);
+}
+
+/* ---- the splits ----------------------------------------------------------------------------- */
+
+/* What is wrong with a split that only evaluates. */
+static ls_status fail_split(const char *name) {
+    char *message = ls_format("the %s split: %s ('data.%s_inputs: none' trains without one)", name,
+                              ls_message(), name);
+    if (message)
+        ls_message_set(message);
+    ls_free(message);
+    return LS_ERR_INPUT;
+}
+
+static bool same_shape(const ls_shape *one, const ls_shape *other) {
+    return one->ndims == other->ndims &&
+           memcmp(one->size, other->size, (size_t)one->ndims * sizeof one->size[0]) == 0;
+}
+
+/* Its classes are those of the model: it need not have a sample of each.  targets NULL: none. */
+static ls_status open_judge(ls_engine *engine, const char *name, const char *inputs,
+                            const char *targets, ls_data **split) {
+    const char *file = engine->config->data.file;
+    ls_status status = ls_data_open(engine->comm, file, inputs, targets,
+                                    engine->classes ? engine->outputs : 0, split);
+    LS_TRY(status == LS_ERR_INPUT && !engine->checkpoint ? fail_split(name) : status);
+    if (!same_shape(&engine->shape, ls_data_shape(*split)))
+        return ls_fail(LS_ERR_INPUT, "%s: samples of '%s' and '%s' differ in shape", file,
+                       engine->checkpoint ? engine->checkpoint : engine->config->data.train_inputs,
+                       inputs);
+    if (targets == NULL)
+        return LS_OK;
+    bool classes = ls_data_is_classes(*split);
+    if (classes == engine->classes && ls_data_outputs(*split) == engine->outputs)
+        return LS_OK;
+    return ls_fail(LS_ERR_INPUT, "%s: '%s' has %lld %s but '%s' has %lld %s", file,
+                   engine->config->data.train_targets, (long long)engine->outputs,
+                   targets_name(engine->classes), targets, (long long)ls_data_outputs(*split),
+                   targets_name(classes));
+}
+
+/* The last layer, where it is dense, may have units for classes that no training sample is of. */
+static int64_t last_units(const ls_model_spec *model) {
+    const ls_layer_list *layers = &model->layers;
+    const ls_layer_spec *last = layers->count > 0 ? &layers->layers[layers->count - 1] : NULL;
+    return last && last->kind == LS_LAYER_DENSE ? last->dense.units : 0;
+}
+
+static ls_status count_classes(ls_engine *engine) {
+    int64_t found = ls_data_outputs(engine->train), units = last_units(&engine->config->model);
+    int64_t *counts, empty = 0, first = -1;
+    LS_TRY(LS_NEW(counts, (size_t)found));
+    ls_data_class_counts(engine->train, counts);
+    for (int64_t c = 0; c < found; c++) {
+        empty += counts[c] == 0;
+        first = counts[c] == 0 && first < 0 ? c : first;
+    }
+    ls_free(counts);
+    bool speaks = ls_comm_rank(engine->comm) == 0;
+    if (empty > 0 && speaks)
+        ls_warn("%s: no training sample is of class %lld%s: classes count from 0",
+                engine->config->data.file, (long long)first,
+                empty > 1 ? ", nor of some others" : "");
+    if (units > found && speaks)
+        ls_warn("the last layer has %lld outputs, and the training samples are of classes 0 to "
+                "%lld: the others are never trained",
+                (long long)units, (long long)found - 1);
+    engine->outputs = units > found ? units : found;
+    return LS_OK;
+}
+
+/* From here on the training split is what is left of it. */
+static ls_status hold_out(ls_engine *engine) {
+    const ls_config *config = engine->config;
+    ls_status status = LS_OK;
+    if (config->data.validation > 0)
+        status = ls_data_hold_out(engine->train, config->data.validation, (uint64_t)config->seed,
+                                  &engine->validation);
+    return ls_comm_agree(engine->comm, status);
+}
+
+static ls_status open_train(ls_engine *engine) {
+    const ls_data_config *data = &engine->config->data;
+    LS_TRY(ls_data_open(engine->comm, data->file, data->train_inputs, data->train_targets, 0,
+                        &engine->train));
+    LS_TRY(hold_out(engine));
+    const ls_data *train = engine->train;
+    engine->shape = *ls_data_shape(train);
+    engine->classes = ls_data_is_classes(train);
+    engine->outputs = ls_data_outputs(train);
+    engine->in_double = ls_data_has_double_targets(train);
+    if (ls_comm_rank(engine->comm) == 0)
+        ls_data_warn_of_axes(train, data->train_inputs);
+    bool wants_classes = engine->config->model.loss == LS_LOSS_CROSS_ENTROPY;
+    if (wants_classes != engine->classes)
+        return ls_fail(LS_ERR_INPUT, "%s: '%s' holds %s but model.loss is %s", data->file,
+                       data->train_targets, wants_classes ? "floats" : "integer classes",
+                       wants_classes ? "cross_entropy, which needs integer classes"
+                                     : "mean_squared_error, which needs floats");
+    if (!engine->classes)
+        return LS_OK;
+    LS_TRY(ls_comm_agree(engine->comm, count_classes(engine)));
+    return ls_comm_agree(engine->comm, ls_class_weights_resolve(engine));
+}
+
+ls_status ls_splits_open(ls_engine *engine, bool with_judges) {
+    const ls_data_config *data = &engine->config->data;
+    LS_TRY(open_train(engine));
+    if (with_judges && !ls_config_is_none(data->validation_inputs))
+        LS_TRY(open_judge(engine, "validation", data->validation_inputs, data->validation_targets,
+                          &engine->validation));
+    if (with_judges && !ls_config_is_none(data->test_inputs))
+        LS_TRY(open_judge(engine, "test", data->test_inputs, data->test_targets, &engine->test));
+    return normalize_data(engine);
+}
+
+/* What a checkpoint says of the data that it was trained on. */
+ls_status ls_splits_open_model(ls_engine *engine, bool with_targets) {
+    const ls_data_config *data = &engine->config->data;
+    if (ls_config_is_none(data->test_inputs))
+        return ls_fail(LS_ERR_INPUT, "data.test_inputs is none: there is no test split; --set "
+                                     "data.test_inputs=NAME says which dataset to take");
+    LS_TRY(ls_state_read_model(engine));
+    if (engine->outputs == 0) { /* a checkpoint of before: the training split says it */
+        engine->checkpoint = NULL;
+        return ls_splits_open(engine, true);
+    }
+    LS_TRY(open_judge(engine, "test", data->test_inputs, with_targets ? data->test_targets : NULL,
+                      &engine->test));
+    return make_identities(engine);
+}
