@@ -59,7 +59,7 @@ SHARED := $(BUILD)/liblockstep.so
 
 # ---- targets -------------------------------------------------------------------------------------
 
-.PHONY: all lib help info test test-cluster check check-cluster check-mpich check-unit demo run-demo bench run-bench lint format install clean FORCE
+.PHONY: all lib help info test test-cluster check check-cluster check-unit rank-programs demo run-demo bench run-bench lint format install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -83,7 +83,10 @@ check: $(UNIT_TESTS) $(SYSTEM_TESTS) $(RANK_PROGRAMS) $(PROGRAM) ## every test, 
 	@LS_BUILD=$(BUILD) scripts/run-tests $(UNIT_TESTS) $(SYSTEM_TESTS)
 
 check-cluster: $(CLUSTER_TESTS) $(RANK_PROGRAMS) $(PROGRAM) ## the tests of test-cluster, nothing installed
+	@$(MAKE) --no-print-directory MPICC=mpicc.mpich BUILD=$(BUILD)/mpich rank-programs
 	@LS_BUILD=$(BUILD) scripts/run-tests $(CLUSTER_TESTS)
+
+rank-programs: $(RANK_PROGRAMS) $(PROGRAM) # for another MPI
 
 check-unit: $(UNIT_TESTS) ## the unit tests only: no MPI
 	@scripts/run-tests $^

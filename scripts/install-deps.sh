@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what lockstep needs: on Debian and Ubuntu with apt (through sudo unless root), elsewhere it
 # prints the packages' names and stops.  Silent when all is there.  --dev: also what `make lint` needs,
-# and h5py, with which some tests read the files; --ci: that, and SLURM and ip, for the tests of clusters;
+# and h5py, with which some tests read the files; --ci: that, and SLURM, ip and MPICH, for the tests of clusters;
 # --bench: what `make bench` needs.
 set -euo pipefail
 
@@ -13,7 +13,7 @@ packages=(
     dataset-fashion-mnist       # demo, tests
 )
 tools=(clang clang-format cppcheck shellcheck python3-h5py)
-cluster=(slurm-wlm munge iproute2)
+cluster=(slurm-wlm munge iproute2 mpich libhdf5-mpich-dev)
 peers=(python3-venv python3-dev g++) # torch.compile compiles C++
 
 case ${1:-} in
