@@ -38,9 +38,11 @@ int ls_comm_node_count(const ls_comm *comm);
 const char *ls_comm_library(void); /* "Open MPI 4.1.4" */
 
 /* Collective.  The worst status of all ranks, on all ranks; the message is then that of the lowest
- * rank that has this status.  Ends every set-up step that can fail on one rank alone. */
+ * rank that has this status, which it names where there are several hosts.  Ends every set-up step
+ * that can fail on one rank alone. */
 ls_status ls_comm_agree(ls_comm *comm, ls_status mine);
-/* Collective.  LS_ERR_INPUT, naming both values, unless all ranks pass the same text. */
+/* Collective.  LS_ERR_INPUT, showing both from where they differ, unless all ranks pass the same
+ * text. */
 ls_status ls_comm_same(ls_comm *comm, const char *what, const char *text);
 /* Collective. */
 ls_status ls_comm_broadcast(ls_comm *comm, void *data, size_t bytes, int root);

@@ -88,6 +88,20 @@ static bool speaks_first(void) {
     return true;
 }
 
+/* What each rank was started with: they are to do the same. */
+static ls_status check_same(const ls_command *command, ls_comm *comm, int argc, char **argv) {
+    ls_text line = {0};
+    ls_text_add(&line, "%s", command->name);
+    for (int i = 0; i < argc; i++)
+        ls_text_add(&line, " %s", argv[i]);
+    ls_status status = line.failed ? LS_ERR_SYSTEM : LS_OK;
+    status = ls_comm_agree(comm, status);
+    if (status == LS_OK)
+        status = ls_comm_same(comm, "the command", line.data);
+    ls_text_free(&line);
+    return status;
+}
+
 /* The statuses that come back from a parallel command are agreed on: rank 0 speaks for all.  A
  * failure that is not agreed on does not come back, it aborts all ranks. */
 static ls_status run_parallel(const ls_command *command, int argc, char **argv) {
@@ -101,6 +115,8 @@ static ls_status run_parallel(const ls_command *command, int argc, char **argv) 
         speaks = ls_comm_rank(comm) == 0;
     if (!speaks)
         ls_log_set(LS_LOG_QUIET);
+    if (status == LS_OK)
+        status = check_same(command, comm, argc, argv);
     if (status == LS_OK)
         status = run_command(command, comm, argc, argv);
     if (speaks)

@@ -3,10 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "comm/comm.h"
 
-enum { MESSAGE_SIZE = 2048, SUM_PIECE = 4096 };
+enum { MESSAGE_SIZE = 2048, SUM_PIECE = 4096, HOST_SIZE = 256 };
 
 ls_status ls_mpi_check(int code, const char *call) {
     if (code == MPI_SUCCESS)
@@ -60,8 +61,16 @@ void ls_comm_finalize(ls_comm *comm) {
     ls_free(comm);
 }
 
+static const char *host_name(char host[HOST_SIZE]) {
+    if (gethostname(host, HOST_SIZE - 1) != 0)
+        strcpy(host, "a host without a name");
+    host[HOST_SIZE - 1] = '\0';
+    return host;
+}
+
 void ls_comm_abort(ls_comm *comm, ls_status status) {
-    fprintf(stderr, "lockstep: %s (on rank %d)\n", ls_message(), comm->rank);
+    char host[HOST_SIZE];
+    fprintf(stderr, "lockstep: %s (rank %d, on %s)\n", ls_message(), comm->rank, host_name(host));
     fflush(NULL);
     MPI_Abort(comm->world, ls_exit_code(status));
     abort();
@@ -110,22 +119,43 @@ ls_status ls_comm_agree(ls_comm *comm, ls_status mine) {
     LS_MPI(MPI_Allreduce(&local, &worst, 1, MPI_2INT, MPI_MAXLOC, comm->world));
     if (worst.status == LS_OK)
         return LS_OK;
-    char message[MESSAGE_SIZE];
+    char message[MESSAGE_SIZE], host[HOST_SIZE];
     snprintf(message, sizeof message, "%s", ls_message());
+    /* It may be of a file that this host has alone. */
+    if (worst.rank == comm->rank && comm->rank > 0 && comm->node_count > 1)
+        snprintf(message, sizeof message, "%.1900s (rank %d, on %s)", ls_message(), comm->rank,
+                 host_name(host));
     LS_MPI(MPI_Bcast(message, MESSAGE_SIZE, MPI_CHAR, worst.rank, comm->world));
     ls_message_set(message);
     return (ls_status)worst.status;
 }
 
+/* Both texts from a little before their first difference on. */
+static ls_status fail_different(const ls_comm *comm, const char *what, const char *first,
+                                const char *text) {
+    enum { BEFORE = 24, SHOWN = 160 };
+    size_t same = 0;
+    while (first[same] != '\0' && first[same] == text[same])
+        same++;
+    const size_t start = same > BEFORE ? same - BEFORE : 0;
+    const char *dots = start > 0 ? "..." : "";
+    return ls_fail(LS_ERR_INPUT,
+                   "%s differs between ranks: '%s%.*s' on rank 0, '%s%.*s' on rank %d", what, dots,
+                   SHOWN, first + start, dots, SHOWN, text + start, comm->rank);
+}
+
 ls_status ls_comm_same(ls_comm *comm, const char *what, const char *text) {
-    char first[MESSAGE_SIZE / 4];
-    snprintf(first, sizeof first, "%s", text);
-    LS_MPI(MPI_Bcast(first, (int)sizeof first, MPI_CHAR, 0, comm->world));
-    ls_status mine = LS_OK;
-    if (strncmp(first, text, sizeof first - 1) != 0)
-        mine = ls_fail(LS_ERR_INPUT, "%s differs between ranks: '%s' on rank 0, '%s' on rank %d",
-                       what, first, text, comm->rank);
-    return ls_comm_agree(comm, mine);
+    uint64_t bytes = strlen(text) + 1;
+    char *first = NULL;
+    LS_TRY(ls_comm_broadcast(comm, &bytes, sizeof bytes, 0));
+    LS_TRY(ls_comm_agree(comm, LS_NEW(first, (size_t)bytes)));
+    if (comm->rank == 0)
+        memcpy(first, text, (size_t)bytes);
+    ls_status status = ls_comm_broadcast(comm, first, (size_t)bytes, 0);
+    if (status == LS_OK && strcmp(first, text) != 0)
+        status = fail_different(comm, what, first, text);
+    ls_free(first);
+    return ls_comm_agree(comm, status);
 }
 
 ls_status ls_comm_broadcast(ls_comm *comm, void *data, size_t bytes, int root) {

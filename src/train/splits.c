@@ -128,9 +128,25 @@ static ls_status open_train(ls_engine *engine) {
     return ls_comm_agree(engine->comm, ls_class_weights_resolve(engine));
 }
 
+/* Each host may have a file of its own. */
+static ls_status check_hosts(const ls_engine *engine) {
+    ls_text identity = {0};
+    if (ls_comm_node_count(engine->comm) == 1)
+        return LS_OK;
+    ls_status status = ls_data_identity(engine->train, &identity);
+    status = ls_comm_agree(engine->comm, status);
+    for (char *end = identity.data; status == LS_OK && (end = strchr(end, '\n'));)
+        *end = ';';
+    if (status == LS_OK)
+        status = ls_comm_same(engine->comm, "the training data", identity.data);
+    ls_text_free(&identity);
+    return status;
+}
+
 ls_status ls_splits_open(ls_engine *engine, bool with_judges) {
     const ls_data_config *data = &engine->config->data;
     LS_TRY(open_train(engine));
+    LS_TRY(check_hosts(engine));
     if (with_judges && !ls_config_is_none(data->validation_inputs))
         LS_TRY(open_judge(engine, "validation", data->validation_inputs, data->validation_targets,
                           &engine->validation));

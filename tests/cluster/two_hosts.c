@@ -77,6 +77,31 @@ Test(two_hosts, training, .fini = workspace_remove) {
              program(), workspace());
 }
 
+/* Hosts with files of their own: each rank's under the path that is the same on both. */
+Test(two_hosts, data_of_its_own, .fini = workspace_remove) {
+    const char *two = two_hosts(2), *folder = workspace(), *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    make_dataset(1000, 100);
+    run_well("cp %s/data.h5 %s/same.h5", folder, folder);
+    make_dataset(900, 100);
+    run_well("cp %s/data.h5 %s/short.h5; cp %s/same.h5 %s/other.h5", folder, folder, folder,
+             folder);
+    run_well("%s -c 'import h5py; x = h5py.File(\"%s/other.h5\", \"r+\")[\"train/inputs\"]; "
+             "x[:] = 255 - x[:]'",
+             python, folder);
+    const char *start = "bash -c 'mount -t tmpfs none /mnt && cp %s/$([ $(hostname) = host-2 ] && "
+                        "echo %s || echo same).h5 /mnt/data.h5; exec \"$@\"' - %s train %s "
+                        "--quiet --out %s/%s --set data.file=/mnt/data.h5 --set train.epochs=1";
+    run_well("%s %s", two, text(start, folder, "same", program(), make_config(), folder, "equal"));
+    REFUSED(WORDS("differs between ranks", "1000 1 28 28", "900 1 28 28", "(rank 1, on host-2)"),
+            "%s %s", two, text(start, folder, "short", program(), make_config(), folder, "no"));
+    REFUSED(WORDS("the training data differs between ranks", "XXH3-128", "(rank 1, on host-2)"),
+            "%s %s", two, text(start, folder, "other", program(), make_config(), folder, "no"));
+    REFUSED(WORDS("/mnt/data.h5", "(rank 1, on host-2)"), "%s %s", two,
+            text(start, folder, "nothing", program(), make_config(), folder, "no"));
+}
+
 /* Every bucket's exchange is timed: it takes its while over the cable. */
 Test(two_hosts, benchmark, .fini = workspace_remove) {
     const char *four = two_hosts(4);

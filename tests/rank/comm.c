@@ -18,8 +18,8 @@ static void check_agreement(ls_comm *comm) {
     CHECK(comm, ls_comm_same(comm, "the word", "same") == LS_OK);
     if (last > 0) {
         CHECK(comm, ls_comm_same(comm, "the word", rank ? "b" : "a") == LS_ERR_INPUT);
-        CHECK(comm, strcmp(ls_message(), "the word differs between ranks: 'a' on rank 0, 'b' on "
-                                         "rank 1") == 0);
+        CHECK(comm, strstr(ls_message(), "the word differs between ranks: 'a' on rank 0, 'b' on "
+                                         "rank 1"));
         ls_message_set("");
     }
 }

@@ -232,3 +232,18 @@ Test(refusals, a_launcher_that_does_not_fit, .fini = workspace_remove) {
     cr_expect_not(exists("%s/out", workspace()));
     run_well("env SLURM_STEP_NUM_TASKS=1 SLURM_PROCID=0 SLURM_NTASKS=2 %s", command);
 }
+
+/* Ranks that were told different things would train different models. */
+Test(refusals, ranks_that_differ, .fini = workspace_remove) {
+    make_dataset(300, 50);
+    const char *config = make_config(), *out = text("%s/no", workspace());
+    REFUSED(WORDS("the command differs between ranks", "train.lr=0.1' on rank 0",
+                  "train.lr=0.2' on rank 1"),
+            "%s %s train %s --out %s --set train.lr=0.1 : -n 1 %s train %s --out %s "
+            "--set train.lr=0.2",
+            mpirun(1), program(), config, out, program(), config, out);
+    REFUSED(WORDS("the command differs between ranks", "find-lr"),
+            "%s %s train %s --out %s : -n 1 %s find-lr %s --out %s", mpirun(1), program(), config,
+            out, program(), config, out);
+    cr_expect(!exists("%s", out));
+}
