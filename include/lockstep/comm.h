@@ -37,6 +37,13 @@ int ls_comm_node_size(const ls_comm *comm);
 int ls_comm_node_count(const ls_comm *comm);
 const char *ls_comm_library(void); /* "Open MPI 4.1.4" */
 
+/* Collective.  From here on, where a rank has waited for others for `patience` seconds, and again
+ * each time as much has passed, a warning says which ranks of its node, or which hosts, are waited
+ * for; 0: never.  By a thread that calls no MPI and takes no signals. */
+ls_status ls_comm_watch(ls_comm *comm, double patience);
+/* Collective.  Also part of ls_comm_finalize. */
+void ls_comm_watch_end(ls_comm *comm);
+
 /* Collective.  The worst status of all ranks, on all ranks; the message is then that of the lowest
  * rank that has this status, which it names where there are several hosts.  Ends every set-up step
  * that can fail on one rank alone. */

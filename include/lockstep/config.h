@@ -133,6 +133,7 @@ typedef struct ls_config {
     char *frozen;   /* layers whose weights stay as they are, or "none" */
     ls_exchange_choice exchange;
     ls_sum_choice exchange_sum;
+    double stall_seconds; /* of waiting, after which a warning says for whom; 0: never */
 } ls_config;
 
 /* Reads `text` (the contents of `file`, which is used in messages only) and then `sets`,

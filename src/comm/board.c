@@ -63,7 +63,9 @@ bool ls_board_test(ls_board *board) {
 }
 
 ls_status ls_board_wait(ls_board *board) {
+    ls_wait_begin(board->comm);
     LS_MPI(MPI_Wait(&board->request, MPI_STATUS_IGNORE));
+    ls_wait_end(board->comm);
     return LS_OK;
 }
 
@@ -112,7 +114,9 @@ ls_status ls_announcement_start(ls_announcement *announcement) {
 }
 
 ls_status ls_announcement_wait(ls_announcement *announcement) {
+    ls_wait_begin(announcement->comm);
     LS_MPI(MPI_Wait(&announcement->request, MPI_STATUS_IGNORE));
+    ls_wait_end(announcement->comm);
     return LS_OK;
 }
 

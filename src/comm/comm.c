@@ -52,6 +52,7 @@ ls_status ls_comm_init(int *argc, char ***argv, ls_comm **comm) {
 void ls_comm_finalize(ls_comm *comm) {
     if (comm == NULL)
         return;
+    ls_comm_watch_end(comm);
     ls_shared_free(comm->barrier_memory);
     MPI_Comm_free(&comm->peers);
     MPI_Comm_free(&comm->node);
@@ -116,7 +117,9 @@ ls_status ls_comm_agree(ls_comm *comm, ls_status mine) {
     struct {
         int status, rank;
     } local = {(int)mine, comm->rank}, worst;
+    ls_wait_begin(comm);
     LS_MPI(MPI_Allreduce(&local, &worst, 1, MPI_2INT, MPI_MAXLOC, comm->world));
+    ls_wait_end(comm);
     if (worst.status == LS_OK)
         return LS_OK;
     char message[MESSAGE_SIZE], host[HOST_SIZE];
@@ -162,7 +165,9 @@ ls_status ls_comm_broadcast(ls_comm *comm, void *data, size_t bytes, int root) {
     const size_t most = (size_t)1 << 30; /* MPI counts are int */
     for (size_t done = 0; done < bytes;) {
         size_t piece = bytes - done < most ? bytes - done : most;
+        ls_wait_begin(comm);
         LS_MPI(MPI_Bcast((char *)data + done, (int)piece, MPI_BYTE, root, comm->world));
+        ls_wait_end(comm);
         done += piece;
     }
     return LS_OK;

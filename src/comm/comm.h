@@ -5,6 +5,7 @@
 #include "comm/mpi.h"
 
 typedef struct ls_node_barrier ls_node_barrier;
+typedef struct ls_watch ls_watch;
 
 struct ls_comm {
     MPI_Comm world;   /* set-up, files */
@@ -16,6 +17,7 @@ struct ls_comm {
     bool uniform; /* every node has the same number of ranks */
     ls_shared *barrier_memory;
     ls_node_barrier *barrier;
+    ls_watch *watch; /* NULL: none */
 };
 
 /* MPI's own error handler ends all ranks; this is for what it lets pass. */
@@ -26,6 +28,13 @@ ls_status ls_mpi_check(int code, const char *call);
  * ranks than cores, and moves this rank's messages on, which the other one may be waiting for: the
  * probe makes MPI do so, nothing is received.  Start with *spins = 0. */
 void ls_wait_a_little(const ls_comm *comm, unsigned *spins);
+
+/* LS_ERR_SYSTEM where a node has no room for `bytes` that its ranks share: `what` needs them. */
+ls_status ls_check_space(const ls_comm *comm, size_t bytes, const char *what);
+
+/* Around each wait for other ranks in a step, for the watch. */
+void ls_wait_begin(const ls_comm *comm);
+void ls_wait_end(const ls_comm *comm);
 
 /* The barrier of the node's ranks, in shared memory. */
 ls_status ls_node_barrier_create(ls_comm *comm);

@@ -253,8 +253,10 @@ static ls_status start_bucket(ls_exchange *x, ls_bucket *bucket) {
 
 static void wait_for_node(ls_exchange *x, int index) {
     double start = ls_seconds();
+    ls_wait_begin(x->comm);
     for (unsigned spins = 0; !node_has(x, index);)
         ls_wait_a_little(x->comm, &spins);
+    ls_wait_end(x->comm);
     note_wait(x, index, start);
 }
 
@@ -280,7 +282,9 @@ static ls_status wait_for_bucket(ls_exchange *x, int index) {
     if (bucket->request == MPI_REQUEST_NULL)
         return LS_OK;
     double start = ls_seconds();
+    ls_wait_begin(x->comm);
     LS_MPI(MPI_Wait(&bucket->request, MPI_STATUS_IGNORE));
+    ls_wait_end(x->comm);
     note_wait(x, index, start);
     note_complete(x, index);
     return LS_OK;

@@ -2,7 +2,6 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "comm/comm.h"
 
@@ -14,20 +13,6 @@ struct ls_shared {
 
 static size_t round_up(size_t bytes, size_t to) {
     return (bytes + to - 1) / to * to;
-}
-
-/* A window that does not fit would end in SIGBUS at the first touch of the missing page. */
-static ls_status check_space(const ls_comm *comm, size_t bytes, const char *what) {
-    struct statvfs space;
-    if (comm->node_size == 1 || comm->node_rank != 0 || statvfs("/dev/shm", &space) != 0)
-        return LS_OK;
-    size_t there = (size_t)space.f_bavail * space.f_frsize;
-    if (bytes <= there || space.f_blocks == 0) /* no blocks: a tmpfs without a limit */
-        return LS_OK;
-    return ls_fail(LS_ERR_SYSTEM,
-                   "%s needs %zu MiB of shared memory on each node but /dev/shm has %zu MiB free; "
-                   "enlarge it, or run one rank a node with more compute.threads",
-                   what, bytes >> 20 ? bytes >> 20 : 1, there >> 20);
 }
 
 /* Takes the pages now, each rank a share: what a later window finds free is then true.  They may
@@ -61,7 +46,7 @@ ls_status ls_shared_create(ls_comm *comm, size_t bytes, const char *what, ls_sha
     made->bytes = bytes;
     made->window = MPI_WIN_NULL;
     ls_status status;
-    LS_TRY_GOTO(failed, ls_comm_agree(comm, check_space(comm, bytes + LS_ALIGN, what)));
+    LS_TRY_GOTO(failed, ls_comm_agree(comm, ls_check_space(comm, bytes + LS_ALIGN, what)));
     if (comm->node_size > 1)
         status = allocate_window(comm, bytes, made);
     else
@@ -135,7 +120,9 @@ void ls_comm_node_barrier(ls_comm *comm) {
         atomic_store_explicit(&barrier->generation, generation + 1, memory_order_release);
         return;
     }
+    ls_wait_begin(comm);
     for (unsigned spins = 0;
          atomic_load_explicit(&barrier->generation, memory_order_acquire) == generation;)
         ls_wait_a_little(comm, &spins);
+    ls_wait_end(comm);
 }

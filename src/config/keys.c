@@ -223,6 +223,11 @@ const ls_key ls_config_keys[] = {
      .help = "What is summed. fixed: integers, the same bits on any number of ranks; float32: for "
              "comparison, not the same bits."},
 
+    {KEY(stall_seconds), .change = LS_CHANGE_NOTHING, .initial = "60", .min = 0, .max = INFINITY,
+     .unit = "seconds",
+     .help = "Warn when a rank has waited for others so long, and again each time as much has "
+             "passed: which ranks or hosts it waits for; 0: never."},
+
     {KEY(model.loss), .initial = "cross_entropy",
      .words = LS_WORDS("cross_entropy", "mean_squared_error"),
      .help = "Loss: cross_entropy for classes, mean_squared_error for regression."},

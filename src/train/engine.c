@@ -122,6 +122,7 @@ static ls_status check_ranks(const ls_engine *engine) {
 static ls_status set_up(ls_engine *engine, const char *name, bool more) {
     const ls_config *config = engine->config;
     LS_TRY(check_ranks(engine));
+    LS_TRY(ls_comm_watch(engine->comm, config->stall_seconds));
     ls_status status = ls_compute_init((int)config->compute.threads, config->compute.isa);
     LS_TRY(ls_comm_agree(engine->comm, status));
     LS_TRY(ls_comm_same(engine->comm, "the instruction set (pin one with compute.isa)",

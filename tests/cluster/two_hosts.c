@@ -129,6 +129,25 @@ Test(two_hosts, rank_programs) {
     }
 }
 
+/* The cable is out for a while: the ranks of the first host say for whom they wait; then all goes
+ * on.
+ */
+Test(two_hosts, a_cut_cable, .fini = workspace_remove) {
+    const char *two = two_hosts(2);
+    make_dataset(1000, 100);
+    outcome result = run(
+        "%s bash -c 'if [ $(hostname) = host-2 ]; then\n"
+        "  (until ls %s/out/checkpoint-*.h5; do sleep 0.1; done; ip link set cable down; sleep 8; "
+        "ip link set cable up; touch %s/out/stop) "
+        ">/dev/null 2>&1 &\n"
+        "fi; exec \"$@\"' - %s train %s --quiet --out %s/out --set train.lr=0.05 "
+        "--set train.epochs=100000 --set checkpoint.every_steps=5 --set stall_seconds=3",
+        two, workspace(), workspace(), program(), make_config(), workspace());
+    cr_expect_eq(result.code, 5, "%d: %s", result.code, result.output);
+    cr_expect_not_null(strstr(result.output, "all ranks on host-1 wait for those on host-2"), "%s",
+                       result.output);
+}
+
 /* The rank on the second host is killed once there is a checkpoint: all ends, and rank 0, on the
  * first one, names the checkpoint. */
 Test(two_hosts, a_rank_is_lost, .fini = workspace_remove) {

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "system/command.h"
 
@@ -160,4 +161,28 @@ Test(files, a_range_test_replaces_the_one_before_when_it_is_done, .fini = worksp
     run_well("%s find-lr %s --quiet --out %s/run --set seed=2", program(), config, folder);
     cr_expect_str_neq(digest_of(text("%s/run/find-lr.h5", folder)), before);
     cr_expect_not(exists("%s/run/find-lr.new.h5", folder));
+}
+
+/* A job that may have less memory than the data need is told so, before the kernel kills it. */
+Test(files, memory_limit_of_the_job, .fini = workspace_remove) {
+    const char *python = python_with("h5py");
+    const char *group = text("/sys/fs/cgroup/%s/lockstep-test-%ld",
+                             exists("/sys/fs/cgroup/memory") ? "memory" : ".", (long)getpid());
+    if (!python || run("mkdir %s", group).code != 0)
+        cr_skip_test("no h5py, or no control group can be made here");
+    const char *folder = workspace();
+    run_well("%s -c 'import h5py, numpy as np\nf = h5py.File(\"%s/data.h5\", \"w\")\n"
+             "f.create_dataset(\"train/inputs\", (250000, 1, 28, 28), \"f4\", chunks=True)\n"
+             "f[\"train/targets\"] = np.arange(250000) %% 10'",
+             python, folder);
+    outcome result =
+        run("echo 500M >%s/memory.%s && %s bash -c 'echo $$ >%s/cgroup.procs && "
+            "exec %s train %s --out %s/run --set data.test_inputs=none'; code=$?; "
+            "rmdir %s; exit $code",
+            group, exists("%s/memory.limit_in_bytes", group) ? "limit_in_bytes" : "max", mpirun(2),
+            group, program(), make_config(), folder, group);
+    cr_expect_eq(result.code, 1, "%d: %s", result.code, result.output);
+    cr_expect_not_null(strstr(result.output, "train/inputs needs 747 MiB on each node but this job "
+                                             "may have 500 MiB"),
+                       "%s", result.output);
 }

@@ -374,3 +374,23 @@ Test(training, diverges, .fini = workspace_remove) {
                          mpirun(2), program(), make_config(), workspace());
     cr_expect_eq(result.code, 3, "%d: %s", result.code, result.output);
 }
+
+/* A rank that is stopped for a while is named, by those who wait for it; then all goes on. */
+Test(training, a_rank_that_is_late, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *out = text("%s/run", workspace());
+    const char *said =
+        run_well("%s bash -c 'if [ ${OMPI_COMM_WORLD_RANK:-$PMI_RANK} = 1 ]; then\n"
+                 "  (until ls %s/checkpoint-*.h5; do sleep 0.1; done; kill -STOP $$; sleep 7; kill "
+                 "-CONT $$) "
+                 ">/dev/null 2>&1 &\n"
+                 "fi; exec \"$@\"' - %s train %s --quiet --out %s --set train.lr=0.05 "
+                 "--set train.epochs=20 --set checkpoint.every_steps=5 --set stall_seconds=2 2>&1",
+                 mpirun(2), out, program(), make_config(), out);
+    cr_expect_not_null(strstr(said, "wait for rank 1 (process "), "%s", said);
+    cr_expect_not_null(strstr(said, "no progress for "), "%s", said);
+    said = run_well("%s %s train %s --quiet --out %s-two --set train.lr=0.05 --set train.epochs=2 "
+                    "--set stall_seconds=60 2>&1",
+                    mpirun(2), program(), make_config(), out);
+    cr_expect_null(strstr(said, "no progress"), "%s", said);
+}

@@ -45,6 +45,7 @@ Test(config, defaults) {
     cr_expect_eq(c->compute.threads, 1);
     cr_expect_eq(c->exchange, LS_CONFIG_EXCHANGE_AUTO);
     cr_expect_eq(c->exchange_sum, LS_CONFIG_SUM_FIXED);
+    cr_expect_eq(c->stall_seconds, 60);
     cr_expect_eq(c->model.loss, LS_LOSS_CROSS_ENTROPY);
     cr_expect_eq(c->model.label_smoothing, 0);
     cr_expect_not(c->model.class_weights.balanced);
