@@ -118,8 +118,12 @@ static ls_status append_repeated(const ls_layer_word *word, const ls_place *plac
                                  struct fy_node *keys, ls_layer_list *list) {
     ls_repeat repeat = {0};
     LS_TRY(read_keys(word, &repeat, place, keys));
-    for (int64_t i = 0; i < repeat.times; i++)
+    const size_t before = list->count;
+    for (int64_t i = 0; i < repeat.times; i++) {
         LS_TRY(append_all(repeat.layers, "repeat.layers", place, list));
+        if (list->count == before) /* or repeats of repeats of nothing would go on and on */
+            return ls_fail_at(place, "repeat.layers: expected at least one layer");
+    }
     return LS_OK;
 }
 

@@ -56,10 +56,50 @@ ls_status ls_check_characters(const ls_place *start, const char *text) {
     return LS_OK;
 }
 
+/* ---- aliases -------------------------------------------------------------------------------- */
+
+enum { VALUES_LIMIT = 1 << 18, DEPTH_LIMIT = 200 };
+
+/* Counts the values of `node` as they will be when every alias is replaced by what it stands for;
+ * false when they are too many, or too deep. */
+static bool count_values(struct fy_node *node, int depth, int *count) {
+    struct fy_node *item;
+    struct fy_node_pair *pair;
+    void *iterator = NULL;
+    if (node && fy_node_is_alias(node))
+        node = fy_node_resolve_alias(node);
+    if (node == NULL)
+        return true;
+    if (++*count > VALUES_LIMIT || depth > DEPTH_LIMIT)
+        return false;
+    if (fy_node_is_sequence(node))
+        while ((item = fy_node_sequence_iterate(node, &iterator)))
+            if (!count_values(item, depth + 1, count))
+                return false;
+    if (fy_node_is_mapping(node))
+        while ((pair = fy_node_mapping_iterate(node, &iterator)))
+            if (!count_values(fy_node_pair_key(pair), depth + 1, count) ||
+                !count_values(fy_node_pair_value(pair), depth + 1, count))
+                return false;
+    return true;
+}
+
+/* Ten lines of aliases of aliases can stand for more than any memory holds. */
+static ls_status resolve(ls_yaml *yaml, const char *file) {
+    int count = 0;
+    if (yaml->document && !count_values(fy_document_root(yaml->document), 0, &count))
+        return ls_fail(LS_ERR_INPUT,
+                       "%s: too large: more than %d values, or %d levels, once its aliases (*NAME) "
+                       "are replaced by what they stand for",
+                       file, VALUES_LIMIT, DEPTH_LIMIT);
+    if (yaml->document && fy_document_resolve(yaml->document) != 0)
+        return fail_diagnosis(yaml, file);
+    return LS_OK;
+}
+
 static ls_status load(ls_yaml *yaml, const char *file, const char *text) {
     const struct fy_diag_cfg diag = {.level = FYET_ERROR, .module_mask = ~0U};
-    struct fy_parse_cfg parse = {.search_path = "",
-                                 .flags = FYPCF_RESOLVE_DOCUMENT | FYPCF_DEFAULT_VERSION_1_2};
+    struct fy_parse_cfg parse = {.search_path = "", .flags = FYPCF_DEFAULT_VERSION_1_2};
     parse.diag = yaml->diag = fy_diag_create(&diag);
     if (yaml->diag)
         fy_diag_set_collect_errors(yaml->diag, true);
@@ -76,7 +116,7 @@ static ls_status load(ls_yaml *yaml, const char *file, const char *text) {
     }
     if (fy_parser_get_stream_error(yaml->parser) || first_error(yaml))
         return fail_diagnosis(yaml, file);
-    return LS_OK;
+    return resolve(yaml, file);
 }
 
 ls_status ls_yaml_open(const char *file, const char *text, ls_yaml **yaml) {

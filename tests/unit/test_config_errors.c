@@ -1,4 +1,6 @@
 /* config: what is wrong in a file is refused with one exact line: place, key, what was expected. */
+#include <stdio.h>
+
 #include "test_config.h"
 
 static void expect_all(const refusal *cases, size_t count) {
@@ -220,6 +222,9 @@ Test(config_errors, layers) {
          "x.yaml:5:23: repeat.times: expected an integer from 1 to 1000, got '1001'"},
         {"repeat: {times: 1000, layers: [repeat: {times: 1000, layers: [relu]}]}",
          "x.yaml:5:69: more than 4096 layers in one list"},
+        {"repeat: {times: 1000, layers: [repeat: {times: 1000, layers: [repeat: {times: 1000, "
+         "layers: []}]}]}",
+         "x.yaml:5:69: repeat.layers: expected at least one layer"},
         {"repeat: {times: 2, layers: [relu: {name: a}]}",
          "x.yaml:5: two layers of one list are called 'a', the other on line 5; names must differ"},
         {"dropout: {rate: 1}",
@@ -258,4 +263,27 @@ Test(config_errors, a_hundred_tabs) {
     cr_expect_eq(ls_config_parse("x.yaml", text.data, NULL, 0, &config), LS_ERR_INPUT);
     cr_expect_not_null(strstr(ls_message(), "x.yaml:1:"), "%s", ls_message());
     ls_text_free(&text);
+}
+
+/* Nine lines that stand for a thousand million values, a value that holds itself, and one level
+ * more with each line. */
+Test(config_errors, aliases_of_aliases) {
+    static const char *const lines[] = {"a%d: &a%d [%s, %s, %s, %s, %s, %s, %s, %s, %s, %s]\n",
+                                        "a%d: &a%d [[[[[%s]]]]]\n"};
+    for (int deep = 0; deep < 2; deep++) {
+        ls_text text = {0};
+        ls_text_add(&text, "a0: &a0 1\n");
+        for (int i = 1; i < (deep ? 300 : 10); i++) {
+            char to[16];
+            snprintf(to, sizeof to, "*a%d", i - 1);
+            ls_text_add(&text, lines[deep], i, i, to, to, to, to, to, to, to, to, to, to);
+        }
+        expect_message(text.data, NULL,
+                       "x.yaml: too large: more than 262144 values, or 200 levels, once its "
+                       "aliases (*NAME) are replaced by what they stand for");
+        ls_text_free(&text);
+    }
+    expect_message("a: &a {b: *a}\n", NULL,
+                   "x.yaml: too large: more than 262144 values, or 200 levels, once its aliases "
+                   "(*NAME) are replaced by what they stand for");
 }
