@@ -41,13 +41,17 @@ UNIT_SOURCES := $(wildcard tests/unit/*.c)
 SYSTEM_SOURCES := $(wildcard tests/system/*.c)
 CLUSTER_SOURCES := $(wildcard tests/cluster/*.c)
 RANK_HELPERS := tests/rank/bench.c
+FUZZ_HELPERS := tests/fuzz/fuzz.c tests/fuzz/reads.c tests/fuzz/mutate.c
+FUZZ_SOURCES := $(filter-out $(FUZZ_HELPERS),$(wildcard tests/fuzz/*.c))
 RANK_SOURCES := $(filter-out $(RANK_HELPERS),$(wildcard tests/rank/*.c))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 LIBRARY_OBJECTS := $(call objects,$(LIBRARY_SOURCES))
 PROGRAM_OBJECTS := $(call objects,$(PROGRAM_SOURCES))
-TEST_OBJECTS := $(call objects,$(UNIT_SOURCES) $(SYSTEM_SOURCES) $(CLUSTER_SOURCES) $(RANK_SOURCES) $(RANK_HELPERS))
+TEST_OBJECTS := $(call objects,$(UNIT_SOURCES) $(SYSTEM_SOURCES) $(CLUSTER_SOURCES) $(RANK_SOURCES) $(RANK_HELPERS) \
+                $(FUZZ_SOURCES) $(FUZZ_HELPERS))
 RANK_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(RANK_SOURCES))
+FUZZ_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(FUZZ_SOURCES))
 UNIT_TESTS := $(BUILD)/tests/unit
 SYSTEM_TESTS := $(BUILD)/tests/system
 CLUSTER_TESTS := $(BUILD)/tests/cluster
@@ -59,7 +63,7 @@ SHARED := $(BUILD)/liblockstep.so
 
 # ---- targets -------------------------------------------------------------------------------------
 
-.PHONY: all lib help info test test-cluster check check-cluster check-unit rank-programs demo run-demo bench run-bench lint format install clean FORCE
+.PHONY: all lib help info test test-cluster check check-cluster check-unit rank-programs fuzz fuzz-short run-fuzz demo run-demo bench run-bench lint format install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -90,6 +94,20 @@ rank-programs: $(RANK_PROGRAMS) $(PROGRAM) # for another MPI
 
 check-unit: $(UNIT_TESTS) ## the unit tests only: no MPI
 	@scripts/run-tests $^
+
+fuzz: ## each reader of files on SECONDS=60 of mutated input, under sanitizers (clang)
+	@scripts/install-deps.sh --fuzz
+	@$(FUZZ_BUILD) run-fuzz FUZZ='--seconds $(or $(SECONDS),60)'
+
+fuzz-short: ## the same with a fixed number of inputs, about a minute
+	@scripts/install-deps.sh --fuzz
+	@$(FUZZ_BUILD) run-fuzz FUZZ=--short
+
+FUZZ_BUILD = $(MAKE) --no-print-directory CC=clang BUILD=$(BUILD)/fuzz \
+    SAN=address,undefined,float-cast-overflow,fuzzer-no-link CFLAGS=-Wno-pass-failed
+
+run-fuzz: $(FUZZ_PROGRAMS) $(PROGRAM)
+	@scripts/run-fuzz $(FUZZ) $(FUZZ_PROGRAMS)
 
 run-demo: $(PROGRAM)
 	@scripts/demo.sh $(BUILD)
@@ -128,7 +146,7 @@ info: ## what the build found and uses
 # ---- what there is to link with, and what must be built anew when it changes ---------------------
 
 GOALS := $(or $(MAKECMDGOALS),all)
-ifneq ($(filter-out help lint format clean test test-cluster demo bench,$(GOALS)),)
+ifneq ($(filter-out help lint format clean test test-cluster fuzz fuzz-short demo bench,$(GOALS)),)
 include $(BUILD)/libraries.mk
 endif
 
@@ -191,6 +209,15 @@ $(CLUSTER_TESTS): $(call objects,$(CLUSTER_SOURCES) tests/system/command.c tests
 $(RANK_PROGRAMS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call objects,$(RANK_HELPERS)) $(STATIC)
 	@mkdir -p $(@D)
 	$(call quiet,LD,$@)$(LINK) $^ $(LIBRARY_LIBS) -o $@
+
+# A target holds the whole program, like the unit tests.  Objects come first: what one defines is not taken
+# from the library.
+$(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/obj/tests/fuzz/fuzz.o $(PROGRAM_PARTS) $(STATIC)
+	@mkdir -p $(@D)
+	$(call quiet,LD,$@)$(LINK) -fsanitize=fuzzer $(filter %.o,$^) $(STATIC) $(LIBRARY_LIBS) -o $@
+$(BUILD)/tests/fuzz/hdf5: $(BUILD)/obj/tests/fuzz/reads.o
+$(BUILD)/tests/fuzz/values: $(BUILD)/obj/tests/fuzz/reads.o $(BUILD)/obj/tests/fuzz/mutate.o
+$(BUILD)/tests/fuzz/checkpoint: $(BUILD)/obj/tests/fuzz/mutate.o
 
 require_criterion = $(if $(CRITERION_LIBS),true,{ echo 'make: the tests need Criterion (Debian: \
     libcriterion-dev): scripts/install-deps.sh installs it' >&2; exit 1; })

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what lockstep needs: on Debian and Ubuntu with apt (through sudo unless root), elsewhere it
 # prints the packages' names and stops.  Silent when all is there.  --dev: also what `make lint` needs,
-# and h5py, with which some tests read the files; --ci: that, and SLURM, ip and MPICH, for the tests of clusters;
-# --bench: what `make bench` needs.
+# and h5py, with which some tests read the files; --fuzz: what `make fuzz` needs; --ci: all that, and SLURM,
+# ip and MPICH, for the tests of clusters; --bench: what `make bench` needs.
 set -euo pipefail
 
 packages=(
@@ -13,16 +13,18 @@ packages=(
     dataset-fashion-mnist       # demo, tests
 )
 tools=(clang clang-format cppcheck shellcheck python3-h5py)
+fuzzers=(clang libclang-rt-dev)
 cluster=(slurm-wlm munge iproute2 mpich libhdf5-mpich-dev)
 peers=(python3-venv python3-dev g++) # torch.compile compiles C++
 
 case ${1:-} in
     '') ;;
     --dev) packages+=("${tools[@]}") ;;
-    --ci) packages+=("${tools[@]}" "${cluster[@]}") ;;
+    --fuzz) packages+=("${fuzzers[@]}") ;;
+    --ci) packages+=("${tools[@]}" "${fuzzers[@]}" "${cluster[@]}") ;;
     --bench) packages+=("${peers[@]}") ;;
     *)
-        echo "usage: scripts/install-deps.sh [--dev | --ci | --bench]" >&2
+        echo "usage: scripts/install-deps.sh [--dev | --fuzz | --ci | --bench]" >&2
         exit 2
         ;;
 esac

@@ -1,0 +1,33 @@
+/* What the fuzz targets share.  A target is a file with LLVMFuzzerTestOneInput, libFuzzer's entry:
+ * it reads what the fuzzer made up, and ends the process when our code does what it must not. */
+#ifndef LOCKSTEP_TESTS_FUZZ_FUZZ_H
+#define LOCKSTEP_TESTS_FUZZ_FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lockstep/base.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* The path of `name` in this process's own folder, below TMPDIR.  In a static buffer, one for each
+ * of the last four calls. */
+const char *fuzz_path(const char *name);
+/* Writes a file there; its path. */
+const char *fuzz_file(const char *name, const void *data, size_t size);
+/* Files in the folder. */
+int fuzz_file_count(void);
+
+/* Whether a call succeeded.  Ends the process unless it did, without a message, or refused its
+ * input with one of one line, or found no memory for it; forgets the message. */
+bool fuzz_worked(ls_status status);
+
+/* Ends the process unless `condition` holds. */
+#define FUZZ_CHECK(condition) ((condition) ? (void)0 : fuzz_failed(__FILE__, __LINE__, #condition))
+void fuzz_failed(const char *file, int line, const char *what) __attribute__((noreturn));
+
+/* All that lockstep's commands do to a file that no seal covers (reads.c): what it holds, its
+ * digest, the curve of a range test and what it suggests. */
+void fuzz_read_hdf5(const char *path);
+
+#endif
