@@ -46,9 +46,10 @@ done:
 }
 
 static ls_status read_fixed(hid_t id, hid_t memory, size_t count, char **out) {
-    char *found;
     size_t size = H5Tget_size(memory);
-    LS_TRY(LS_NEW(found, count * size));
+    char *found = ls_calloc(count, size);
+    if (found == NULL)
+        return LS_ERR_SYSTEM;
     ls_status status = read_all(id, memory, found);
     for (size_t i = 0; i < count && status == LS_OK; i++) {
         out[i] = ls_strdup(found + i * size);
