@@ -20,6 +20,8 @@ int32_t ls_fixed_limit(int slices);
  * before) was `largest`: leaves room for an 8-fold growth; the rounding error of an addend is at
  * most 2^-20 `largest` for up to 128 slices.  largest 0: the exponent of 1. */
 int ls_fixed_exponent(float largest, int slices);
+/* Whether it lies between the limits, as all of ls_fixed_exponent do. */
+bool ls_fixed_is_exponent(int32_t exponent);
 /* The largest absolute value that fits. */
 float ls_fixed_range(int exponent, int slices);
 /* Whether a tensor whose largest element is `largest` travels well with `exponent`: it does not

@@ -29,6 +29,10 @@ int ls_fixed_exponent(float largest, int slices) {
     return exponent < -LS_EXPONENT_LIMIT ? -LS_EXPONENT_LIMIT : exponent;
 }
 
+bool ls_fixed_is_exponent(int32_t exponent) {
+    return exponent >= -LS_EXPONENT_LIMIT && exponent <= LS_EXPONENT_LIMIT;
+}
+
 /* The largest float that is not above the limit. */
 static float limit_float(int slices) {
     int32_t limit = ls_fixed_limit(slices);

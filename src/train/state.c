@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -208,7 +207,7 @@ static ls_status check_ranges(const ls_engine *engine, const ls_train_state *sta
         return ls_fail(LS_ERR_INPUT, "the checkpoint's state/%s has a value that no run has",
                        wrong);
     for (size_t i = 0; i < ls_net_param_count(engine->net); i++)
-        if (abs(engine->exponent[i]) > LS_EXPONENT_LIMIT)
+        if (!ls_fixed_is_exponent(engine->exponent[i]))
             return ls_fail(LS_ERR_INPUT,
                            "the checkpoint's exchange/exponent has a value that no run has: %d",
                            engine->exponent[i]);

@@ -41,6 +41,15 @@ Test(optim, exponent_leaves_room_and_precision) {
     cr_assert(ls_fixed_fits(ls_fixed_exponent(0, 4), 0, 4));
 }
 
+/* INT32_MIN has no absolute value. */
+Test(optim, exponents_have_limits) {
+    static const int32_t good[] = {0, 1, -1, 120, -120}, bad[] = {121, -121, INT32_MAX, INT32_MIN};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        cr_expect(ls_fixed_is_exponent(good[i]), "%d", good[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        cr_expect_not(ls_fixed_is_exponent(bad[i]), "%d", bad[i]);
+}
+
 Test(optim, sums_do_not_depend_on_order) {
     enum { SLICES = 5 };
     static float gradient[SLICES][COUNT];
