@@ -37,6 +37,9 @@ int ls_comm_node_size(const ls_comm *comm);
 int ls_comm_node_count(const ls_comm *comm);
 const char *ls_comm_library(void); /* "Open MPI 4.1.4" */
 
+/* Collective.  Rank 0 says, a line each, what makes it slow where the ranks were put: several share
+ * a core, the nodes have different numbers of them. */
+ls_status ls_comm_tell_layout(ls_comm *comm);
 /* Collective.  From here on, where a rank has waited for others for `patience` seconds, and again
  * each time as much has passed, a warning says which ranks of its node, or which hosts, are waited
  * for; 0: never.  By a thread that calls no MPI and takes no signals. */

@@ -92,6 +92,8 @@ ls_status ls_run_describe(ls_comm *comm, const ls_engine *engine) {
     ls_net_describe(net, &text);
     ls_status status = text.failed ? LS_ERR_SYSTEM : LS_OK;
     tell_samples(engine);
+    LS_TRY(ls_comm_agree(comm, status));
+    LS_TRY(ls_comm_tell_layout(comm));
     if (status == LS_OK)
         ls_log(LS_LOG_VERBOSE, "%s", text.data);
     ls_text_free(&text);

@@ -54,6 +54,9 @@ Test(two_hosts, uneven, .fini = workspace_remove) {
     const char *one = digest(mpirun(1), "find-lr", "one", "");
     cr_expect_str_eq(digest(three, "find-lr", "three", ""), one);
     ran_on("three/find-lr.h5", "host-1 (2 ranks), host-2 (1 rank)");
+    const char *said = run_well("%s %s find-lr %s --out %s/told 2>&1", three, program(),
+                                make_config(), workspace());
+    cr_expect_not_null(strstr(said, "the nodes have different numbers of ranks"), "%s", said);
     REFUSED(WORDS("same number of ranks on every node", "flat"),
             "%s %s find-lr %s --set exchange=node --out %s/refused", three, program(),
             make_config(), workspace());

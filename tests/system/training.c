@@ -394,3 +394,16 @@ Test(training, a_rank_that_is_late, .fini = workspace_remove) {
                     mpirun(2), program(), make_config(), out);
     cr_expect_null(strstr(said, "no progress"), "%s", said);
 }
+
+/* More ranks than cores to run on: told once, and not where there is room. */
+Test(training, ranks_that_share_a_core, .fini = workspace_remove) {
+    make_dataset(300, 50);
+    const char *command = text("%s train %s --set train.epochs=1 --set train.lr=0.05 --out %s",
+                               program(), make_config(), workspace());
+    const char *said = run_well("%s taskset -c 0 %s/a 2>&1", mpirun(2), command);
+    const char *told = strstr(said, " 2 ranks share 1 core: one a core is faster");
+    cr_assert_not_null(told, "%s", said);
+    cr_expect_null(strstr(told + 12, "ranks share"), "%s", said);
+    said = run_well("%s taskset -c 0 %s/b 2>&1", mpirun(1), command);
+    cr_expect_null(strstr(said, "share"), "%s", said);
+}

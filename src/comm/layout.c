@@ -1,0 +1,71 @@
+/* What is slow about where the ranks were put: cores that several of them share, nodes that have
+ * more of them than others. */
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "comm/comm.h"
+
+typedef struct place {
+    cpu_set_t cores; /* that this rank may run on */
+    char host[64];
+} place;
+
+/* Whether the ranks that may run on no other cores than `of` are more than these. */
+static bool is_crowded(const place *places, int first, int count, const place *of, int *ranks,
+                       int *cores) {
+    *cores = CPU_COUNT(&of->cores);
+    *ranks = 0;
+    for (int i = first; i < first + count; i++) {
+        cpu_set_t both;
+        CPU_AND(&both, &places[i].cores, &of->cores);
+        *ranks += CPU_EQUAL(&both, &places[i].cores);
+    }
+    return *ranks > *cores;
+}
+
+/* Launchers put the ranks of a host one after another; where they do not, less is found. */
+static bool find_crowd(const place *places, int count, const place **where, int *ranks,
+                       int *cores) {
+    for (int i = 0; i < count; i++) {
+        int first = i, end = i + 1;
+        while (first > 0 && strcmp(places[first - 1].host, places[i].host) == 0)
+            first--;
+        while (end < count && strcmp(places[end].host, places[i].host) == 0)
+            end++;
+        *where = &places[i];
+        if (is_crowded(places, first, end - first, *where, ranks, cores))
+            return true;
+    }
+    return false;
+}
+
+static void tell(const ls_comm *comm, const place *places) {
+    const place *where;
+    int ranks, cores;
+    if (find_crowd(places, comm->size, &where, &ranks, &cores))
+        ls_log(LS_LOG_NORMAL,
+               "on %s %d ranks share %d core%s: one a core is faster (mpirun --bind-to core, srun "
+               "--cpu-bind=cores)",
+               where->host, ranks, cores, cores == 1 ? "" : "s");
+    if (!comm->uniform)
+        ls_log(LS_LOG_NORMAL, "the nodes have different numbers of ranks: gradients are summed by "
+                              "exchange: flat, which is slower than node");
+}
+
+ls_status ls_comm_tell_layout(ls_comm *comm) {
+    place mine = {.host = ""}, *all = NULL;
+    ls_status status = LS_OK;
+    CPU_ZERO(&mine.cores);
+    if (sched_getaffinity(0, sizeof mine.cores, &mine.cores) != 0)
+        memset(&mine.cores, 0xff, sizeof mine.cores); /* there are more than a set has room for */
+    gethostname(mine.host, sizeof mine.host - 1);
+    if (comm->rank == 0)
+        status = LS_NEW(all, (size_t)comm->size);
+    LS_TRY(ls_comm_agree(comm, status));
+    status = ls_comm_gather(comm, &mine, sizeof mine, all);
+    if (status == LS_OK && comm->rank == 0)
+        tell(comm, all);
+    ls_free(all);
+    return status;
+}
