@@ -38,6 +38,8 @@ ls_status ls_data_open(ls_comm *comm, const char *file, const char *inputs, cons
 /* Not collective.  Warns of inputs, array `name`, that look like images with their axes in another
  * place. */
 void ls_data_warn_of_axes(const ls_data *data, const char *name);
+/* Samples that ls_data_hold_out takes out of `samples`, two or more.  Pure. */
+int64_t ls_held_out_count(int64_t samples, double share);
 /* Not collective, the same on all ranks.  Takes `share` (0, 0.5] of the samples, one at least, out
  * of `data` into *held: one of each block of neighbouring ones, at random by the seed; both keep
  * the order that they had.  *held lives by the memory of `data`, and is closed too.  LS_ERR_INPUT:

@@ -214,6 +214,8 @@ static ls_status preview_config(const ls_config *config, const schedule_args *ar
         LS_TRY(read_lr(args->lr, &lr));
     LS_TRY(args->samples ? read_samples(args->samples, &made.samples)
                          : count_samples(config, &made.samples));
+    if (config->data.validation > 0 && made.samples > 1)
+        made.samples -= ls_held_out_count(made.samples, config->data.validation);
     LS_TRY(make_schedule(&made, lr));
     ls_status status = sample(&made);
     if (status == LS_OK)

@@ -45,10 +45,14 @@ uint64_t ls_held_out_sample(const ls_held_out *h, uint64_t id) {
     return (uint64_t)(first + (h->held ? chosen : place + (place >= chosen)));
 }
 
+int64_t ls_held_out_count(int64_t samples, double share) {
+    const int64_t count = (int64_t)(share * (double)samples + 0.5);
+    return count < 1 ? 1 : count > samples / 2 ? samples / 2 : count;
+}
+
 ls_status ls_data_hold_out(ls_data *data, double share, uint64_t seed, ls_data **held) {
-    ls_held_out h = {.whole = data->count, .blocks = (int64_t)(share * (double)data->count + 0.5)};
+    ls_held_out h = {.whole = data->count, .blocks = ls_held_out_count(data->count, share)};
     LS_REQUIRE(share > 0 && share <= 0.5 && data->held_out.whole == 0);
-    h.blocks = h.blocks < 1 ? 1 : h.blocks > h.whole / 2 ? h.whole / 2 : h.blocks;
     if (h.whole < 2)
         return ls_fail(LS_ERR_INPUT, "of a single sample none can be held out for validation");
     ls_stream_key(seed, LS_STREAM_VALIDATION, h.key);

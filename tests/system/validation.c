@@ -50,6 +50,8 @@ Test(validation, a_share_is_held_out, .fini = workspace_remove) {
     cr_expect_null(strstr(said, "validation"), "%s", said);
     cr_expect_str_neq(last_digest(text("%s/whole", workspace())),
                       last_digest(text("%s/one", workspace())));
+    said = run_well("%s schedule %s --set data.validation=0.25", program(), make_config());
+    cr_expect_not_null(strstr(said, "(750 samples, batch 96)"), "%s", said);
     REFUSED(WORDS("data.validation is 0.2, was 0.25"),
             "%s train %s --resume --out %s/one --set train.lr=0.02 --set data.validation=0.2",
             program(), make_config(), workspace());
