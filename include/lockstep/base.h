@@ -230,6 +230,11 @@ typedef struct ls_process_memory {
 } ls_process_memory;
 ls_process_memory ls_process_memory_now(void);
 
+/* The file that a signal which ends this process is to take away, once ls_temporary_catch_signals
+ * was called: SIGHUP, SIGINT or SIGTERM.  The last one set counts; NULL: none. */
+void ls_temporary_set(const char *path);
+void ls_temporary_catch_signals(void);
+
 /* From now on the first signal `number` calls `handler`, which may do only what signal-safety(7)
  * allows.  Others within `patience` seconds are ignored, for a batch system may send two at once; a
  * later one does what the system does by default.  Call it in the thread that computes:

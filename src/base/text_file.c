@@ -43,6 +43,7 @@ static ls_status open_stream(ls_text_file *file) {
         file->temporary = NULL;
         return cannot_write(file->path);
     }
+    ls_temporary_set(file->temporary);
     mode_t mask = umask(0);
     umask(mask);
     fchmod(fd, 0666 & ~mask);
@@ -80,6 +81,7 @@ ls_status ls_text_file_finish(ls_text_file *file) {
         failed = rename(file->temporary, file->path);
     if (failed)
         return ls_fail(LS_ERR_SYSTEM, "cannot write '%s': %s", file->path, strerror(errno));
+    ls_temporary_set(NULL);
     ls_free(file->temporary);
     file->temporary = NULL;
     return LS_OK;
@@ -90,8 +92,10 @@ void ls_text_file_free(ls_text_file *file) {
         return;
     if (file->stream)
         fclose(file->stream);
-    if (file->temporary)
+    if (file->temporary) {
         unlink(file->temporary);
+        ls_temporary_set(NULL);
+    }
     ls_free(file->temporary);
     ls_free(file->path);
     ls_free(file);

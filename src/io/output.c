@@ -161,6 +161,7 @@ ls_status ls_h5_output_open(const char *path, const char *format, time_t created
     if (made.path == NULL || temporary == NULL)
         goto failed;
     made.temporary = temporary;
+    ls_temporary_set(temporary);
     LS_TRY_GOTO(failed, reserve(&made));
     LS_TRY_GOTO(failed, create_file(&made));
     LS_TRY_GOTO(failed, stamp(&made, format, created));
@@ -209,6 +210,7 @@ ls_status ls_h5_output_publish(ls_h5_output *output) {
     if (rename(output->temporary, output->path) != 0)
         return ls_fail(is_system_trouble(errno) ? LS_ERR_SYSTEM : LS_ERR_INPUT,
                        "cannot name the finished file '%s': %s", output->path, strerror(errno));
+    ls_temporary_set(NULL);
     ls_free(output->temporary);
     output->temporary = NULL;
     char *folder = folder_of(output->path);
@@ -222,8 +224,10 @@ ls_status ls_h5_output_publish(ls_h5_output *output) {
 void ls_h5_output_free(ls_h5_output *output) {
     if (output->file >= 0)
         close_diverted(output);
-    if (output->temporary)
+    if (output->temporary) {
         unlink(output->temporary);
+        ls_temporary_set(NULL);
+    }
     ls_free(output->temporary);
     ls_free(output->path);
     *output = LS_H5_NO_OUTPUT;

@@ -186,3 +186,18 @@ Test(files, memory_limit_of_the_job, .fini = workspace_remove) {
                                              "may have 500 MiB"),
                        "%s", result.output);
 }
+
+/* A signal that ends convert takes its temporary file away, and leaves the output of before. */
+Test(files, a_signal_ends_convert, .fini = workspace_remove) {
+    const char *folder = workspace();
+    make_idx("train", "train", 60000);
+    run_well("echo before >%s/out.h5", folder);
+    outcome result =
+        run("cd %s && { $OLDPWD/%s convert --train-inputs train-images --train-targets "
+            "train-labels -o out.h5 & } && until ls out.h5.tmp.* >/dev/null 2>&1; do "
+            "kill -0 $! || exit 3; done; kill -TERM $!; wait $!",
+            folder, program());
+    cr_expect_eq(result.code, 143, "%d: %s", result.code, result.output);
+    cr_expect(!exists("%s/out.h5.tmp.*", folder));
+    run_well("grep -qx before %s/out.h5", folder);
+}
