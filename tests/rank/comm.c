@@ -11,9 +11,12 @@ static void check_agreement(ls_comm *comm) {
     CHECK(comm, ls_comm_agree(comm, LS_OK) == LS_OK);
     ls_status mine = rank == last ? ls_fail(LS_ERR_INPUT, "rank %d says no", rank) : LS_OK;
     CHECK(comm, ls_comm_agree(comm, mine) == LS_ERR_INPUT);
-    char expected[64];
-    snprintf(expected, sizeof expected, "rank %d says no", last);
-    CHECK(comm, strcmp(ls_message(), expected) == 0);
+    char expected[64]; /* on several hosts, where it was is said */
+    bool several = last > 0 && ls_comm_node_count(comm) > 1;
+    snprintf(expected, sizeof expected,
+             several ? "rank %d says no (rank %d, on " : "rank %d says no", last, last);
+    CHECK(comm, strncmp(ls_message(), expected, strlen(expected)) == 0);
+    CHECK(comm, several || strcmp(ls_message(), expected) == 0);
     ls_message_set("");
     CHECK(comm, ls_comm_same(comm, "the word", "same") == LS_OK);
     if (last > 0) {
