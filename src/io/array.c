@@ -115,10 +115,12 @@ ls_status ls_class_names_read(const char *path, char ***names, size_t *count) {
         *names = NULL;
         *count = 0;
     } else {
-        hid_t dataset = H5Oopen(file, "class_names", H5P_DEFAULT);
-        if (H5Iget_type(dataset) != H5I_DATASET)
+        hid_t dataset = ls_h5_object_open(file, "class_names");
+        if (dataset < 0 || H5Iget_type(dataset) != H5I_DATASET)
             status = ls_fail(LS_ERR_INPUT, "'class_names' in '%s' is not a dataset", path);
         else
+            status = ls_h5_check_elsewhere(dataset, path, "class_names");
+        if (status == LS_OK)
             status = ls_h5_strings(dataset, names, count);
         ls_h5_release(dataset);
     }

@@ -59,6 +59,14 @@ bool ls_h5_number(hid_t type, ls_type *number);
 /* "string", "compound", ... */
 const char *ls_h5_class(hid_t type);
 
+/* ---- what is in other files (elsewhere.c) --------------------------------------------------- */
+
+/* H5Oopen by name, but a link into what is no regular file fails as one that leads nowhere does. */
+hid_t ls_h5_object_open(hid_t file, const char *name);
+/* LS_ERR_INPUT for a dataset whose values are in a raw file, and for a virtual one of which not
+ * every value is in a dataset that is there. */
+ls_status ls_h5_check_elsewhere(hid_t dataset, const char *path, const char *name);
+
 /* ---- arrays of numbers (numbers.c) ---------------------------------------------------------- */
 
 /* An open dataset of numbers.  `path` and `name` are for messages, borrowed. */

@@ -5,14 +5,25 @@
 #include "io/h5.h"
 
 static ls_status open_dataset(hid_t file, const char *path, const char *name, hid_t *dataset) {
-    hid_t object = name[0] ? H5Oopen(file, name, H5P_DEFAULT) : H5I_INVALID_HID;
+    hid_t object = ls_h5_object_open(file, name);
     H5I_type_t kind = object < 0 ? H5I_BADID : H5Iget_type(object);
     if (kind == H5I_DATASET) {
         *dataset = object;
-        return LS_OK;
+        return ls_h5_check_elsewhere(object, path, name);
     }
     ls_h5_release(object);
     return ls_h5_no_dataset(file, path, name);
+}
+
+static ls_status not_numbers(const ls_h5_numbers *numbers, hid_t type) {
+    return ls_fail(LS_ERR_INPUT,
+                   "'%s' in '%s' has elements of %s type: expected integers or floats of at most "
+                   "64 bits%s",
+                   numbers->name, numbers->path, ls_h5_class(type),
+                   H5Tget_class(type) == H5T_STRING
+                       ? "; of labels, numpy.unique(labels, return_inverse=True) makes "
+                         "'class_names' and class numbers"
+                       : "");
 }
 
 static ls_status read_type(ls_h5_numbers *numbers) {
@@ -21,13 +32,11 @@ static ls_status read_type(ls_h5_numbers *numbers) {
         return ls_h5_fail(LS_ERR_INPUT, "cannot read the type of '%s' in '%s'", numbers->name,
                           numbers->path);
     ls_status status = LS_OK;
-    if (!ls_h5_number(type, &numbers->type))
-        status = ls_fail(LS_ERR_INPUT,
-                         "'%s' in '%s' has elements of %s type: expected integers or floats of at "
-                         "most 64 bits",
-                         numbers->name, numbers->path, ls_h5_class(type));
+    bool bits = H5Tget_class(type) == H5T_BITFIELD && H5Tget_size(type) == 1; /* a boolean */
+    if (!bits && !ls_h5_number(type, &numbers->type))
+        status = not_numbers(numbers, type);
     ls_h5_release(type);
-    numbers->memory = ls_h5_native(numbers->type);
+    numbers->memory = bits ? H5T_NATIVE_B8 : ls_h5_native(numbers->type);
     numbers->size = ls_type_size(numbers->type);
     return status;
 }
@@ -66,6 +75,36 @@ void ls_h5_numbers_close(ls_h5_numbers *numbers) {
     numbers->dataset = H5I_INVALID_HID;
 }
 
+/* LS_ERR_INPUT when the values need a filter that this HDF5 does not have. */
+static ls_status check_filters(const ls_h5_numbers *numbers) {
+    ls_status status = LS_OK;
+    hid_t creation = H5Dget_create_plist(numbers->dataset);
+    for (int i = 0; i < H5Pget_nfilters(creation) && status == LS_OK; i++) {
+        char name[64] = "";
+        H5Z_filter_t filter =
+            H5Pget_filter2(creation, (unsigned)i, NULL, NULL, NULL, sizeof name, name, NULL);
+        if (filter > 0 && H5Zfilter_avail(filter) <= 0)
+            status = ls_fail(LS_ERR_INPUT,
+                             "'%s' in '%s' is compressed by filter %d%s%.63s, which this HDF5 "
+                             "does not have: set HDF5_PLUGIN_PATH to a folder with its plugin, or "
+                             "rewrite the file where it can be read, with h5repack -f GZIP=4",
+                             numbers->name, numbers->path, (int)filter, name[0] ? ", " : "", name);
+    }
+    ls_h5_release(creation);
+    return status;
+}
+
+/* What a failed read comes from. */
+static ls_status read_failed(const ls_h5_numbers *numbers) {
+    hid_t reasons = H5Eget_current_stack();
+    ls_status status = check_filters(numbers);
+    H5Eset_current_stack(reasons);
+    if (status == LS_OK)
+        status = ls_h5_fail(LS_ERR_INPUT, "cannot read '%s' in '%s', which seems damaged",
+                            numbers->name, numbers->path);
+    return status;
+}
+
 /* One transfer. */
 static ls_status transfer(const ls_h5_numbers *numbers, const hsize_t *start, const hsize_t *count,
                           void *out) {
@@ -77,8 +116,7 @@ static ls_status transfer(const ls_h5_numbers *numbers, const hsize_t *start, co
         H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, count, NULL);
     }
     if (H5Dread(numbers->dataset, numbers->memory, memory, file, H5P_DEFAULT, out) < 0)
-        status = ls_h5_fail(LS_ERR_INPUT, "cannot read '%s' in '%s', which seems damaged",
-                            numbers->name, numbers->path);
+        status = read_failed(numbers);
     if (numbers->ndims > 0) {
         ls_h5_release(file);
         ls_h5_release(memory);

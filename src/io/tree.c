@@ -115,6 +115,24 @@ static ls_status name_others(const char *path, const char *name, const char *con
     return status;
 }
 
+static ls_status not_opened(hid_t file, const char *path, const char *name) {
+    H5L_info_t link;
+    const char *object = NULL, *other = NULL;
+    if (H5Lget_info(file, name, &link, H5P_DEFAULT) < 0 || link.type == H5L_TYPE_HARD)
+        return ls_fail(LS_ERR_INPUT, "cannot open '%s' in '%s', which seems damaged", name, path);
+    char *to = ls_calloc(link.u.val_size + 1, 1);
+    if (to == NULL)
+        return LS_ERR_SYSTEM;
+    H5Lget_val(file, name, to, link.u.val_size, H5P_DEFAULT);
+    if (link.type == H5L_TYPE_EXTERNAL)
+        H5Lunpack_elink_val(to, link.u.val_size, NULL, &other, &object);
+    ls_status status = ls_fail(
+        LS_ERR_INPUT, "'%s' in '%s' is a link to '%s'%s%s%s, which cannot be opened", name, path,
+        object ? object : to, other ? " in file '" : "", other ? other : "", other ? "'" : "");
+    ls_free(to);
+    return status;
+}
+
 ls_status ls_h5_no_dataset(hid_t file, const char *path, const char *name) {
     ls_h5_tree tree;
     LS_TRY(ls_h5_tree_read(file, path, &tree));
@@ -130,8 +148,7 @@ ls_status ls_h5_no_dataset(hid_t file, const char *path, const char *name) {
         if (item->kind == LS_H5_GROUP)
             status = ls_fail(LS_ERR_INPUT, "'%s' in '%s' is a group, not a dataset", name, path);
         else
-            status =
-                ls_fail(LS_ERR_INPUT, "cannot open '%s' in '%s', which seems damaged", name, path);
+            status = not_opened(file, path, name);
     }
     if (status == LS_OK)
         status = name_others(path, name, names, count);

@@ -44,10 +44,20 @@ hid_t ls_h5_native(ls_type type) {
     return H5T_NATIVE_DOUBLE;
 }
 
+/* The integers behind the names: numpy's booleans are an enumeration of FALSE and TRUE. */
+static bool enumeration(hid_t type, ls_type *number) {
+    hid_t base = H5Tget_super(type);
+    bool is = ls_h5_number(base, number);
+    ls_h5_release(base);
+    return is;
+}
+
 /* An integer of an odd size (24 bits) is held by the next larger type, a half-precision float by
  * float32.  What has more than 64 bits would lose some: not a number for us. */
 bool ls_h5_number(hid_t type, ls_type *number) {
     H5T_class_t kind = H5Tget_class(type);
+    if (kind == H5T_ENUM)
+        return enumeration(type, number);
     size_t size = H5Tget_size(type);
     if (size == 0 || size > 8 || (kind != H5T_INTEGER && kind != H5T_FLOAT))
         return false;

@@ -102,3 +102,102 @@ Test(data, axes_in_other_places, .fini = workspace_remove) {
     REFUSED(WORDS("train/targets", "one-hot", "argmax"), "%s train %s --out %s/c", program(),
             config, folder);
 }
+
+/* ---- types and places of other programs ----------------------------------------------------- */
+
+/* A small dataset of h5py: 60 and 20 samples of 4 values, classes 0 and 1. */
+static const char *small_dataset(const char *python) {
+    run_well("cd %s && %s -c 'import h5py, numpy as np\nf = h5py.File(\"data.h5\", \"w\")\n"
+             "for s, n in ((\"train\", 60), (\"test\", 20)):\n"
+             " x = np.sin(np.arange(4 * n)).reshape(n, 4).astype(\"f4\")\n"
+             " f[s + \"/inputs\"] = x\n f[s + \"/targets\"] = (x[:, 0] > 0).astype(\"u1\")'",
+             workspace(), python);
+    return write_file("small.yaml", text("data: {file: %s/data.h5}\nbatch: {size: 20}\n"
+                                         "model: {layers: [dense: {units: 2}]}\n",
+                                         workspace()));
+}
+
+static const char *trained_on(const char *config, const char *name) {
+    run_well("%s %s train %s --quiet --out %s/%s --set train.epochs=1 --set train.lr=0.1",
+             mpirun(2), program(), config, workspace(), name);
+    return digest_of(text("%s/%s/checkpoint-3.h5", workspace(), name));
+}
+
+/* numpy's booleans are an enumeration, those of PyTables a bit field: both are class numbers. */
+Test(data, booleans, .fini = workspace_remove) {
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    const char *config = small_dataset(python), *numbers = trained_on(config, "numbers");
+    change_data(python, "for s in (\"train\", \"test\"):\n y = f[s + \"/targets\"][:]\n"
+                        " del f[s + \"/targets\"]\n f[s + \"/targets\"] = y > 0");
+    cr_expect_str_eq(trained_on(config, "booleans"), numbers);
+    change_data(python, "B = h5py.h5t.NATIVE_B8\nfor s in (\"train\", \"test\"):\n"
+                        " y = f[s + \"/targets\"][:].astype(\"u1\")\n del f[s + \"/targets\"]\n"
+                        " n = h5py.h5s.create_simple(y.shape)\n"
+                        " h5py.h5d.create(f[s].id, b\"targets\", B, n).write(n, n, y, B)");
+    cr_expect_str_eq(trained_on(config, "bits"), numbers);
+}
+
+/* Values in another file: read where they are there, and never waited for or made up. */
+Test(data, values_in_other_files, .fini = workspace_remove) {
+    static const char virtual_dataset[] =
+        "def virtual(file, name = \"train/targets\", n = 60, m = 60):\n"
+        " v = h5py.VirtualLayout((60,), \"u1\")\n v[:m] = h5py.VirtualSource(file, name, "
+        "(n,))[:m]\n"
+        " del f[\"train/targets\"]\n f.create_virtual_dataset(\"train/targets\", v)\n";
+    static const struct {
+        const char *script, *words[3];
+    } refused[] = {
+        {"virtual(\"no.h5\")", {"virtual dataset", "no.h5", "not there"}},
+        {"virtual(\"fifo\")", {"virtual dataset", "fifo", "not a regular file"}},
+        {"virtual(\"whole.h5\", \"train/none\")", {"virtual dataset", "train/none", "opened"}},
+        {"virtual(\"whole.h5\", \"test/targets\")", {"virtual dataset", "not all the values"}},
+        {"virtual(\"whole.h5\", m = 50)", {"virtual dataset", "10 of its values"}},
+        {"virtual(\"linked.h5\")", {"virtual dataset", "linked.h5", "cannot be opened"}},
+        {"virtual(\".\")", {"virtual dataset", "itself has its values elsewhere"}},
+        {"link(h5py.ExternalLink(\"fifo\", \"train/targets\"))", {"link", "fifo", "opened"}},
+        {"link(h5py.ExternalLink(\"no.h5\", \"train/targets\"))", {"link", "no.h5", "opened"}},
+        {"link(h5py.SoftLink(\"/train/targets\"))", {"link", "cannot be opened"}},
+        {"del f[\"train/targets\"]\n"
+         "f.create_dataset(\"train/targets\", (60,), \"u1\", external=[(\"fifo\", 0, 60)])",
+         {"raw file", "h5repack"}},
+    };
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    const char *config = small_dataset(python), *whole = trained_on(config, "whole");
+    const char *prelude =
+        text("%sdef link(to):\n del f[\"train/targets\"]\n f[\"train/targets\"] = to\n",
+             virtual_dataset);
+    run_well("cd %s && mkfifo fifo && cp data.h5 whole.h5", workspace());
+    change_data(python,
+                text("%slink(h5py.ExternalLink(\"whole.h5\", \"train/targets\"))", prelude));
+    cr_expect_str_eq(trained_on(config, "linked"), whole);
+    change_data(python, text("%svirtual(\"whole.h5\")", prelude));
+    cr_expect_str_eq(trained_on(config, "virtual"), whole);
+    change_data(python, text("%slink(h5py.ExternalLink(\"fifo\", \"train/targets\"))", prelude));
+    run_well("cd %s && mv data.h5 linked.h5", workspace());
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        const char *const *words = refused[i].words;
+        run_well("cd %s && cp whole.h5 data.h5", workspace());
+        change_data(python, text("%s%s", prelude, refused[i].script));
+        REFUSED(WORDS("train/targets", words[0], words[1], words[2]), "%s %s train %s --out %s/no",
+                mpirun(2), program(), config, workspace());
+    }
+}
+
+/* What has no numbers, or none that can be read here, is told with the way out. */
+Test(data, strings_and_filters, .fini = workspace_remove) {
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    const char *config = small_dataset(python), *folder = workspace();
+    change_data(python, "y = f[\"train/targets\"][:]\ndel f[\"train/targets\"]\n"
+                        "f.create_dataset(\"train/targets\", data=0 * y, compression=\"lzf\")");
+    REFUSED(WORDS("train/targets", "filter 32000, lzf", "h5repack", "HDF5_PLUGIN_PATH"),
+            "%s train %s --out %s/no", program(), config, folder);
+    change_data(python, "del f[\"train/targets\"]\nf[\"train/targets\"] = [\"cat\", \"dog\"] * 30");
+    REFUSED(WORDS("train/targets", "string", "numpy.unique", "class_names"),
+            "%s train %s --out %s/no", program(), config, folder);
+}
