@@ -218,6 +218,10 @@ void ls_text_file_free(ls_text_file *file);
 
 /* ---- this process --------------------------------------------------------------------------- */
 
+/* The name of this host; zeros fill what it leaves. */
+enum { LS_HOST_SIZE = 65 };
+void ls_host_name(char host[LS_HOST_SIZE]);
+
 /* Seconds since the process was started, to 0.01; 0 where the system does not tell. */
 double ls_process_age(void);
 

@@ -34,10 +34,10 @@ static void read_owner(int descriptor, char owner[OWNER_SIZE]) {
 }
 
 static ls_status write_owner(const ls_lock *lock) {
-    char host[256] = "?", started[64] = "?";
+    char host[LS_HOST_SIZE], started[64] = "?";
     time_t now = time(NULL);
     struct tm parts;
-    gethostname(host, sizeof host - 1);
+    ls_host_name(host);
     if (localtime_r(&now, &parts))
         strftime(started, sizeof started, "%Y-%m-%d %H:%M:%S", &parts);
     char *text = ls_format("process %ld on %s, since %s\n", (long)getpid(), host, started);

@@ -7,6 +7,12 @@
 
 #include "lockstep/base.h"
 
+void ls_host_name(char host[LS_HOST_SIZE]) {
+    memset(host, 0, LS_HOST_SIZE);
+    if (gethostname(host, LS_HOST_SIZE - 1) != 0)
+        strcpy(host, "a host without a name");
+}
+
 enum { START_TIME = 22, AFTER_NAME = 3 }; /* fields of /proc/self/stat, from 1 */
 
 double ls_process_age(void) {

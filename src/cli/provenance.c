@@ -8,19 +8,20 @@
 #include "cli/run.h"
 #include "lockstep/nn.h"
 
-enum { HOST_SIZE = 64, NOTE_LIMIT = 16 };
+enum { NOTE_LIMIT = 16 };
 
 /* "node1 (2 ranks), node2 (2 ranks)" on rank 0; hosts in rank order. */
 static ls_status list_hosts(ls_comm *comm, char **list) {
-    char mine[HOST_SIZE] = "", *all = NULL;
+    char mine[LS_HOST_SIZE], *all = NULL;
     int size = ls_comm_size(comm);
     ls_text text = {0};
-    gethostname(mine, sizeof mine - 1);
-    LS_TRY(ls_comm_agree(comm, LS_NEW(all, (size_t)size * HOST_SIZE)));
-    LS_TRY(ls_comm_gather(comm, mine, HOST_SIZE, all));
+    ls_host_name(mine);
+    LS_TRY(ls_comm_agree(comm, LS_NEW(all, (size_t)size * LS_HOST_SIZE)));
+    LS_TRY(ls_comm_gather(comm, mine, LS_HOST_SIZE, all));
     for (int first = 0, end; first < size && ls_comm_rank(comm) == 0; first = end) {
-        const char *host = all + (size_t)first * HOST_SIZE;
-        for (end = first + 1; end < size && strcmp(host, all + (size_t)end * HOST_SIZE) == 0; end++)
+        const char *host = all + (size_t)first * LS_HOST_SIZE;
+        for (end = first + 1; end < size && strcmp(host, all + (size_t)end * LS_HOST_SIZE) == 0;
+             end++)
             ;
         ls_text_add(&text, "%s%s (%d rank%s)", first ? ", " : "", host, end - first,
                     end - first == 1 ? "" : "s");

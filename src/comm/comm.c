@@ -7,7 +7,7 @@
 
 #include "comm/comm.h"
 
-enum { MESSAGE_SIZE = 2048, SUM_PIECE = 4096, HOST_SIZE = 256 };
+enum { MESSAGE_SIZE = 2048, SUM_PIECE = 4096 };
 
 ls_status ls_mpi_check(int code, const char *call) {
     if (code == MPI_SUCCESS)
@@ -62,16 +62,10 @@ void ls_comm_finalize(ls_comm *comm) {
     ls_free(comm);
 }
 
-static const char *host_name(char host[HOST_SIZE]) {
-    if (gethostname(host, HOST_SIZE - 1) != 0)
-        strcpy(host, "a host without a name");
-    host[HOST_SIZE - 1] = '\0';
-    return host;
-}
-
 void ls_comm_abort(ls_comm *comm, ls_status status) {
-    char host[HOST_SIZE];
-    fprintf(stderr, "lockstep: %s (rank %d, on %s)\n", ls_message(), comm->rank, host_name(host));
+    char host[LS_HOST_SIZE];
+    ls_host_name(host);
+    fprintf(stderr, "lockstep: %s (rank %d, on %s)\n", ls_message(), comm->rank, host);
     fflush(NULL);
     MPI_Abort(comm->world, ls_exit_code(status));
     abort();
@@ -122,12 +116,13 @@ ls_status ls_comm_agree(ls_comm *comm, ls_status mine) {
     ls_wait_end(comm);
     if (worst.status == LS_OK)
         return LS_OK;
-    char message[MESSAGE_SIZE], host[HOST_SIZE];
+    char message[MESSAGE_SIZE], host[LS_HOST_SIZE];
+    ls_host_name(host);
     snprintf(message, sizeof message, "%s", ls_message());
     /* It may be of a file that this host has alone. */
     if (worst.rank == comm->rank && comm->rank > 0 && comm->node_count > 1)
         snprintf(message, sizeof message, "%.1900s (rank %d, on %s)", ls_message(), comm->rank,
-                 host_name(host));
+                 host);
     LS_MPI(MPI_Bcast(message, MESSAGE_SIZE, MPI_CHAR, worst.rank, comm->world));
     ls_message_set(message);
     return (ls_status)worst.status;

@@ -8,7 +8,7 @@
 
 typedef struct place {
     cpu_set_t cores; /* that this rank may run on */
-    char host[64];
+    char host[LS_HOST_SIZE];
 } place;
 
 /* Whether the ranks that may run on no other cores than `of` are more than these. */
@@ -59,7 +59,7 @@ ls_status ls_comm_tell_layout(ls_comm *comm) {
     CPU_ZERO(&mine.cores);
     if (sched_getaffinity(0, sizeof mine.cores, &mine.cores) != 0)
         memset(&mine.cores, 0xff, sizeof mine.cores); /* there are more than a set has room for */
-    gethostname(mine.host, sizeof mine.host - 1);
+    ls_host_name(mine.host);
     if (comm->rank == 0)
         status = LS_NEW(all, (size_t)comm->size);
     LS_TRY(ls_comm_agree(comm, status));

@@ -3,15 +3,13 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 
 #include "comm/comm.h"
+#include "comm/space.h"
 
 /* ---- control groups ------------------------------------------------------------------------- */
-
-typedef struct group_limit {
-    unsigned long long bytes, used; /* used: what cannot be given back, as file caches can */
-} group_limit;
 
 enum { PATH_SIZE = 4096, LINE_SIZE = 256 };
 
@@ -34,34 +32,38 @@ static bool read_number(const char *folder, const char *file, const char *name,
 }
 
 /* Version 1 knows the limits of the groups around it. */
-static void look_at_1(const char *folder, group_limit *limit) {
+static void look_at_1(const char *folder, ls_memory_limit *limit) {
     unsigned long long bytes, anonymous = 0, shared = 0;
     if (!read_number(folder, "memory.stat", "hierarchical_memory_limit", &bytes) ||
         bytes >= limit->bytes)
         return;
     read_number(folder, "memory.stat", "total_rss", &anonymous);
     read_number(folder, "memory.stat", "total_shmem", &shared);
-    *limit = (group_limit){bytes, anonymous + shared};
+    *limit = (ls_memory_limit){bytes, anonymous + shared};
 }
 
-static void look_at_2(const char *folder, group_limit *limit) {
+static unsigned long long left(const ls_memory_limit *limit) {
+    return limit->used < limit->bytes ? limit->bytes - limit->used : 0;
+}
+
+static void look_at_2(const char *folder, ls_memory_limit *limit) {
     unsigned long long bytes, anonymous = 0, shared = 0;
     if (!read_number(folder, "memory.max", "", &bytes))
         return;
     read_number(folder, "memory.stat", "anon", &anonymous);
     read_number(folder, "memory.stat", "shmem", &shared);
-    const group_limit here = {bytes, anonymous + shared};
-    if (limit->bytes == ULLONG_MAX || bytes - here.used < limit->bytes - limit->used)
+    const ls_memory_limit here = {bytes, anonymous + shared};
+    if (left(&here) < left(limit))
         *limit = here;
 }
 
 /* The group, and those around it; in a container the first ones may not be there. */
-static void look_upwards(const char *root, char *path,
-                         void (*look_at)(const char *folder, group_limit *limit),
-                         group_limit *limit) {
+static void look_upwards(const char *root, const char *within, char *path,
+                         void (*look_at)(const char *folder, ls_memory_limit *limit),
+                         ls_memory_limit *limit) {
     char folder[PATH_SIZE];
     for (;;) {
-        if (snprintf(folder, sizeof folder, "%s%s", root, path) < (int)sizeof folder)
+        if (snprintf(folder, sizeof folder, "%s%s%s", root, within, path) < (int)sizeof folder)
             look_at(folder, limit);
         char *slash = strrchr(path, '/');
         if (slash == NULL)
@@ -70,18 +72,17 @@ static void look_upwards(const char *root, char *path,
     }
 }
 
-/* The tightest limit; ULLONG_MAX bytes: none. */
-static group_limit find_limit(void) {
-    group_limit limit = {ULLONG_MAX, 0};
+ls_memory_limit ls_memory_limit_find(const char *groups, const char *root) {
+    ls_memory_limit limit = {ULLONG_MAX, 0};
     char line[PATH_SIZE];
-    FILE *stream = fopen("/proc/self/cgroup", "r");
+    FILE *stream = fopen(groups, "r");
     while (stream && fgets(line, sizeof line, stream)) {
         line[strcspn(line, "\n")] = '\0';
         char *one = strstr(line, ":memory:");
         if (one)
-            look_upwards("/sys/fs/cgroup/memory", one + strlen(":memory:"), look_at_1, &limit);
+            look_upwards(root, "/memory", one + strlen(":memory:"), look_at_1, &limit);
         if (strncmp(line, "0::", 3) == 0)
-            look_upwards("/sys/fs/cgroup", line + 3, look_at_2, &limit);
+            look_upwards(root, "", line + 3, look_at_2, &limit);
     }
     if (stream)
         fclose(stream);
@@ -95,8 +96,8 @@ static size_t mebibytes(size_t bytes) {
 }
 
 static ls_status check_group(size_t bytes, const char *what) {
-    const group_limit limit = find_limit();
-    if (limit.bytes == ULLONG_MAX || limit.used + bytes <= limit.bytes)
+    const ls_memory_limit limit = ls_memory_limit_find("/proc/self/cgroup", "/sys/fs/cgroup");
+    if (bytes <= left(&limit))
         return LS_OK;
     return ls_fail(LS_ERR_SYSTEM,
                    "%s needs %zu MiB on each node but this job may have %zu MiB of memory there, "
@@ -108,6 +109,12 @@ static ls_status check_group(size_t bytes, const char *what) {
 /* A window that does not fit would end in SIGBUS at the first touch of the missing page. */
 static ls_status check_tmpfs(size_t bytes, const char *what) {
     struct statvfs space;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && bytes > limit.rlim_cur)
+        return ls_fail(LS_ERR_SYSTEM,
+                       "%s needs %zu MiB of shared memory on each node, which is a file, and files "
+                       "may have %zu MiB here: see ulimit -f",
+                       what, mebibytes(bytes), (size_t)limit.rlim_cur >> 20);
     if (statvfs("/dev/shm", &space) != 0 || space.f_blocks == 0) /* no blocks: without a limit */
         return LS_OK;
     size_t there = (size_t)space.f_bavail * space.f_frsize;

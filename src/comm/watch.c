@@ -10,7 +10,7 @@
 
 #include "comm/comm.h"
 
-enum { NAME_SIZE = 64, MOST_HOSTS = 8, SPEAKING_NODES = 4 };
+enum { MOST_HOSTS = 8, SPEAKING_NODES = 4 };
 
 /* Of a rank, for the other ranks of its node; s of the host's clock. */
 typedef struct beat {
@@ -25,7 +25,7 @@ struct ls_watch {
     ls_shared *memory;
     beat *beats; /* of the node's ranks */
     double patience;
-    char host[NAME_SIZE];
+    char host[LS_HOST_SIZE];
     ls_text others; /* "host-2, host-3" */
     bool speaks;    /* of other hosts, too: a few nodes do */
     double told;    /* waits_since of the wait that was told of, */
@@ -123,16 +123,16 @@ static void *run(void *context) {
 static ls_status name_others(ls_comm *comm, ls_watch *w) {
     char *names = NULL; /* of each rank's host; empty: not the first rank there */
     int count = 0;
-    gethostname(w->host, NAME_SIZE - 1);
-    LS_TRY(ls_comm_agree(comm, LS_NEW(names, (size_t)comm->size * NAME_SIZE)));
-    char mine[NAME_SIZE] = "";
+    ls_host_name(w->host);
+    LS_TRY(ls_comm_agree(comm, LS_NEW(names, (size_t)comm->size * LS_HOST_SIZE)));
+    char mine[LS_HOST_SIZE] = "";
     if (comm->node_rank == 0)
         memcpy(mine, w->host, sizeof mine);
     ls_status status = ls_mpi_check(
-        MPI_Allgather(mine, NAME_SIZE, MPI_CHAR, names, NAME_SIZE, MPI_CHAR, comm->world),
+        MPI_Allgather(mine, LS_HOST_SIZE, MPI_CHAR, names, LS_HOST_SIZE, MPI_CHAR, comm->world),
         "MPI_Allgather");
     for (int rank = 0, node = 0; rank < comm->size; rank++) {
-        const char *name = names + (size_t)rank * NAME_SIZE;
+        const char *name = names + (size_t)rank * LS_HOST_SIZE;
         if (name[0] == '\0')
             continue;
         if (rank == w->beats[0].rank)

@@ -24,6 +24,8 @@ static ls_status write_array(ls_h5_output *output, hid_t group, const char *name
                              hid_t space, const void *values) {
     if (H5Lexists(group, name, H5P_DEFAULT) > 0)
         return ls_fail(LS_ERR_BUG, "array '%s' of '%s' is written twice", name, output->path);
+    LS_TRY(ls_h5_output_room(output,
+                             (size_t)H5Sget_simple_extent_npoints(space) * ls_type_size(type)));
     hid_t layout = H5Pcreate(H5P_DATASET_CREATE), memory = ls_h5_native(type);
     H5Pset_obj_track_times(layout, false);
     H5Pset_fill_time(layout, H5D_FILL_TIME_NEVER);

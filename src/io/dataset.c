@@ -13,6 +13,7 @@ struct ls_dataset_writer {
     hid_t memory;
     int ndims;
     hsize_t shape[LS_MAX_DIMS]; /* shape[0]: samples so far */
+    size_t chunk;               /* bytes */
 };
 
 ls_status ls_dataset_create(const char *path, ls_dataset_writer **writer) {
@@ -86,6 +87,9 @@ ls_status ls_dataset_array(ls_dataset_writer *writer, const char *name, const ls
         most[d] = writer->shape[d] = (hsize_t)info->shape[d];
     }
     choose_chunk(writer, ls_type_size(info->type), (hsize_t)info->shape[0], chunk);
+    writer->chunk = ls_type_size(info->type);
+    for (int d = 0; d < info->ndims; d++)
+        writer->chunk *= chunk[d];
     hid_t space = H5Screate_simple(writer->ndims, writer->shape, most);
     ls_status status = create_dataset(writer, name, space, chunk);
     ls_h5_release(space);
@@ -96,10 +100,13 @@ ls_status ls_dataset_append(ls_dataset_writer *writer, int64_t count, const void
     LS_REQUIRE(writer->dataset >= 0 && count >= 0);
     if (count == 0)
         return LS_OK;
-    hsize_t start[LS_MAX_DIMS] = {writer->shape[0]}, counts[LS_MAX_DIMS];
-    for (int d = 1; d < writer->ndims; d++)
+    hsize_t start[LS_MAX_DIMS] = {writer->shape[0]}, counts[LS_MAX_DIMS] = {(hsize_t)count};
+    size_t bytes = (size_t)count * H5Tget_size(writer->memory);
+    for (int d = 1; d < writer->ndims; d++) {
         counts[d] = writer->shape[d];
-    counts[0] = (hsize_t)count;
+        bytes *= counts[d];
+    }
+    LS_TRY(ls_h5_output_room(&writer->output, bytes + writer->chunk));
     writer->shape[0] += (hsize_t)count;
     if (H5Dset_extent(writer->dataset, writer->shape) < 0)
         return ls_h5_output_fail(&writer->output);

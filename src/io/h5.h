@@ -157,6 +157,9 @@ void ls_h5_output_free(ls_h5_output *output);
 /* "cannot write 'PATH': REASON".  Call it right after the failed call, before anything is closed.
  */
 ls_status ls_h5_output_fail(ls_h5_output *output);
+/* Before `bytes` of values are written, or a dataset made that has its space from the start:
+ * LS_ERR_SYSTEM where a hard limit on the size of files has no room for them. */
+ls_status ls_h5_output_room(ls_h5_output *output, size_t bytes);
 /* Brings a dataset's values to the file and closes it. */
 ls_status ls_h5_output_end(ls_h5_output *output, hid_t dataset);
 

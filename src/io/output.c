@@ -72,6 +72,24 @@ static ls_status get_room(ls_h5_output *output) {
     return status;
 }
 
+/* Room beside the values, for HDF5's own data and chunks that are begun. */
+enum { ROOM_BESIDE = 4 << 20 };
+
+/* A limit that cannot be lifted holds for the memory of `divert` too: what might pass it is refused
+ * before HDF5 begins with it. */
+ls_status ls_h5_output_room(ls_h5_output *output, size_t bytes) {
+    struct rlimit limit;
+    hsize_t there = 0;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_max == RLIM_INFINITY)
+        return LS_OK;
+    if (output->file >= 0 && H5Fget_filesize(output->file, &there) < 0)
+        return ls_h5_output_fail(output);
+    if (there + bytes + ROOM_BESIDE > limit.rlim_max)
+        return ls_fail(LS_ERR_SYSTEM, "cannot write '%s': %s (see ulimit -f)", output->path,
+                       strerror(EFBIG));
+    return LS_OK;
+}
+
 /* Cuts off what get_room took and HDF5 gave back. */
 static ls_status cut_room(ls_h5_output *output) {
     void *handle;
@@ -163,6 +181,7 @@ ls_status ls_h5_output_open(const char *path, const char *format, time_t created
     made.temporary = temporary;
     ls_temporary_set(temporary);
     LS_TRY_GOTO(failed, reserve(&made));
+    LS_TRY_GOTO(failed, ls_h5_output_room(&made, 0));
     LS_TRY_GOTO(failed, create_file(&made));
     LS_TRY_GOTO(failed, stamp(&made, format, created));
     *output = made;
@@ -325,8 +344,12 @@ static ls_status write_strings(ls_h5_output *output, hid_t group, const char *na
     size_t bytes;
     char *packed;
     LS_TRY(pack_strings(strings, count, &bytes, &packed));
+    ls_status status = ls_h5_output_room(output, bytes * count);
+    if (status != LS_OK) {
+        ls_free(packed);
+        return status;
+    }
     hid_t type = string_type(bytes);
-    ls_status status = LS_OK;
     if (H5Lexists(group, name, H5P_DEFAULT) > 0)
         H5Ldelete(group, name, H5P_DEFAULT);
     hid_t dataset = H5Dcreate2(group, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);

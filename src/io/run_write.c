@@ -191,6 +191,7 @@ static hid_t finished_layout(const run_series *series, int64_t rows) {
 
 static ls_status create_series(ls_h5_output *output, hid_t group, const run_series *series,
                                int64_t rows, hid_t layout, hid_t *dataset) {
+    LS_TRY(ls_h5_output_room(output, (size_t)rows * series->width * sizeof(double)));
     hsize_t shape[2] = {(hsize_t)rows, series->width};
     hsize_t most[2] = {H5S_UNLIMITED, series->width};
     bool fixed = H5Pget_layout(layout) == H5D_CONTIGUOUS;

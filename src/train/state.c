@@ -438,10 +438,10 @@ static ls_status share_state(ls_engine *engine, ls_train_state *state) {
 
 void ls_state_name_run(ls_train_state *state) {
     struct timespec now;
-    char host[256] = "";
+    char host[LS_HOST_SIZE];
     ls_hash *hash;
     clock_gettime(CLOCK_REALTIME, &now);
-    gethostname(host, sizeof host - 1);
+    ls_host_name(host);
     const int64_t when[] = {now.tv_sec, now.tv_nsec, getpid()};
     if (ls_hash_create(&hash) != LS_OK)
         return;

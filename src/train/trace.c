@@ -7,8 +7,6 @@
 #include "train/engine.h"
 #include "train/trace.h"
 
-enum { HOST_SIZE = 128 };
-
 struct ls_trace {
     ls_engine *engine;
     ls_recorder recorder;
@@ -37,14 +35,14 @@ ls_status ls_trace_begin(ls_engine *engine, const char *path, int64_t skip, ls_t
 
 /* This rank's events as text. */
 static ls_status make_text(const ls_trace *trace, ls_text *text) {
-    char host[HOST_SIZE] = "";
+    char host[LS_HOST_SIZE];
     ls_engine *engine = trace->engine;
     ls_trace_rank rank = {.rank = ls_comm_rank(engine->comm),
                           .host = host,
                           .net = engine->net,
                           .begun = trace->begun};
     LS_TRY(ls_comm_clock_offset(engine->comm, &rank.offset));
-    gethostname(host, sizeof host - 1);
+    ls_host_name(host);
     ls_trace_text(&rank, &trace->recorder, text);
     bool failed = trace->recorder.failed || text->failed;
     return ls_comm_agree(engine->comm, failed ? LS_ERR_SYSTEM : LS_OK);

@@ -163,6 +163,29 @@ Test(files, a_range_test_replaces_the_one_before_when_it_is_done, .fini = worksp
     cr_expect_not(exists("%s/run/find-lr.new.h5", folder));
 }
 
+/* A hard limit on the size of files holds for checkpoints, and for the ranks' shared memory. */
+Test(files, a_hard_limit_on_file_size, .fini = workspace_remove) {
+    make_dataset(200, 20);
+    const char *folder = workspace();
+    const char *config =
+        write_file("large.yaml", text("data: {file: %s/data.h5}\nbatch: {size: 100}\n"
+                                      "model: {layers: [flatten, dense: {units: 2000}, "
+                                      "dense: {units: 1500}, dense: {units: 10}]}\n",
+                                      folder));
+    const char *train = text("%s train %s --quiet --out %s/run --set train.epochs=1 "
+                             "--set train.lr=0.01",
+                             program(), config, folder);
+    outcome result = run("ulimit -f 20000; %s", train);
+    cr_expect_eq(result.code, 1, "%d: %s", result.code, result.output);
+    cr_expect_not_null(strstr(result.output, "checkpoint-2.h5': File too large (see ulimit -f)"),
+                       "%s", result.output);
+    cr_expect(exists("%s/run/train.h5", folder) && !exists("%s/run/*.tmp.*", folder));
+    result = run("ulimit -f 20000; %s %s", mpirun(2), train);
+    cr_expect_eq(result.code, 1, "%d: %s", result.code, result.output);
+    cr_expect_not_null(strstr(result.output, "MiB of shared memory on each node, which is a file"),
+                       "%s", result.output);
+}
+
 /* A job that may have less memory than the data need is told so, before the kernel kills it. */
 Test(files, memory_limit_of_the_job, .fini = workspace_remove) {
     const char *python = python_with("h5py");

@@ -42,6 +42,21 @@ Test(training, same_bits_at_any_rank_count, .fini = workspace_remove) {
     cr_expect_str_eq(last_digest(one), last_digest(train("flat", 3, "--set exchange=flat")));
 }
 
+/* What train prints at its end is what `info --digest` finds in its last checkpoint. */
+Test(training, the_printed_digest, .fini = workspace_remove) {
+    static const char *const ends[] = {"", "--set batch.size=64 --set train.schedule=constant"};
+    make_dataset(300, 50);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        const char *said = run_well("%s %s train %s --out %s/run-%zu " TRAINING " %s 2>&1",
+                                    mpirun(2), program(), make_config(), workspace(), i, ends[i]);
+        const char *digest = strstr(said, "\ndigest ");
+        cr_assert_not_null(digest, "%s", said);
+        cr_expect(strncmp(digest + strlen("\ndigest "),
+                          last_digest(text("%s/run-%zu", workspace(), i)), 32) == 0,
+                  "%s", said);
+    }
+}
+
 /* SIGKILL to all ranks at random moments, most of them after the run has left another checkpoint,
  * resumed each time on another rank count. */
 Test(training, killed_and_resumed, .fini = workspace_remove) {

@@ -303,15 +303,16 @@ static ls_status write_large(const char *path) {
     return status;
 }
 
-/* In a child that may write files of at most `limit` bytes: 0 when it failed as it should. */
-static int write_limited(rlim_t limit, bool large) {
+/* In a child that may write files of at most `limit` bytes, and may lift that up to `most`: 0 when
+ * it failed as it should. */
+static int write_limited(rlim_t limit, rlim_t most, bool large) {
     const char *path = io_path("checkpoint-2.h5");
     int result;
     pid_t child = fork();
     if (child == 0) {
         atexit(lift_limit); /* runs behind HDF5's own handler, which comes later */
         signal(SIGXFSZ, SIG_IGN);
-        setrlimit(RLIMIT_FSIZE, &(struct rlimit){limit, RLIM_INFINITY});
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){limit, most});
         ls_status status = large ? write_large(path) : checkpoint_write(path, 2);
         bool told = strstr(ls_message(), "File too large") && strstr(ls_message(), path);
         exit(status == LS_ERR_SYSTEM && told ? 0 : 1);
@@ -329,7 +330,10 @@ Test(io_checkpoint_damage, no_room, .fini = io_remove) {
     for (rlim_t limit = 1000; limit < bytes; limit += step) {
         step = limit + 1000 < bytes ? 750 : 100;
         for (int large = 0; large < 2; large++) {
-            cr_assert_eq(write_limited(limit, large), 0, "limit %d, large %d", (int)limit, large);
+            cr_assert_eq(write_limited(limit, RLIM_INFINITY, large), 0, "limit %d, large %d",
+                         (int)limit, large);
+            cr_assert_eq(write_limited(limit, limit, large), 0, "hard limit %d, large %d",
+                         (int)limit, large);
             cr_assert_eq(io_file_count(), 1, "a file is left");
             cr_assert_eq(newest(&rejected), 1);
         }

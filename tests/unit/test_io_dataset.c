@@ -316,7 +316,7 @@ static int write_until_full(const char *path, const char *reason) {
     ls_status status = ls_dataset_create(path, &writer);
     if (status == LS_OK) {
         status = ls_dataset_array(writer, "x", &(ls_array_info){LS_TYPE_U8, 2, {0, 1 << 10}});
-        for (int i = 0; i < 64 && status == LS_OK; i++)
+        for (int i = 0; i < 192 && status == LS_OK; i++)
             status = ls_dataset_append(writer, 64, samples);
         if (status == LS_OK)
             status = ls_dataset_finish(writer);
@@ -341,14 +341,16 @@ static void lift_limit(void) {
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
 }
 
-Test(io_dataset, a_limit_on_file_size, .fini = io_remove) {
+/* A soft limit is lifted to give up in an orderly way; a hard one (SLURM's, an administrator's)
+ * stays. */
+static void check_limit(bool hard) {
     const char *path = io_path("a.h5");
-    for (rlim_t limit = 100; limit < 4 << 20; limit *= 3) {
+    for (rlim_t limit = 100; limit < 12 << 20; limit *= 3) {
         pid_t child = fork();
         if (child == 0) {
             atexit(lift_limit); /* runs behind HDF5's own handler, which comes later */
             signal(SIGXFSZ, SIG_IGN);
-            setrlimit(RLIMIT_FSIZE, &(struct rlimit){limit, RLIM_INFINITY});
+            setrlimit(RLIMIT_FSIZE, &(struct rlimit){limit, hard ? limit : RLIM_INFINITY});
             int result = write_until_full(path, "File too large");
             struct rlimit now;
             getrlimit(RLIMIT_FSIZE, &now);
@@ -357,6 +359,14 @@ Test(io_dataset, a_limit_on_file_size, .fini = io_remove) {
         cr_assert_eq(status_of(child), 0, "limit %d", (int)limit);
         cr_assert_eq(io_file_count(), 0, "a file is left");
     }
+}
+
+Test(io_dataset, a_limit_on_file_size, .fini = io_remove) {
+    check_limit(false);
+}
+
+Test(io_dataset, a_hard_limit_on_file_size, .fini = io_remove) {
+    check_limit(true);
 }
 
 static void write_line(const char *path, const char *line) {
