@@ -54,6 +54,7 @@ typedef struct ls_bench_result {
     double rate_median, rate_min, rate_max;
     double step_seconds;
     ls_bench_spread phase[LS_PHASE_COUNT];
+    ls_slowest slowest;          /* own work of a step, see ls_phases_work */
     ls_bench_spread node_wait;   /* the part of LS_PHASE_UPDATE that waits for the node's ranks */
     ls_bench_spread gradients;   /* the part of LS_PHASE_BACKWARD that quantises */
     ls_bench_spread progress;    /* and the part that looks after messages */

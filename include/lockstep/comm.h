@@ -63,6 +63,15 @@ void ls_comm_node_barrier(ls_comm *comm);
 /* Collective.  Gathers `bytes` from each rank to rank 0, in rank order; `all` is used there only.
  */
 ls_status ls_comm_gather(ls_comm *comm, const void *mine, size_t bytes, void *all);
+
+/* The rank whose own work takes longest, so that the others wait for it. */
+typedef struct ls_slowest {
+    int rank;
+    char host[LS_HOST_SIZE];
+    double seconds, mean; /* of that rank; over the ranks */
+} ls_slowest;
+/* Collective.  Of the seconds that each rank gives; *slowest on rank 0 only. */
+ls_status ls_comm_slowest(ls_comm *comm, double seconds, ls_slowest *slowest);
 /* Called on rank 0 with what one rank gave. */
 typedef ls_status ls_comm_take(void *context, int rank, const void *data, size_t bytes);
 /* Collective.  Hands each rank's block, of any size, to `take` on rank 0, in rank order, one at a

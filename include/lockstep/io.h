@@ -141,6 +141,9 @@ void ls_run_close(ls_run_reader *reader);
  * results. */
 ls_status ls_file_describe(const char *path, ls_text *text);
 ls_status ls_file_digest(const char *path, char text[LS_DIGEST_TEXT]);
+/* Adds an array to a digest as ls_file_digest would add dataset `path` with these values. */
+void ls_digest_floats(ls_hash *hash, const char *path, int ndims, const int64_t *shape,
+                      const float *values);
 
 /* Name and version of the library: "HDF5 1.10.8". */
 const char *ls_io_library(void);

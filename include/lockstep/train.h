@@ -50,7 +50,8 @@ void ls_engine_params_changed(ls_engine *engine);
  * checkpoint. LS_ERR_INPUT when it does not fit the network. */
 ls_status ls_engine_load(ls_engine *engine, const char *path);
 
-/* Collective.  Digest of weights, running statistics and momentum, on rank 0. */
+/* Collective.  Digest of weights, running statistics and momentum, on rank 0: that of a checkpoint
+ * which has them. */
 ls_status ls_engine_digest(ls_engine *engine, char text[LS_DIGEST_TEXT]);
 
 /* Collective.  Keeps, and puts back, weights, momentum and running statistics. */
@@ -82,6 +83,10 @@ typedef struct ls_step_report {
     int redone;           /* times the backward pass was redone with a larger fixed-point range */
     double seconds[LS_PHASE_COUNT];
 } ls_step_report;
+
+/* Seconds of the phases in which a rank does its own work, and waits for no other: data, forward,
+ * backward. */
+double ls_phases_work(const double seconds[LS_PHASE_COUNT]);
 
 /* Not collective.  After `skip` more steps this rank notes what it does in each of the `steps` that
  * follow: LS_EVENT_STEP, LS_EVENT_PHASE, and what network and exchange note.  NULL: no more.  Kept
@@ -267,6 +272,7 @@ typedef struct ls_train_result {
     double best;        /* accuracy, or loss for regression, of the judge; NaN without one */
     int64_t best_epoch; /* after which it was measured, from 1; 0 without one */
     char digest[LS_DIGEST_TEXT]; /* of weights, statistics and momentum; on rank 0 */
+    ls_slowest slowest;          /* own work of a step, see ls_phases_work; on rank 0 */
 } ls_train_result;
 
 /* Collective.  Trains for train.epochs epochs, or until train.target, train.stop_after or someone

@@ -79,6 +79,13 @@ static void add_phases(ls_text *text, const ls_bench_result *result) {
     add_spread(text, "update_wait", &result->node_wait);
     ls_text_add(text, ",\n  ");
     add_spread(text, "cpu_seconds", &result->cpu_seconds);
+    add_key(text, "slowest");
+    ls_text_add(text, "{\"host\": ");
+    ls_json_string(text, result->slowest.host);
+    add_inner(text, "rank", result->slowest.rank, false);
+    add_inner(text, "seconds", result->slowest.seconds, false);
+    add_inner(text, "mean", result->slowest.mean, false);
+    ls_text_add(text, "}");
 }
 
 static void add_buckets(ls_text *text, const ls_bench_result *result) {

@@ -59,6 +59,14 @@ static void add_head(const char *about, const ls_bench_result *result, ls_text *
                     ls_digits(1e-9 * result->gemm_rate, product));
     ls_text_add(text, "%.0f %% of its SGEMM's %s (%d x %d)\n", 100 * useful / result->sgemm_rate,
                 ls_digits(1e-9 * result->sgemm_rate, product), LS_BENCH_PRODUCT, LS_BENCH_PRODUCT);
+    if (result->ranks > 1)
+        ls_text_add(
+            text,
+            "slowest     rank %d on %s: %s ms of a step in data, forward and backward; mean "
+            "%s\n",
+            result->slowest.rank, result->slowest.host,
+            ls_digits(1e3 * result->slowest.seconds, rate),
+            ls_digits(1e3 * result->slowest.mean, product));
     ls_text_add(text,
                 "start-up    %.2f s: %.2f until MPI was there, %.2f set-up, %.2f first step\n",
                 result->launch + result->set_up + result->first_step, result->launch,

@@ -100,12 +100,20 @@ static void print_end(const ls_train_result *result, const char *command) {
         ls_print("ended early: no progress in train.stop_after epochs\n");
 }
 
+static void print_slowest(const ls_slowest *slowest) {
+    if (slowest->mean > 0)
+        ls_log(LS_LOG_VERBOSE,
+               "slowest: rank %d on %s, %.3g ms of a step in data, forward and backward; mean %.3g",
+               slowest->rank, slowest->host, 1e3 * slowest->seconds, 1e3 * slowest->mean);
+}
+
 static void print_result(const ls_train_result *result, const char *folder, const char *command) {
     ls_print("%lld steps; learning rate %.3g\n", (long long)result->steps, result->lr);
     const bool validated = !isnan(result->score[LS_SPLIT_VALIDATION].loss);
     print_score(result, LS_SPLIT_VALIDATION, true);
     print_score(result, LS_SPLIT_TEST, !validated);
     ls_print("digest %s\n", result->digest);
+    print_slowest(&result->slowest);
     ls_print("wrote %s/train.h5, %s/checkpoint-%lld.h5\n", folder, folder,
              (long long)result->steps);
     print_end(result, command);

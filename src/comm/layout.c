@@ -1,5 +1,5 @@
-/* What is slow about where the ranks were put: cores that several of them share, nodes that have
- * more of them than others. */
+/* What is slow about the ranks: cores that several of them share, nodes that have more of them than
+ * others, and the one that works longest. */
 #include <sched.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,6 +66,36 @@ ls_status ls_comm_tell_layout(ls_comm *comm) {
     status = ls_comm_gather(comm, &mine, sizeof mine, all);
     if (status == LS_OK && comm->rank == 0)
         tell(comm, all);
+    ls_free(all);
+    return status;
+}
+
+typedef struct worker {
+    double seconds;
+    char host[LS_HOST_SIZE];
+} worker;
+
+static void find_slowest(const worker *all, int count, ls_slowest *slowest) {
+    *slowest = (ls_slowest){.rank = 0};
+    for (int rank = 0; rank < count; rank++) {
+        slowest->mean += all[rank].seconds / count;
+        if (all[rank].seconds > all[slowest->rank].seconds)
+            slowest->rank = rank;
+    }
+    slowest->seconds = all[slowest->rank].seconds;
+    memcpy(slowest->host, all[slowest->rank].host, LS_HOST_SIZE);
+}
+
+ls_status ls_comm_slowest(ls_comm *comm, double seconds, ls_slowest *slowest) {
+    worker mine = {.seconds = seconds}, *all = NULL;
+    ls_status status = LS_OK;
+    ls_host_name(mine.host);
+    if (comm->rank == 0)
+        status = LS_NEW(all, (size_t)comm->size);
+    LS_TRY(ls_comm_agree(comm, status));
+    status = ls_comm_gather(comm, &mine, sizeof mine, all);
+    if (status == LS_OK && comm->rank == 0)
+        find_slowest(all, comm->size, slowest);
     ls_free(all);
     return status;
 }

@@ -55,6 +55,32 @@ static ls_status add_values(ls_hash *hash, const ls_h5_numbers *numbers) {
     return status;
 }
 
+static void add_name(ls_hash *hash, const char *path, ls_type type, int ndims) {
+    add_text(hash, path);
+    add_text(hash, ls_type_name(type));
+    add_integer(hash, ndims);
+}
+
+void ls_digest_floats(ls_hash *hash, const char *path, int ndims, const int64_t *shape,
+                      const float *values) {
+    uint32_t block[1024];
+    const size_t most = sizeof block / sizeof *block;
+    size_t count = 1;
+    add_name(hash, path, LS_TYPE_F32, ndims);
+    for (int d = 0; d < ndims; d++) {
+        add_integer(hash, shape[d]);
+        count *= (size_t)shape[d];
+    }
+    for (size_t first = 0; first < count; first += most) {
+        size_t here = count - first < most ? count - first : most;
+        memcpy(block, values + first, here * sizeof *block);
+        for (size_t i = 0; i < here; i++)
+            block[i] = htole32(block[i]);
+        unify_nans(LS_TYPE_F32, here, block);
+        ls_hash_add(hash, block, here * sizeof *block);
+    }
+}
+
 /* `points` cuts the first dimension unless it is negative. */
 static ls_status add_numbers(ls_hash *hash, hid_t file, const char *path, const char *name,
                              int64_t points) {
@@ -65,9 +91,7 @@ static ls_status add_numbers(ls_hash *hash, hid_t file, const char *path, const 
     numbers.memory = little;
     if (points >= 0 && numbers.ndims > 0 && numbers.shape[0] > (hsize_t)points)
         numbers.shape[0] = (hsize_t)points;
-    add_text(hash, name);
-    add_text(hash, ls_type_name(numbers.type));
-    add_integer(hash, numbers.ndims);
+    add_name(hash, name, numbers.type, numbers.ndims);
     for (int d = 0; d < numbers.ndims; d++)
         add_integer(hash, (int64_t)numbers.shape[d]);
     ls_status status = add_values(hash, &numbers);

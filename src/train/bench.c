@@ -211,6 +211,8 @@ static ls_status gather(bench *b) {
     b->sums.value[LS_SUM_SGEMM_RATE] = median(b->sgemm.rates, b->sgemm.count);
     b->sums.value[LS_SUM_GEMM_RATE] = median(typed->rates, typed->count);
     ls_bench_sums_finish(&b->sums, b->result->steps * b->result->windows, plan->plan);
+    LS_TRY(
+        ls_comm_slowest(comm, ls_phases_work(b->sums.value + LS_SUM_PHASES), &b->result->slowest));
     int ranks = ls_comm_rank(comm) == 0 ? ls_comm_size(comm) : 0;
     LS_TRY(ls_comm_agree(comm, LS_NEW(all, b->sums.count * (size_t)ranks)));
     ls_status status = ls_comm_gather(comm, b->sums.value, b->sums.count * sizeof(double), all);

@@ -1,6 +1,8 @@
 /* Keeping and restoring the state that a step changes, and its digest. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "lockstep/io.h"
 #include "train/engine.h"
 
 /* This rank's piece of the node's shared state: parameters, statistics and momentum are one array.
@@ -43,16 +45,54 @@ void ls_engine_restore(ls_engine *engine, ls_snapshot *snapshot) {
     ls_engine_params_changed(engine);
 }
 
-ls_status ls_engine_digest(ls_engine *engine, char text[LS_DIGEST_TEXT]) {
-    ls_status status = LS_OK;
-    if (ls_comm_rank(engine->comm) == 0) {
-        ls_hash *hash = NULL;
-        status = ls_hash_create(&hash);
-        if (status == LS_OK) {
-            ls_hash_add(hash, engine->params, state_size(engine) * sizeof(float));
-            ls_hash_text(hash, text);
-            ls_hash_free(hash);
-        }
+/* ---- digest --------------------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b) {
+    const ls_param *const *left = a, *const *right = b;
+    return strcmp((*left)->name, (*right)->name);
+}
+
+/* Those of a checkpoint's group: "model", "momentum". */
+static ls_status add_group(ls_hash *hash, const char *group, const ls_param *const *params,
+                           size_t count, const float *values) {
+    for (size_t i = 0; i < count; i++) {
+        char *path = ls_format("%s/%s", group, params[i]->name);
+        if (path == NULL)
+            return LS_ERR_SYSTEM;
+        ls_digest_floats(hash, path, params[i]->ndims, params[i]->shape,
+                         values + params[i]->offset);
+        ls_free(path);
     }
-    return ls_comm_agree(engine->comm, status);
+    return LS_OK;
+}
+
+static ls_status add_state(const ls_engine *engine, ls_hash *hash) {
+    const ls_param **params;
+    size_t count = ls_net_param_count(engine->net), trained = 0;
+    LS_TRY(LS_NEW(params, count));
+    for (size_t i = 0; i < count; i++)
+        params[i] = ls_net_param(engine->net, i);
+    qsort(params, count, sizeof *params, by_name);
+    ls_status status = add_group(hash, "model", params, count, engine->params);
+    for (size_t i = 0; i < count; i++)
+        if (params[i]->role != LS_PARAM_MEAN && params[i]->role != LS_PARAM_VARIANCE)
+            params[trained++] = params[i];
+    if (status == LS_OK)
+        status = add_group(hash, "momentum", params, trained, engine->momentum);
+    ls_free(params);
+    return status;
+}
+
+static ls_status make_digest(const ls_engine *engine, char text[LS_DIGEST_TEXT]) {
+    ls_hash *hash = NULL;
+    LS_TRY(ls_hash_create(&hash));
+    ls_status status = add_state(engine, hash);
+    ls_hash_text(hash, text);
+    ls_hash_free(hash);
+    return status;
+}
+
+ls_status ls_engine_digest(ls_engine *engine, char text[LS_DIGEST_TEXT]) {
+    bool first = ls_comm_rank(engine->comm) == 0;
+    return ls_comm_agree(engine->comm, first ? make_digest(engine, text) : LS_OK);
 }

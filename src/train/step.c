@@ -24,6 +24,10 @@ const char *ls_phase_name(ls_phase phase) {
     return names[phase];
 }
 
+double ls_phases_work(const double seconds[LS_PHASE_COUNT]) {
+    return seconds[LS_PHASE_DATA] + seconds[LS_PHASE_FORWARD] + seconds[LS_PHASE_BACKWARD];
+}
+
 static void end_phase(ls_step *step, ls_phase phase) {
     double now = ls_seconds();
     step->report->seconds[phase] += now - step->mark;

@@ -26,6 +26,7 @@ typedef struct ls_training {
     ls_train_file *file;                        /* rank 0 */
     double began, started;                      /* s; the run, its first step */
     double last_save, last_look, longest_pause; /* s; pause: evaluation and checkpoint */
+    double work; /* s: this rank's own, of the steps since first_step */
     bool stop_file;
     int64_t test_steps; /* of the range test, when it was last asked whether to stop */
     ls_status written;  /* rank 0: the last row; a failure ends the run at the next verdict */
@@ -292,6 +293,7 @@ static ls_status take_step(ls_training *run, ls_train_end *end) {
     if (verdict.stop == DIVERGED)
         return fail_diverged(run, &report);
     take_losses(run, &report);
+    run->work += ls_phases_work(report.seconds);
     state->step++;
     return finish_step(run, &report, &verdict, end);
 }
@@ -419,6 +421,9 @@ static ls_status conclude(ls_training *run, ls_train_end end, ls_train_result *r
     if (end == LS_TRAIN_STOP_FILE)
         take_away_stop_file(run);
     LS_TRY(ls_engine_digest(run->engine, result->digest));
+    const int64_t done = state->step - run->first_step;
+    LS_TRY(ls_comm_slowest(run->engine->comm, done > 0 ? run->work / (double)done : 0,
+                           &result->slowest));
     ls_status status = run->file ? ls_train_file_finish(run->file, result) : LS_OK;
     if (status == LS_OK && run->saved != LS_OK)
         status =

@@ -164,6 +164,7 @@ static ls_bench_result example(void) {
             {[LS_PHASE_FORWARD] = {0.024, 0.025, 0.026}, [LS_PHASE_BACKWARD] = {0.05, 0.05, 0.05}},
         .gradients = {0.002, 0.002, 0.002},
         .cpu_seconds = {0.1, 0.1, 0.1},
+        .slowest = {.rank = 1, .host = "node7", .seconds = 0.08, .mean = 0.075},
         .node_wait = {0.001, 0.001, 0.001},
         .buckets = buckets,
         .bucket_count = MANY_BUCKETS,
@@ -196,6 +197,8 @@ Test(bench, table) {
     has(&table, "samples/s   1000 median, 900 to 1100 over the windows\n");
     has(&table, "step        102 ms mean, 100 of them on a processor\n");
     has(&table, "20.0 GF/s a rank in dense and conv layers: 50 % of its SGEMM's 40.0");
+    has(&table, "slowest     rank 1 on node7: 80.0 ms of a step in data, forward and backward; "
+                "mean 75.0\n");
     has(&table, "start-up    0.60 s: 0.20 until MPI was there, 0.30 set-up, 0.10 first step\n");
     has(&table, "\nforward                       24.0      25.0      26.0   24.5 %\n");
     has(&table, "\n0 to 3, mean                  1024      3.00      3.00         -\n");
