@@ -88,16 +88,19 @@ void ls_assert_failed(const char *file, int line, const char *condition) __attri
 
 typedef enum ls_log_level { LS_LOG_QUIET, LS_LOG_NORMAL, LS_LOG_VERBOSE } ls_log_level;
 
-/* Lines above `level` are dropped.  Ranks other than 0 are set to LS_LOG_QUIET by main. */
+/* Called with one message, without the end of its last line; a warning has level LS_LOG_QUIET. From
+ * the thread that calls the library, and from ls_comm_watch's. */
+typedef void ls_log_function(void *context, ls_log_level level, const char *line);
+
+/* Of the process: who gets the messages; NULL, as at the start: nobody. */
+void ls_log_to(ls_log_function *function, void *context);
+/* Of the process: messages above `level` are dropped. */
 void ls_log_set(ls_log_level level);
 ls_log_level ls_log_get(void);
-/* Writes one line to standard error; standard output is for results. */
 void ls_log(ls_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Always shown, with "lockstep: warning: " before it. */
+/* Whatever the level is. */
 void ls_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* printf to standard output, for results. */
-void ls_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* All of these, and ls_fail, make names and texts harmless that came from a file or a user: what a
+/* These, and ls_fail, make names and texts harmless that came from a file or a user: what a
  * terminal could take as a command (control characters but line ends and tabs, and what is no
  * UTF-8) becomes '?'.  In place. */
 void ls_make_harmless(char *text);

@@ -1,4 +1,4 @@
-/* Log lines on standard error, and the monotonic clock. */
+/* Log lines, to whom it may concern, and the monotonic clock. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -6,6 +6,13 @@
 #include "lockstep/base.h"
 
 static ls_log_level current_level = LS_LOG_NORMAL;
+static ls_log_function *write_to;
+static void *write_context;
+
+void ls_log_to(ls_log_function *function, void *context) {
+    write_to = function;
+    write_context = context;
+}
 
 void ls_log_set(ls_log_level level) {
     current_level = level;
@@ -42,7 +49,7 @@ void ls_make_harmless(char *text) {
     }
 }
 
-static void write_harmless(FILE *stream, const char *format, va_list args) {
+static void write_line(ls_log_level level, const char *format, va_list args) {
     va_list again;
     va_copy(again, args);
     int length = vsnprintf(NULL, 0, format, args);
@@ -50,35 +57,27 @@ static void write_harmless(FILE *stream, const char *format, va_list args) {
     if (text) {
         vsnprintf(text, (size_t)length + 1, format, again);
         ls_make_harmless(text);
-        fputs(text, stream);
+        write_to(write_context, level, text);
     }
     va_end(again);
     free(text);
 }
 
 void ls_log(ls_log_level level, const char *format, ...) {
-    if (level > current_level)
+    if (level > current_level || write_to == NULL)
         return;
     va_list args;
     va_start(args, format);
-    write_harmless(stderr, format, args);
+    write_line(level, format, args);
     va_end(args);
-    fputc('\n', stderr);
 }
 
 void ls_warn(const char *format, ...) {
-    fputs("lockstep: warning: ", stderr);
+    if (write_to == NULL)
+        return;
     va_list args;
     va_start(args, format);
-    write_harmless(stderr, format, args);
-    va_end(args);
-    fputc('\n', stderr);
-}
-
-void ls_print(const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    write_harmless(stdout, format, args);
+    write_line(LS_LOG_QUIET, format, args);
     va_end(args);
 }
 

@@ -57,4 +57,11 @@ ls_status ls_command_count(const ls_command *command, const char *option, const 
 /* Prints the help page of one command, or of the program when NULL. */
 void ls_command_print_help(const ls_command *command);
 
+/* ---- screen.c ------------------------------------------------------------------------------- */
+
+/* printf to standard output, for results; harmless as ls_log. */
+void ls_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* An ls_log_function: to standard error, warnings with "lockstep: warning: " before them. */
+void ls_show_message(void *context, ls_log_level level, const char *line);
+
 #endif

@@ -137,6 +137,7 @@ int main(int argc, char **argv) {
     const ls_command *command = NULL;
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write that fails, not the end of all ranks */
     signal(SIGXFSZ, SIG_IGN); /* and so is a file that may not grow */
+    ls_log_to(ls_show_message, NULL);
     ls_temporary_catch_signals();
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         ls_command_print_help(NULL);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/command.h"
 #include "cli/curve.h"
 #include "cli/plot.h"
 #include "lockstep/io.h"

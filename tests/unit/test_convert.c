@@ -127,6 +127,7 @@ Test(convert, table_of_words) {
     write_text("prices.csv", "cut,carat,price\nGood,0.3,326\nIdeal,0.2,327\nFair,0.2,400\n");
     cr_redirect_stdout();
     cr_redirect_stderr();
+    ls_log_to(ls_show_message, NULL);
     cr_assert_eq(CONVERT("--train-inputs", "prices.csv", "-o", "a.h5"), LS_OK, "%s", ls_message());
     fflush(stdout);
     cr_assert_gt(fread(text, 1, sizeof text - 1, cr_get_redirected_stdout()), 0);
