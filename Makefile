@@ -63,7 +63,7 @@ SHARED := $(BUILD)/liblockstep.so
 
 # ---- targets -------------------------------------------------------------------------------------
 
-.PHONY: all lib help info test test-cluster check check-cluster check-unit rank-programs fuzz fuzz-short run-fuzz demo run-demo bench run-bench lint format install clean FORCE
+.PHONY: all lib help info test test-cluster check check-cluster check-unit mpi-tests fuzz fuzz-short run-fuzz demo run-demo bench run-bench lint format install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -84,13 +84,13 @@ demo: ## LR range test on Fashion-MNIST with 2 ranks, and its picture
 	@$(MAKE) --no-print-directory run-demo
 
 check: $(UNIT_TESTS) $(SYSTEM_TESTS) $(RANK_PROGRAMS) $(PROGRAM) ## every test, nothing installed
-	@LS_BUILD=$(BUILD) scripts/run-tests $(UNIT_TESTS) $(SYSTEM_TESTS)
+	@scripts/run-tests $(UNIT_TESTS) $(SYSTEM_TESTS)
 
 check-cluster: $(CLUSTER_TESTS) $(RANK_PROGRAMS) $(PROGRAM) ## the tests of test-cluster, nothing installed
-	@$(MAKE) --no-print-directory MPICC=mpicc.mpich BUILD=$(BUILD)/mpich rank-programs
-	@LS_BUILD=$(BUILD) scripts/run-tests $(CLUSTER_TESTS)
+	@$(MAKE) --no-print-directory MPICC=mpicc.mpich BUILD=$(BUILD)/mpich mpi-tests
+	@scripts/run-tests $(CLUSTER_TESTS) $(BUILD)/mpich/tests/system
 
-rank-programs: $(RANK_PROGRAMS) $(PROGRAM) # for another MPI
+mpi-tests: $(RANK_PROGRAMS) $(SYSTEM_TESTS) $(PROGRAM) # for another MPI
 
 check-unit: $(UNIT_TESTS) ## the unit tests only: no MPI
 	@scripts/run-tests $^

@@ -2,7 +2,7 @@
 # mpirun with what this machine needs: that of the MPI which the program is linked with (Debian's names),
 # more ranks than cores, permission to run as root where it is root who runs it, one thread a rank.
 # Usage: scripts/mpirun.sh RANKS COMMAND...
-# MPIRUN: another launcher; MPIRUN_OPTIONS: more options; MPIRUN_SHARED=1: others use the cores too, so
+# MPIRUN_PROGRAM: the program whose MPI counts, where COMMAND only starts it; MPIRUN: another launcher; MPIRUN_OPTIONS: more options; MPIRUN_SHARED=1: others use the cores too, so
 # ranks are not bound, and who waits yields.
 set -euo pipefail
 
@@ -11,9 +11,11 @@ shift
 
 launcher=${MPIRUN:-mpirun}
 family=openmpi
-if [[ $(ldd "$(command -v "$1")" 2>/dev/null) == *libmpich* ]]; then
-    family=mpich
-fi
+for program in "$1" ${MPIRUN_PROGRAM:+"$MPIRUN_PROGRAM"}; do
+    if [[ $(ldd "$(command -v "$program")" 2>/dev/null) == *libmpich* ]]; then
+        family=mpich
+    fi
+done
 if [[ -z ${MPIRUN:-} ]] && command -v "mpirun.$family" >/dev/null; then
     launcher=mpirun.$family
 fi

@@ -55,7 +55,7 @@ const char *program(void) {
 
 const char *mpirun(int ranks) {
     /* Other tests share the cores: no binding, and whoever waits yields. */
-    return text("MPIRUN_SHARED=1 scripts/mpirun.sh %d", ranks);
+    return text("MPIRUN_SHARED=1 MPIRUN_PROGRAM=%s scripts/mpirun.sh %d", program(), ranks);
 }
 
 bool exists(const char *format, ...) {

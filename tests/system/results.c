@@ -87,7 +87,8 @@ Test(results, killed_run, .fini = workspace_remove) {
     outcome result = run(
         "cd_out=%s/out; points() { h5dump -y -d /find_lr/points $cd_out/find-lr.h5 2>/dev/null |"
         " grep -qE '^ +[1-9]'; }\n"
-        "%s bash -c 'echo $$ >%s/pid-$OMPI_COMM_WORLD_RANK; exec \"$@\"' - %s find-lr %s "
+        "%s bash -c 'echo $$ >%s/pid-${OMPI_COMM_WORLD_RANK:-$PMI_RANK}; exec \"$@\"' - %s find-lr "
+        "%s "
         "--quiet --out $cd_out --set find_lr.steps=1000000 --set find_lr.end=2e-4 & job=$!\n"
         "for i in $(seq 200); do sleep 0.1; points && break; done\n"
         "kill -KILL $(cat %s/pid-1); wait $job; echo \"ended with $?\"\n"
