@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs into a scratch folder, then builds and runs a small C program against it with nothing but
-# pkg-config's answer: shared and static.  Usage: scripts/check-install.sh [BUILD]
+# MPI's compiler (MPICC) and pkg-config's answer: shared and static.  Usage: scripts/check-install.sh [BUILD]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,16 +14,18 @@ make --no-print-directory BUILD="$build" PREFIX="$prefix" install >/dev/null
 
 cat >"$prefix/user.c" <<'END'
 #include <lockstep/build.h>
-#include <lockstep/comm.h>
 #include <lockstep/lr.h>
+#include <lockstep/mpi.h>
 #include <stdio.h>
 int main(int argc, char **argv) {
     ls_comm *comm = NULL;
-    if (ls_comm_init(&argc, &argv, &comm) != LS_OK)
+    MPI_Init(&argc, &argv);
+    if (ls_comm_create(MPI_COMM_WORLD, &comm) != LS_OK)
         return 1;
     printf("%s %g %d\n", ls_build_version(), ls_ramp_lr(LS_RAMP_EXPONENTIAL, 1e-4, 1, 5, 2),
            ls_comm_size(comm));
-    ls_comm_finalize(comm);
+    ls_comm_free(comm);
+    MPI_Finalize();
     return 0;
 }
 END
@@ -33,7 +35,7 @@ expected="$(pkg-config --modversion lockstep) 0.01 1"
 try() { # name, flags...
     local name=$1 answer
     shift
-    "${CC:-gcc}" "$prefix/user.c" -o "$prefix/$name" "$@"
+    "${MPICC:-mpicc}" "$prefix/user.c" -o "$prefix/$name" "$@"
     answer=$(LD_LIBRARY_PATH=$prefix/lib scripts/mpirun.sh 1 "$prefix/$name")
     [[ $answer == "$expected" ]] || { echo "$name: '$answer', not '$expected'" >&2 && return 1; }
 }

@@ -18,12 +18,20 @@ extern "C" {
 
 typedef struct ls_comm ls_comm;
 
-/* Collective.  Starts MPI (with or without mpirun) and finds the ranks of this node. */
-ls_status ls_comm_init(int *argc, char ***argv, ls_comm **comm);
-/* Collective. */
-void ls_comm_finalize(ls_comm *comm);
-/* Not collective.  Prints the recorded message and ends every rank with the status's exit code. */
-void ls_comm_abort(ls_comm *comm, ls_status status) __attribute__((noreturn));
+/* Made by ls_comm_create of lockstep/mpi.h.  Collective. */
+void ls_comm_free(ls_comm *comm);
+
+/* Called on the rank that it strikes, before the failed function returns: what is wrong (in
+ * ls_message too) is known to this rank alone, and the others may wait for it. */
+typedef void ls_comm_failure(void *context, ls_comm *comm, ls_status status);
+/* Not collective.  NULL, as at the start: nothing is called. */
+void ls_comm_on_failure(ls_comm *comm, ls_comm_failure *function, void *context);
+/* Not collective.  MPI has failed, or this rank has where it cannot tell the others: from here on
+ * functions of this communicator fail, and free what they can without the other ranks.  Returns
+ * `status`. */
+ls_status ls_comm_break(ls_comm *comm, ls_status status);
+/* Not collective.  LS_ERR_SYSTEM once it is broken. */
+ls_status ls_comm_check(const ls_comm *comm);
 
 /* Not collective.  LS_ERR_INPUT, on each process, when a launcher started several of them and MPI
  * sees one: the two do not fit, and all would do the same. */
@@ -44,7 +52,7 @@ ls_status ls_comm_tell_layout(ls_comm *comm);
  * each time as much has passed, a warning says which ranks of its node, or which hosts, are waited
  * for; 0: never.  By a thread that calls no MPI and takes no signals. */
 ls_status ls_comm_watch(ls_comm *comm, double patience);
-/* Collective.  Also part of ls_comm_finalize. */
+/* Collective.  Also part of ls_comm_free. */
 void ls_comm_watch_end(ls_comm *comm);
 
 /* Collective.  The worst status of all ranks, on all ranks; the message is then that of the lowest
@@ -56,7 +64,7 @@ ls_status ls_comm_agree(ls_comm *comm, ls_status mine);
 ls_status ls_comm_same(ls_comm *comm, const char *what, const char *text);
 /* Collective. */
 ls_status ls_comm_broadcast(ls_comm *comm, void *data, size_t bytes, int root);
-void ls_comm_barrier(ls_comm *comm);
+ls_status ls_comm_barrier(ls_comm *comm);
 /* Collective over the ranks of this node.  Yields the core while it waits, and makes
  * progress on messages. */
 void ls_comm_node_barrier(ls_comm *comm);

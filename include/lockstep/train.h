@@ -117,7 +117,9 @@ void ls_engine_request_stop(ls_engine *engine);
 /* Collective.  One step on batch `batch` (0..steps_per_epoch-1) of epoch `epoch`: forward, the
  * verdict, backward, exchange, momentum SGD.  With a verdict to stop nothing is updated.  *verdict
  * is what rank 0 decided, on all ranks.  LS_ERR_NUMERIC, with tensor, slice and step named, for a
- * gradient that is not finite; nothing is updated then either. */
+ * gradient that is not finite; nothing is updated then either, nor when one rank fails before it
+ * has a loss, which all return.  A failure later than that breaks the communicator, see
+ * ls_comm_break. */
 ls_status ls_engine_step(ls_engine *engine, int64_t epoch, int64_t batch, ls_decide *decide,
                          void *context, ls_verdict *verdict, ls_step_report *report);
 

@@ -1,6 +1,7 @@
 /* The program: finds the command, starts MPI where it needs it, prints the one message of a
  * failure. */
 #include <errno.h>
+#include <mpi.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "cli/command.h"
 #include "lockstep/build.h"
+#include "lockstep/mpi.h"
 
 const ls_command *const ls_commands[] = {
     &ls_command_find_lr, &ls_command_train,   &ls_command_eval,     &ls_command_predict,
@@ -102,13 +104,32 @@ static ls_status check_same(const ls_command *command, ls_comm *comm, int argc, 
     return status;
 }
 
-/* The statuses that come back from a parallel command are agreed on: rank 0 speaks for all.  A
- * failure that is not agreed on does not come back, it aborts all ranks. */
+/* What strikes one rank alone, while the others wait for it. */
+static void end_all(void *context, ls_comm *comm, ls_status status) {
+    char host[LS_HOST_SIZE];
+    (void)context;
+    ls_host_name(host);
+    fprintf(stderr, "lockstep: %s (rank %d, on %s)\n", ls_message(), ls_comm_rank(comm), host);
+    fflush(NULL);
+    MPI_Abort(MPI_COMM_WORLD, ls_exit_code(status));
+    abort();
+}
+
+/* MPI as the program needs it; that of MPI_Init ends all ranks when it cannot. */
+static ls_status start_mpi(int *argc, char ***argv, ls_comm **comm) {
+    int provided;
+    MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+    LS_TRY(ls_comm_create(MPI_COMM_WORLD, comm));
+    ls_comm_on_failure(*comm, end_all, NULL);
+    return LS_OK;
+}
+
+/* The statuses that come back from a parallel command are agreed on: rank 0 speaks for all. */
 static ls_status run_parallel(const ls_command *command, int argc, char **argv) {
     ls_comm *comm = NULL;
     bool speaks =
         speaks_first(); /* an MPI that is alone may say in its environment that it is rank 0 */
-    ls_status status = ls_comm_init(&argc, &argv, &comm);
+    ls_status status = start_mpi(&argc, &argv, &comm);
     if (status == LS_OK)
         status = ls_comm_check_launch(comm);
     if (status == LS_OK)
@@ -121,7 +142,8 @@ static ls_status run_parallel(const ls_command *command, int argc, char **argv) 
         status = run_command(command, comm, argc, argv);
     if (speaks)
         speak(status);
-    ls_comm_finalize(comm);
+    ls_comm_free(comm);
+    MPI_Finalize();
     return status;
 }
 

@@ -49,24 +49,21 @@ ls_status ls_board_start(ls_board *board) {
         return LS_OK;
     memcpy(board->mine, ls_board_row(board, board->first),
            (size_t)board->counts[comm->rank] * sizeof *board->mine);
-    LS_MPI(MPI_Iallgatherv(board->mine, board->counts[comm->rank], MPI_UINT32_T, board->rows,
-                           board->counts, board->places, MPI_UINT32_T, comm->control,
-                           &board->request));
+    LS_MPI(comm, MPI_Iallgatherv(board->mine, board->counts[comm->rank], MPI_UINT32_T, board->rows,
+                                 board->counts, board->places, MPI_UINT32_T, comm->control,
+                                 &board->request));
     return LS_OK;
 }
 
 bool ls_board_test(ls_board *board) {
     int done = 1;
     if (board->request != MPI_REQUEST_NULL)
-        MPI_Test(&board->request, &done, MPI_STATUS_IGNORE);
+        ls_mpi_check(board->comm, MPI_Test(&board->request, &done, MPI_STATUS_IGNORE), "MPI_Test");
     return done;
 }
 
 ls_status ls_board_wait(ls_board *board) {
-    ls_wait_begin(board->comm);
-    LS_MPI(MPI_Wait(&board->request, MPI_STATUS_IGNORE));
-    ls_wait_end(board->comm);
-    return LS_OK;
+    return ls_wait_for(board->comm, &board->request);
 }
 
 void ls_board_free(ls_board *board) {
@@ -107,17 +104,15 @@ void *ls_announcement_data(ls_announcement *announcement) {
 }
 
 ls_status ls_announcement_start(ls_announcement *announcement) {
-    if (announcement->comm->size > 1)
-        LS_MPI(MPI_Ibcast(announcement->data, (int)announcement->bytes, MPI_BYTE, 0,
-                          announcement->comm->control, &announcement->request));
+    ls_comm *comm = announcement->comm;
+    if (comm->size > 1)
+        LS_MPI(comm, MPI_Ibcast(announcement->data, (int)announcement->bytes, MPI_BYTE, 0,
+                                comm->control, &announcement->request));
     return LS_OK;
 }
 
 ls_status ls_announcement_wait(ls_announcement *announcement) {
-    ls_wait_begin(announcement->comm);
-    LS_MPI(MPI_Wait(&announcement->request, MPI_STATUS_IGNORE));
-    ls_wait_end(announcement->comm);
-    return LS_OK;
+    return ls_wait_for(announcement->comm, &announcement->request);
 }
 
 void ls_announcement_free(ls_announcement *announcement) {

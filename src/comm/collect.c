@@ -11,8 +11,9 @@ static ls_status receive_all(ls_comm *comm, void *buffer, size_t largest, ls_com
     for (int rank = 1; rank < comm->size; rank++) {
         MPI_Status received;
         int bytes = 0;
-        LS_MPI(MPI_Recv(buffer, (int)largest, MPI_BYTE, rank, TAG_BLOCK, comm->world, &received));
-        LS_MPI(MPI_Get_count(&received, MPI_BYTE, &bytes));
+        LS_MPI(comm,
+               MPI_Recv(buffer, (int)largest, MPI_BYTE, rank, TAG_BLOCK, comm->world, &received));
+        LS_MPI(comm, MPI_Get_count(&received, MPI_BYTE, &bytes));
         if (status == LS_OK)
             status = take(context, rank, buffer, (size_t)bytes);
     }
@@ -24,7 +25,7 @@ ls_status ls_comm_collect(ls_comm *comm, const void *mine, size_t bytes, ls_comm
     uint64_t size = bytes, largest;
     char *buffer = NULL;
     ls_status status = LS_OK;
-    LS_MPI(MPI_Allreduce(&size, &largest, 1, MPI_UINT64_T, MPI_MAX, comm->world));
+    LS_MPI(comm, MPI_Allreduce(&size, &largest, 1, MPI_UINT64_T, MPI_MAX, comm->world));
     LS_REQUIRE(largest <= INT32_MAX); /* MPI counts are int */
     if (comm->rank == 0)
         status = LS_NEW(buffer, (size_t)largest);
@@ -34,7 +35,7 @@ ls_status ls_comm_collect(ls_comm *comm, const void *mine, size_t bytes, ls_comm
         status = receive_all(comm, buffer, (size_t)largest, take, context, status);
         ls_free(buffer);
     } else {
-        LS_MPI(MPI_Send(mine, (int)bytes, MPI_BYTE, 0, TAG_BLOCK, comm->world));
+        LS_MPI(comm, MPI_Send(mine, (int)bytes, MPI_BYTE, 0, TAG_BLOCK, comm->world));
     }
     return ls_comm_agree(comm, status);
 }
@@ -46,8 +47,9 @@ static ls_status ask(ls_comm *comm, int rank, ls_clock_offset *offset) {
     offset->error = -1;
     for (int round = 0; round < CLOCK_ROUNDS; round++) {
         double asked = ls_seconds(), theirs;
-        LS_MPI(MPI_Send(NULL, 0, MPI_BYTE, rank, TAG_CLOCK, comm->world));
-        LS_MPI(MPI_Recv(&theirs, 1, MPI_DOUBLE, rank, TAG_CLOCK, comm->world, MPI_STATUS_IGNORE));
+        LS_MPI(comm, MPI_Send(NULL, 0, MPI_BYTE, rank, TAG_CLOCK, comm->world));
+        LS_MPI(comm,
+               MPI_Recv(&theirs, 1, MPI_DOUBLE, rank, TAG_CLOCK, comm->world, MPI_STATUS_IGNORE));
         double arrived = ls_seconds(), error = (arrived - asked) / 2;
         if (offset->error < 0 || error < offset->error)
             *offset = (ls_clock_offset){asked + error - theirs, error};
@@ -57,9 +59,9 @@ static ls_status ask(ls_comm *comm, int rank, ls_clock_offset *offset) {
 
 static ls_status answer(ls_comm *comm) {
     for (int round = 0; round < CLOCK_ROUNDS; round++) {
-        LS_MPI(MPI_Recv(NULL, 0, MPI_BYTE, 0, TAG_CLOCK, comm->world, MPI_STATUS_IGNORE));
+        LS_MPI(comm, MPI_Recv(NULL, 0, MPI_BYTE, 0, TAG_CLOCK, comm->world, MPI_STATUS_IGNORE));
         double now = ls_seconds();
-        LS_MPI(MPI_Send(&now, 1, MPI_DOUBLE, 0, TAG_CLOCK, comm->world));
+        LS_MPI(comm, MPI_Send(&now, 1, MPI_DOUBLE, 0, TAG_CLOCK, comm->world));
     }
     return LS_OK;
 }
@@ -68,13 +70,13 @@ ls_status ls_comm_clock_offset(ls_comm *comm, ls_clock_offset *offset) {
     *offset = (ls_clock_offset){0, 0};
     if (comm->rank != 0) {
         LS_TRY(answer(comm));
-        LS_MPI(MPI_Recv(offset, 2, MPI_DOUBLE, 0, TAG_CLOCK, comm->world, MPI_STATUS_IGNORE));
+        LS_MPI(comm, MPI_Recv(offset, 2, MPI_DOUBLE, 0, TAG_CLOCK, comm->world, MPI_STATUS_IGNORE));
         return LS_OK;
     }
     for (int rank = 1; rank < comm->size; rank++) {
         ls_clock_offset theirs;
         LS_TRY(ask(comm, rank, &theirs));
-        LS_MPI(MPI_Send(&theirs, 2, MPI_DOUBLE, rank, TAG_CLOCK, comm->world));
+        LS_MPI(comm, MPI_Send(&theirs, 2, MPI_DOUBLE, rank, TAG_CLOCK, comm->world));
     }
     return LS_OK;
 }

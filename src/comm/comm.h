@@ -1,8 +1,8 @@
-/* comm, inside: the communicators of a run, and the check of an MPI call. */
+/* comm, inside: the communicators of an ls_comm, and the check of an MPI call. */
 #ifndef LOCKSTEP_COMM_COMM_H
 #define LOCKSTEP_COMM_COMM_H
 
-#include "comm/mpi.h"
+#include "lockstep/mpi.h"
 
 typedef struct ls_node_barrier ls_node_barrier;
 typedef struct ls_watch ls_watch;
@@ -15,14 +15,21 @@ struct ls_comm {
     MPI_Comm peers;   /* ranks with the same node rank, one per node */
     int rank, size, node_rank, node_size, node_count;
     bool uniform; /* every node has the same number of ranks */
+    bool broken;  /* see ls_comm_break */
+    ls_comm_failure *failure;
+    void *failure_context;
     ls_shared *barrier_memory;
     ls_node_barrier *barrier;
     ls_watch *watch; /* NULL: none */
 };
 
-/* MPI's own error handler ends all ranks; this is for what it lets pass. */
-ls_status ls_mpi_check(int code, const char *call);
-#define LS_MPI(call) LS_TRY(ls_mpi_check((call), #call))
+/* LS_ERR_SYSTEM for what MPI returns as an error: it breaks the communicator. */
+ls_status ls_mpi_check(ls_comm *comm, int code, const char *call);
+#define LS_MPI(comm, call)                                                                         \
+    LS_TRY((comm)->broken ? ls_comm_check(comm) : ls_mpi_check((comm), (call), #call))
+
+/* MPI_Wait, seen by the watch. */
+ls_status ls_wait_for(ls_comm *comm, MPI_Request *request);
 
 /* Waits for another rank of the node: pauses first, then gives the core away, as there may be more
  * ranks than cores, and moves this rank's messages on, which the other one may be waiting for: the

@@ -239,14 +239,14 @@ static void sum_over_node(const ls_exchange *x, size_t first, size_t end, uint32
 static ls_status start_bucket(ls_exchange *x, ls_bucket *bucket) {
     ls_comm *comm = x->comm;
     if (x->mode == LS_EXCHANGE_FLAT && comm->size > 1) {
-        LS_MPI(MPI_Iallreduce(x->addends + bucket->first, x->sums + bucket->first,
-                              (int)(bucket->end - bucket->first), x->type, MPI_SUM, comm->buckets,
-                              &bucket->request));
+        LS_MPI(comm, MPI_Iallreduce(x->addends + bucket->first, x->sums + bucket->first,
+                                    (int)(bucket->end - bucket->first), x->type, MPI_SUM,
+                                    comm->buckets, &bucket->request));
     } else if (x->mode == LS_EXCHANGE_NODE && several_nodes(x)) {
         sum_over_node(x, bucket->my_first, bucket->my_end, x->partial + bucket->my_first);
-        LS_MPI(MPI_Iallreduce(x->partial + bucket->my_first, x->sums + bucket->my_first,
-                              (int)(bucket->my_end - bucket->my_first), x->type, MPI_SUM,
-                              comm->peers, &bucket->request));
+        LS_MPI(comm, MPI_Iallreduce(x->partial + bucket->my_first, x->sums + bucket->my_first,
+                                    (int)(bucket->my_end - bucket->my_first), x->type, MPI_SUM,
+                                    comm->peers, &bucket->request));
     }
     return LS_OK;
 }
@@ -282,9 +282,7 @@ static ls_status wait_for_bucket(ls_exchange *x, int index) {
     if (bucket->request == MPI_REQUEST_NULL)
         return LS_OK;
     double start = ls_seconds();
-    ls_wait_begin(x->comm);
-    LS_MPI(MPI_Wait(&bucket->request, MPI_STATUS_IGNORE));
-    ls_wait_end(x->comm);
+    LS_TRY(ls_wait_for(x->comm, &bucket->request));
     note_wait(x, index, start);
     note_complete(x, index);
     return LS_OK;
@@ -302,7 +300,8 @@ static void test_buckets(ls_exchange *x) {
         int complete = 0;
         if (x->buckets[i].request == MPI_REQUEST_NULL)
             continue;
-        MPI_Test(&x->buckets[i].request, &complete, MPI_STATUS_IGNORE);
+        ls_mpi_check(x->comm, MPI_Test(&x->buckets[i].request, &complete, MPI_STATUS_IGNORE),
+                     "MPI_Test");
         if (complete)
             note_complete(x, i);
     }

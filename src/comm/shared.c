@@ -6,6 +6,7 @@
 #include "comm/comm.h"
 
 struct ls_shared {
+    const ls_comm *comm;
     MPI_Win window; /* MPI_WIN_NULL: private memory, as there is nobody to share it with */
     void *data;
     size_t bytes;
@@ -27,13 +28,14 @@ static void clear_pages(const ls_comm *comm, const ls_shared *shared) {
 }
 
 /* Collective over the node. */
-static ls_status allocate_window(const ls_comm *comm, size_t bytes, ls_shared *shared) {
+static ls_status allocate_window(ls_comm *comm, size_t bytes, ls_shared *shared) {
     MPI_Aint size = comm->node_rank == 0 ? (MPI_Aint)(bytes + LS_ALIGN) : 0;
     int unit;
-    LS_MPI(MPI_Win_allocate_shared(size, 1, MPI_INFO_NULL, comm->node, &shared->data,
-                                   &shared->window));
-    LS_MPI(MPI_Win_shared_query(shared->window, 0, &size, &unit, &shared->data));
-    LS_MPI(MPI_Win_lock_all(MPI_MODE_NOCHECK, shared->window));
+    LS_MPI(comm, MPI_Win_allocate_shared(size, 1, MPI_INFO_NULL, comm->node, &shared->data,
+                                         &shared->window));
+    LS_MPI(comm, MPI_Win_set_errhandler(shared->window, MPI_ERRORS_RETURN));
+    LS_MPI(comm, MPI_Win_shared_query(shared->window, 0, &size, &unit, &shared->data));
+    LS_MPI(comm, MPI_Win_lock_all(MPI_MODE_NOCHECK, shared->window));
     shared->data = (void *)round_up((size_t)shared->data, LS_ALIGN); /* pages: the same offset */
     clear_pages(comm, shared);
     return LS_OK;
@@ -43,6 +45,7 @@ static ls_status allocate_window(const ls_comm *comm, size_t bytes, ls_shared *s
 ls_status ls_shared_create(ls_comm *comm, size_t bytes, const char *what, ls_shared **shared) {
     ls_shared *made = NULL;
     LS_TRY(ls_comm_agree(comm, LS_NEW(made, 1)));
+    made->comm = comm;
     made->bytes = bytes;
     made->window = MPI_WIN_NULL;
     ls_status status;
@@ -72,7 +75,7 @@ void ls_shared_free(ls_shared *shared) {
         return;
     if (shared->window == MPI_WIN_NULL) {
         ls_free(shared->data);
-    } else {
+    } else if (!shared->comm->broken) { /* the other ranks may never come to free it */
         MPI_Win_unlock_all(shared->window);
         MPI_Win_free(&shared->window);
     }
@@ -96,7 +99,7 @@ ls_status ls_node_barrier_create(ls_comm *comm) {
         atomic_init(&comm->barrier->arrived, 0);
         atomic_init(&comm->barrier->generation, 0);
     }
-    MPI_Barrier(comm->node);
+    LS_MPI(comm, MPI_Barrier(comm->node));
     return LS_OK;
 }
 
@@ -122,6 +125,7 @@ void ls_comm_node_barrier(ls_comm *comm) {
     }
     ls_wait_begin(comm);
     for (unsigned spins = 0;
+         !comm->broken &&
          atomic_load_explicit(&barrier->generation, memory_order_acquire) == generation;)
         ls_wait_a_little(comm, &spins);
     ls_wait_end(comm);

@@ -129,6 +129,7 @@ static ls_status name_others(ls_comm *comm, ls_watch *w) {
     if (comm->node_rank == 0)
         memcpy(mine, w->host, sizeof mine);
     ls_status status = ls_mpi_check(
+        comm,
         MPI_Allgather(mine, LS_HOST_SIZE, MPI_CHAR, names, LS_HOST_SIZE, MPI_CHAR, comm->world),
         "MPI_Allgather");
     for (int rank = 0, node = 0; rank < comm->size; rank++) {

@@ -179,11 +179,11 @@ void ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *
     }
 }
 
-void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan) {
+void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan, ls_status status) {
     for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
         *(ls_forward_row *)ls_board_row(engine->forward_board, slice) =
-            (ls_forward_row){.stop_requested = engine->stop_requested};
-    for (int slot = 0; slot < ls_batch_slots(plan); slot++) {
+            (ls_forward_row){.stop_requested = engine->stop_requested, .status = status};
+    for (int slot = 0; status == LS_OK && slot < ls_batch_slots(plan); slot++) {
         ls_slice_result result = ls_plan_result(plan->plan, slot);
         ls_forward_row *row =
             (ls_forward_row *)ls_board_row(engine->forward_board, plan->slice[slot]);
@@ -205,4 +205,12 @@ void ls_batch_sum(ls_engine *engine, double *loss, int64_t *correct) {
     }
     if (isnan(*loss))
         *loss = (double)NAN; /* of either sign: "-nan" is for nobody */
+}
+
+bool ls_batch_failed(const ls_engine *engine) {
+    bool failed = false;
+    for (int slice = 0; slice < engine->slices; slice++)
+        failed |=
+            ((const ls_forward_row *)ls_board_row(engine->forward_board, slice))->status != LS_OK;
+    return failed;
 }

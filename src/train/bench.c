@@ -140,7 +140,7 @@ static ls_status measure_gemms(gemms *measured) {
 
 /* Collective: all ranks at the same time. */
 static ls_status measure_products(bench *b) {
-    ls_comm_barrier(b->engine->comm);
+    LS_TRY(ls_comm_barrier(b->engine->comm));
     ls_status status = measure_gemms(&b->sgemm);
     if (status == LS_OK && b->other.gemm)
         status = measure_gemms(&b->other);

@@ -21,7 +21,8 @@ typedef struct ls_batch_plan {
 typedef struct ls_forward_row {
     double loss; /* sum */
     int64_t correct;
-    uint64_t stop_requested;
+    uint32_t stop_requested;
+    uint32_t status; /* ls_status of the rank whose slice this is */
 } ls_forward_row;
 
 struct ls_engine {
@@ -104,9 +105,11 @@ int ls_batch_slots(const ls_batch_plan *plan);
  * epoch -1: dataset order. */
 void ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *data, int64_t epoch,
                    int64_t batch);
-/* Puts the results of the last forward pass on the board, and adds them up in slice order. */
-void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan);
+/* Puts the results of the last forward pass on the board, or that it failed on this rank; adds them
+ * up in slice order; and tells whether any rank's has failed. */
+void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan, ls_status status);
 void ls_batch_sum(ls_engine *engine, double *loss, int64_t *correct);
+bool ls_batch_failed(const ls_engine *engine);
 
 /* The split in memory; LS_ERR_INPUT when there is none (evaluate.c). */
 ls_status ls_split_data(const ls_engine *engine, ls_split split, const ls_data **data);
@@ -129,6 +132,8 @@ void ls_gradient_begin(ls_engine *engine, const ls_batch_plan *plan);
 ls_grad_sink ls_gradient_sink(ls_gradient_pass *pass);
 /* Tells the exchange that this rank has added all it has. */
 void ls_gradient_end(ls_engine *engine);
+/* Both, for a rank that has no gradient: nobody will want the sums. */
+void ls_gradient_none(ls_engine *engine);
 
 /* Collective.  Whether the exponents in use suit the largest gradients of all slices; also works
  * out those of the next pass.  LS_ERR_NUMERIC names a gradient that is not finite. */

@@ -85,18 +85,23 @@ static ls_status add_errors(const ls_engine *engine, ls_tally *tally, const ls_b
     return LS_OK;
 }
 
-static ls_status add_batch(ls_engine *engine, int64_t samples, int64_t batch, ls_tally *tally) {
+/* *agreed: all ranks know of the failure. */
+static ls_status add_batch(ls_engine *engine, int64_t samples, int64_t batch, ls_tally *tally,
+                           bool *agreed) {
     const ls_batch_plan *plan;
     double loss;
     int64_t correct;
-    LS_TRY(ls_batch_evaluate(engine, tally->data, samples, batch, &plan));
-    ls_batch_publish(engine, plan);
+    ls_status status = ls_batch_evaluate(engine, tally->data, samples, batch, &plan);
+    ls_batch_publish(engine, plan, status);
     LS_TRY(ls_board_start(engine->forward_board));
-    if (tally->errors)
-        LS_TRY(add_errors(engine, tally, plan));
-    else if (tally->outputs > 0)
+    if (status == LS_OK && tally->outputs > 0 && !tally->errors)
         count_classes(tally, plan);
     LS_TRY(ls_board_wait(engine->forward_board));
+    *agreed = ls_batch_failed(engine);
+    if (*agreed)
+        return ls_comm_agree(engine->comm, status);
+    if (tally->errors)
+        LS_TRY(add_errors(engine, tally, plan));
     ls_batch_sum(engine, &loss, &correct);
     tally->loss += loss;
     tally->correct += correct;
@@ -105,12 +110,13 @@ static ls_status add_batch(ls_engine *engine, int64_t samples, int64_t batch, ls
 
 /* The first `count` samples, a batch at a time. */
 static ls_status add_samples(ls_engine *engine, int64_t count, ls_tally *tally) {
+    LS_TRY(ls_comm_check(engine->comm));
     for (int64_t batch = 0; batch * engine->config->batch.size < count; batch++) {
         int64_t samples = ls_batch_samples(engine, count, batch);
-        ls_status status = add_batch(engine, samples, batch, tally);
-        /* It has struck this rank alone, and the others wait for it. */
-        if (status != LS_OK && ls_comm_size(engine->comm) > 1)
-            ls_comm_abort(engine->comm, status);
+        bool agreed = false;
+        ls_status status = add_batch(engine, samples, batch, tally, &agreed);
+        if (status != LS_OK && !agreed && ls_comm_size(engine->comm) > 1)
+            ls_comm_break(engine->comm, status);
         LS_TRY(status);
     }
     return LS_OK;

@@ -66,6 +66,11 @@ void ls_gradient_end(ls_engine *engine) {
     ls_exchange_final(engine->exchange, 0);
 }
 
+void ls_gradient_none(ls_engine *engine) {
+    ls_exchange_begin(engine->exchange);
+    ls_gradient_end(engine);
+}
+
 /* ---- checks --------------------------------------------------------------------------------- */
 
 static ls_status check_finite(const ls_engine *engine, int64_t step) {

@@ -9,10 +9,11 @@ enum { MOST_PASSES = 3 }; /* a second one has the right exponents */
 typedef struct ls_step {
     ls_engine *engine;
     const ls_batch_plan *plan;
-    int64_t epoch, number; /* number: since the start of epoch 0 */
+    int64_t epoch, batch, number; /* number: since the start of epoch 0 */
     ls_decide *decide;
     void *context;
     bool decided; /* the verdict is under way */
+    bool agreed;  /* all ranks know of the failure */
     ls_step_report *report;
     ls_recorder *recorder; /* NULL: none */
     double mark;           /* start of the phase that runs */
@@ -43,10 +44,10 @@ static void report_losses(ls_step *step) {
     ls_step_report *report = step->report;
     double sum;
     ls_batch_sum(engine, &sum, &report->correct);
-    report->loss = sum / (double)step->plan->samples;
+    report->loss = sum / (double)report->samples;
     for (int slice = 0; slice < engine->slices; slice++) {
         int64_t first, count;
-        ls_slice_samples(step->plan->samples, engine->slices, slice, &first, &count);
+        ls_slice_samples(report->samples, engine->slices, slice, &first, &count);
         const ls_forward_row *row =
             (const ls_forward_row *)ls_board_row(engine->forward_board, slice);
         report->stop_requested |= row->stop_requested != 0;
@@ -66,8 +67,10 @@ static ls_status open_control(ls_step *step) {
 
 static ls_status announce(ls_step *step) {
     ls_engine *engine = step->engine;
+    ls_verdict verdict = {.stop = true};
     report_losses(step);
-    ls_verdict verdict = step->decide(step->context, step->report);
+    if (!ls_batch_failed(engine))
+        verdict = step->decide(step->context, step->report);
     memcpy(ls_announcement_data(engine->verdict), &verdict, sizeof verdict);
     step->decided = true;
     return ls_announcement_start(engine->verdict);
@@ -95,6 +98,14 @@ static ls_status close_control(ls_step *step, ls_verdict *verdict) {
 
 /* ---- passes --------------------------------------------------------------------------------- */
 
+static ls_status fill(ls_step *step) {
+    ls_engine *engine = step->engine;
+    LS_TRY(ls_batch_plan_get(engine, LS_MODE_TRAIN, step->report->samples, &step->plan));
+    ls_batch_fill(engine, step->plan, engine->train, step->epoch, step->batch);
+    end_phase(step, LS_PHASE_DATA);
+    return LS_OK;
+}
+
 static ls_status forward(ls_step *step) {
     ls_engine *engine = step->engine;
     if (step->plan->plan)
@@ -117,19 +128,38 @@ static ls_status backward(ls_step *step) {
     return LS_OK;
 }
 
+/* Forward and backward, with the losses and the verdict on their way meanwhile.  What fails on a
+ * rank before it gives its losses travels with them: all ranks return it. */
+static ls_status run_first_pass(ls_step *step, ls_verdict *verdict) {
+    ls_engine *engine = step->engine;
+    ls_status status = fill(step);
+    if (status == LS_OK)
+        status = forward(step);
+    ls_batch_publish(engine, step->plan, status);
+    LS_TRY(open_control(step));
+    if (status == LS_OK)
+        LS_TRY(backward(step));
+    else
+        ls_gradient_none(engine);
+    LS_TRY(close_control(step, verdict));
+    if (!ls_batch_failed(engine))
+        return LS_OK;
+    LS_TRY(ls_exchange_discard(engine->exchange));
+    step->agreed = true;
+    return ls_comm_agree(engine->comm, status);
+}
+
+static ls_status run_pass(ls_step *step) {
+    LS_TRY(forward(step));
+    return backward(step);
+}
+
 /* Until the fixed-point exponents suit the gradients: as a rule once. */
 static ls_status run_passes(ls_step *step, ls_verdict *verdict) {
     ls_engine *engine = step->engine;
     for (int pass = 0; pass < MOST_PASSES; pass++) {
         bool fits;
-        LS_TRY(forward(step));
-        if (pass == 0) {
-            ls_batch_publish(engine, step->plan);
-            LS_TRY(open_control(step));
-        }
-        LS_TRY(backward(step));
-        if (pass == 0)
-            LS_TRY(close_control(step, verdict));
+        LS_TRY(pass == 0 ? run_first_pass(step, verdict) : run_pass(step));
         end_phase(step, LS_PHASE_CONTROL);
         if (verdict->stop)
             return ls_exchange_discard(engine->exchange);
@@ -138,7 +168,9 @@ static ls_status run_passes(ls_step *step, ls_verdict *verdict) {
         if (status == LS_OK && fits)
             return LS_OK;
         LS_TRY(ls_exchange_discard(engine->exchange));
+        step->agreed = true; /* a gradient that is not finite */
         LS_TRY(status);
+        step->agreed = false;
         ls_gradient_next(engine);
         step->report->redone++;
     }
@@ -194,11 +226,7 @@ static ls_status apply(ls_step *step, const ls_verdict *verdict) {
     return LS_OK;
 }
 
-static ls_status take(ls_step *step, int64_t batch, ls_verdict *verdict) {
-    ls_engine *engine = step->engine;
-    LS_TRY(ls_batch_plan_get(engine, LS_MODE_TRAIN, step->report->samples, &step->plan));
-    ls_batch_fill(engine, step->plan, engine->train, step->epoch, batch);
-    end_phase(step, LS_PHASE_DATA);
+static ls_status take(ls_step *step, ls_verdict *verdict) {
     LS_TRY(run_passes(step, verdict));
     return verdict->stop ? LS_OK : apply(step, verdict);
 }
@@ -220,6 +248,7 @@ ls_status ls_engine_step(ls_engine *engine, int64_t epoch, int64_t batch, ls_dec
     int64_t samples = ls_batch_samples(engine, ls_data_count(engine->train), batch);
     ls_step step = {.engine = engine,
                     .epoch = epoch,
+                    .batch = batch,
                     .number = epoch * ls_engine_steps_per_epoch(engine) + batch,
                     .decide = decide,
                     .context = context,
@@ -228,14 +257,13 @@ ls_status ls_engine_step(ls_engine *engine, int64_t epoch, int64_t batch, ls_dec
                     .mark = ls_seconds()};
     double start = step.mark;
     LS_REQUIRE(samples > 0);
+    LS_TRY(ls_comm_check(engine->comm));
     *report = (ls_step_report){.samples = samples, .gradient_norm = (double)NAN};
     record_into(engine, step.recorder);
-    ls_status status = take(&step, batch, verdict);
+    ls_status status = take(&step, verdict);
     record_into(engine, NULL);
     ls_record_end(step.recorder, LS_EVENT_STEP, step.number, start);
-    /* A gradient that is not finite is seen by all ranks.  Anything else has struck this rank
-     * alone, and the others wait for it. */
-    if (status != LS_OK && status != LS_ERR_NUMERIC && ls_comm_size(engine->comm) > 1)
-        ls_comm_abort(engine->comm, status);
+    if (status != LS_OK && !step.agreed && ls_comm_size(engine->comm) > 1)
+        ls_comm_break(engine->comm, status);
     return status;
 }

@@ -1,5 +1,6 @@
 /* Agreement on errors, broadcasts, shared memory, boards and announcements, at any number of ranks.
  */
+#include <math.h>
 #include <string.h>
 
 #include "check.h"
@@ -186,10 +187,19 @@ static void check_clocks(ls_comm *comm) {
     CHECK(comm, ls_comm_rank(comm) == 0 ? offset.error == 0 : offset.error > 0);
 }
 
+static void check_slowest(ls_comm *comm) {
+    int size = ls_comm_size(comm), rank = ls_comm_rank(comm), late = size / 2;
+    char host[LS_HOST_SIZE];
+    ls_slowest slowest = {.rank = -1};
+    ls_host_name(host);
+    CHECK(comm, ls_comm_slowest(comm, rank == late ? 3 : 1, &slowest) == LS_OK);
+    CHECK(comm, rank != 0 || (slowest.rank == late && slowest.seconds == 3));
+    CHECK(comm, rank != 0 || fabs(slowest.mean - (size + 2.0) / size) < 1e-12);
+    CHECK(comm, rank != 0 || ls_comm_node_count(comm) > 1 || strcmp(slowest.host, host) == 0);
+}
+
 int main(int argc, char **argv) {
-    ls_comm *comm;
-    if (ls_comm_init(&argc, &argv, &comm) != LS_OK)
-        return 1;
+    ls_comm *comm = start_mpi(&argc, &argv);
     check_agreement(comm);
     check_broadcast(comm);
     check_sum(comm);
@@ -200,6 +210,7 @@ int main(int argc, char **argv) {
     check_announcement(comm);
     check_collect(comm);
     check_clocks(comm);
-    ls_comm_finalize(comm);
+    check_slowest(comm);
+    end_mpi(comm);
     return 0;
 }

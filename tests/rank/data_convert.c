@@ -215,9 +215,7 @@ static void check_csv(ls_comm *comm) {
 }
 
 int main(int argc, char **argv) {
-    ls_comm *comm;
-    if (ls_comm_init(&argc, &argv, &comm) != LS_OK)
-        return 1;
+    ls_comm *comm = start_mpi(&argc, &argv);
     const char *base = getenv("TMPDIR");
     snprintf(folder, sizeof folder, "%s/lockstep-XXXXXX", base ? base : "/tmp");
     if (ls_comm_rank(comm) == 0 && !mkdtemp(folder))
@@ -234,6 +232,6 @@ int main(int argc, char **argv) {
         unlink(path(files[i]));
     if (ls_comm_rank(comm) == 0)
         CHECK(comm, rmdir(folder) == 0);
-    ls_comm_finalize(comm);
+    end_mpi(comm);
     return 0;
 }

@@ -297,9 +297,7 @@ static void check_refusals(ls_comm *comm) {
 }
 
 int main(int argc, char **argv) {
-    ls_comm *comm;
-    if (ls_comm_init(&argc, &argv, &comm) != LS_OK)
-        return 1;
+    ls_comm *comm = start_mpi(&argc, &argv);
     const char *base = getenv("TMPDIR");
     ls_status status = LS_OK;
     if (ls_comm_rank(comm) == 0) {
@@ -319,6 +317,6 @@ int main(int argc, char **argv) {
     ls_comm_barrier(comm);
     if (ls_comm_rank(comm) == 0)
         unlink(path);
-    ls_comm_finalize(comm);
+    end_mpi(comm);
     return 0;
 }

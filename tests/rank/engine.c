@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "lockstep/config.h"
 #include "lockstep/train.h"
@@ -50,12 +52,13 @@ static ls_status write_split(ls_dataset_writer *writer, const char *split, int n
 /* ---- engines -------------------------------------------------------------------------------- */
 
 /* `set`: assignments, a blank between two; NULL for none. */
-static ls_engine *open_engine(const bench *b, const char *set, ls_config **config) {
+static ls_engine *open_other(const bench *b, const char *form, const char *set,
+                             ls_config **config) {
     enum { MOST_SETS = 8 };
     const char *sets[MOST_SETS];
     size_t count = 0;
     ls_engine *engine;
-    char *text = ls_format(configuration, b->file), *words = ls_strdup(set ? set : "");
+    char *text = ls_format(form, b->file), *words = ls_strdup(set ? set : "");
     for (char *word = strtok(words, " "); word && count < MOST_SETS; word = strtok(NULL, " "))
         sets[count++] = word;
     CHECK(b->comm, ls_config_parse("test", text, sets, count, config) == LS_OK);
@@ -66,6 +69,10 @@ static ls_engine *open_engine(const bench *b, const char *set, ls_config **confi
         fprintf(stderr, "%s\n", ls_message());
     CHECK(b->comm, status == LS_OK);
     return engine;
+}
+
+static ls_engine *open_engine(const bench *b, const char *set, ls_config **config) {
+    return open_other(b, configuration, set, config);
 }
 
 static void close_engine(ls_engine *engine, ls_config *config) {
@@ -360,12 +367,78 @@ static void check_record(const bench *b) {
     ls_recorder_free(&recorder);
 }
 
+/* ---- failures, and engines side by side ----------------------------------------------------- */
+
+enum { ROOM = 6 << 20 }; /* for oneDNN's code, which does not look whether it has any */
+
+static rlim_t address_space(void) {
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file && fscanf(file, "%lu", &pages) != 1)
+        pages = 0;
+    if (file)
+        fclose(file);
+    return pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+/* The last rank has no memory for a step: all ranks say so, nothing is changed, and the next step
+ * is that of an engine to which nothing happened. */
+static void check_a_rank_that_fails(const bench *b) {
+    const char *wide =
+        "data: {file: %s}\nbatch: {size: 48, slices: 8}\n"
+        "model: {layers: [conv: {filters: 20000, kernel: 3}, relu, dense: {units: 3}]}\n";
+    bool strikes = ls_comm_rank(b->comm) == ls_comm_size(b->comm) - 1;
+    char plain[LS_DIGEST_TEXT], after[LS_DIGEST_TEXT];
+    for (int fails = 1; fails >= 0; fails--) {
+        ls_config *config;
+        ls_step_report report;
+        struct rlimit limit;
+        ls_engine *engine = open_other(b, wide, NULL, &config);
+        getrlimit(RLIMIT_AS, &limit);
+        if (fails && strikes)
+            setrlimit(RLIMIT_AS, &(struct rlimit){address_space() + ROOM, limit.rlim_max});
+        ls_status status = one_step(engine, 0, 0.1, &report);
+        setrlimit(RLIMIT_AS, &limit);
+        CHECK(b->comm, status == (fails ? LS_ERR_SYSTEM : LS_OK));
+        CHECK(b->comm, !fails || strstr(ls_message(), "out of memory"));
+        ls_message_set("");
+        if (fails)
+            CHECK(b->comm, one_step(engine, 0, 0.1, &report) == LS_OK);
+        CHECK(b->comm, ls_comm_check(b->comm) == LS_OK);
+        CHECK(b->comm, ls_engine_digest(engine, fails ? after : plain) == LS_OK);
+        close_engine(engine, config);
+    }
+    CHECK(b->comm, same_digest(b, plain, after));
+}
+
+/* Even and odd ranks train two networks at the same time; each has the bits of one rank alone.  The
+ * odd ones' next engine fails, and the even ones' goes on. */
+static void check_side_by_side(const bench *b) {
+    int part = ls_comm_rank(b->comm) % 2;
+    const char *set = part ? "seed=5 batch.slices=8" : NULL;
+    char together[LS_DIGEST_TEXT], alone[LS_DIGEST_TEXT];
+    bench half = *b, self = *b;
+    MPI_Comm mpi;
+    MPI_Comm_split(MPI_COMM_WORLD, part, 0, &mpi);
+    CHECK(b->comm, ls_comm_create(mpi, &half.comm) == LS_OK);
+    MPI_Comm_free(&mpi);
+    CHECK(b->comm, ls_comm_create(MPI_COMM_SELF, &self.comm) == LS_OK);
+    train_new(&half, set, together);
+    train_new(&self, set, alone);
+    CHECK(b->comm, same_digest(&half, together, alone));
+    if (part)
+        check_not_finite(&half);
+    else
+        train_new(&half, set, together);
+    CHECK(b->comm, same_digest(&half, together, alone));
+    ls_comm_free(self.comm);
+    ls_comm_free(half.comm);
+}
+
 int main(int argc, char **argv) {
     const char *everything = "train.clip_norm=0.1 augment.crop_padding=2 augment.flip=true "
                              "augment.cutout=3";
-    bench b = {0};
-    if (ls_comm_init(&argc, &argv, &b.comm) != LS_OK)
-        return 1;
+    bench b = {.comm = start_mpi(&argc, &argv)};
     bench_set_up(&b, write_split);
     check_modes(&b, "");
     check_modes(&b, everything);
@@ -380,7 +453,9 @@ int main(int argc, char **argv) {
     check_snapshot(&b);
     check_evaluate(&b);
     check_record(&b);
+    check_a_rank_that_fails(&b);
+    check_side_by_side(&b);
     bench_tear_down(&b);
-    ls_comm_finalize(b.comm);
+    end_mpi(b.comm);
     return 0;
 }

@@ -328,9 +328,7 @@ static void check_targets_that_do_not_fit(const bench *b) {
 }
 
 int main(int argc, char **argv) {
-    bench b = {0};
-    if (ls_comm_init(&argc, &argv, &b.comm) != LS_OK)
-        return 1;
+    bench b = {.comm = start_mpi(&argc, &argv)};
     bench_set_up(&b, write_split);
     check_classes(&b);
     check_regression(&b, true);
@@ -339,6 +337,6 @@ int main(int argc, char **argv) {
     check_unwritable(&b);
     check_targets_that_do_not_fit(&b);
     bench_tear_down(&b);
-    ls_comm_finalize(b.comm);
+    end_mpi(b.comm);
     return 0;
 }

@@ -162,9 +162,7 @@ static void check_uneven(ls_comm *comm, size_t length) {
 
 int main(int argc, char **argv) {
     const size_t lengths[] = {1, 16, LS_CHUNK, LS_CHUNK + 16, 16 * LS_CHUNK + 1, 700001};
-    ls_comm *comm;
-    if (ls_comm_init(&argc, &argv, &comm) != LS_OK)
-        return 1;
+    ls_comm *comm = start_mpi(&argc, &argv);
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         if (uneven(comm))
             check_uneven(comm, lengths[i]);
@@ -176,6 +174,6 @@ int main(int argc, char **argv) {
     if (!uneven(comm))
         check_record(comm, LS_EXCHANGE_NODE);
     check_record(comm, LS_EXCHANGE_FLAT);
-    ls_comm_finalize(comm);
+    end_mpi(comm);
     return 0;
 }

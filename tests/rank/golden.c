@@ -11,6 +11,7 @@
 #include "lockstep/config.h"
 #include "lockstep/io.h"
 #include "lockstep/train.h"
+#include "rank/check.h"
 
 enum { MOST_STEPS = 200 };
 
@@ -258,17 +259,13 @@ clean:
 
 int main(int argc, char **argv) {
     const char *folder = argc > 1 ? argv[1] : "tests/golden", *only = argc > 2 ? argv[2] : NULL;
-    ls_comm *comm;
+    ls_comm *comm = start_mpi(&argc, &argv);
     bool good = true;
-    if (ls_comm_init(&argc, &argv, &comm) != LS_OK)
-        return EXIT_FAILURE;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         if (only && strcmp(cases[i].name, only) != 0)
             continue;
-        ls_status status = run_case(comm, folder, &cases[i], &good);
-        if (status != LS_OK)
-            ls_comm_abort(comm, status);
+        CHECK(comm, run_case(comm, folder, &cases[i], &good) == LS_OK);
     }
-    ls_comm_finalize(comm);
+    end_mpi(comm);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

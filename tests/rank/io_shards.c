@@ -80,11 +80,9 @@ static void check_errors(ls_comm *comm, const char *folder, const char *path) {
 }
 
 int main(int argc, char **argv) {
-    ls_comm *comm;
+    ls_comm *comm = start_mpi(&argc, &argv);
     char folder[TEXT] = "", path[TEXT + 16];
     const char *parent = getenv("TMPDIR");
-    if (ls_comm_init(&argc, &argv, &comm) != LS_OK)
-        return 1;
     snprintf(folder, sizeof folder, "%s/lockstep-shards-XXXXXX", parent ? parent : "/tmp");
     if (ls_comm_rank(comm) == 0)
         CHECK(comm, mkdtemp(folder) != NULL);
@@ -98,6 +96,6 @@ int main(int argc, char **argv) {
         unlink(path);
         rmdir(folder);
     }
-    ls_comm_finalize(comm);
+    end_mpi(comm);
     return 0;
 }
