@@ -3,7 +3,7 @@
 # Objects go to $(BUILD) only.  Libraries are looked for by scripts/find-libraries, whose answer,
 # $(BUILD)/libraries.mk, is a makefile: make writes it first and starts over with it.
 
-VERSION := 0.1.0
+VERSION := $(shell sed -n 's/^.define LS_VERSION_[A-Z]* //p' include/lockstep/lockstep.h | paste -sd .)
 
 # ---- what a user may set ------------------------------------------------------------------------
 
@@ -29,7 +29,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing
             -Wwrite-strings -Wvla -Wimplicit-fallthrough $(if $(WERROR),-Werror) \
             $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
 SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -DLS_DEBUG)
-LANGUAGE := -std=c11 -D_GNU_SOURCE $(OPTIMIZE) -g -ffp-contract=off -fPIC $(SANITIZE)
+LANGUAGE := -std=c11 -D_GNU_SOURCE $(OPTIMIZE) -g -ffp-contract=off -fPIC -fvisibility=hidden $(SANITIZE)
 COMPILE = $(CC) $(LANGUAGE) $(WARNINGS) -Iinclude -Isrc $(LIBRARY_CFLAGS) $(CFLAGS) -MMD -MP
 LINK = $(CC) $(SANITIZE) $(LDFLAGS)
 
@@ -172,18 +172,21 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/compile.stamp $(BUILD)/libraries.mk
 	$(call quiet,CC,$<)$(COMPILE) $(DEFINES) -c $< -o $@
 
 $(BUILD)/obj/src/base/build.o: $(BUILD)/build.stamp
-$(BUILD)/obj/src/base/build.o: DEFINES = -DLS_VERSION='"$(VERSION)"' \
+$(BUILD)/obj/src/base/build.o: DEFINES = \
     -DLS_GIT_REVISION='"$(REVISION)"' -DLS_COMPILER='"$(COMPILER)"' \
     -DLS_FLAGS='"$(strip $(LANGUAGE) $(CFLAGS))"'
-# Hidden: no name of a test may stand in for one inside libcriterion.
-$(TEST_OBJECTS): DEFINES = -fvisibility=hidden -Itests $(CRITERION_CFLAGS)
+$(TEST_OBJECTS): DEFINES = -Itests $(CRITERION_CFLAGS)
 
 $(STATIC): $(LIBRARY_OBJECTS)
 	$(call quiet,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
-$(SHARED): $(LIBRARY_OBJECTS) src/lockstep.map
+# What the headers mark, and no more: gcc's clones of functions do not know that they are hidden.
+$(BUILD)/lockstep.map: include/lockstep/lockstep.h include/lockstep/mpi.h
+	@{ echo '{ global:'; sed -n 's/^LS_API [^(]*[ *]\(ls_[a-z_0-9]*\)(.*/\1;/p' $^; echo 'local: *; };'; } >$@
+
+$(SHARED): $(LIBRARY_OBJECTS) $(BUILD)/lockstep.map
 	$(call quiet,LD,$@)$(LINK) -shared $(if $(SAN),,-Wl,-z,defs) -Wl,-soname,$(SONAME) \
-	    -Wl,--version-script=src/lockstep.map $(LIBRARY_OBJECTS) $(LIBRARY_LIBS) -o $@ && ln -sf $(@F) $(BUILD)/$(SONAME)
+	    -Wl,--version-script=$(BUILD)/lockstep.map $(LIBRARY_OBJECTS) $(LIBRARY_LIBS) -o $@ && ln -sf $(@F) $(BUILD)/$(SONAME)
 
 $(PROGRAM): $(PROGRAM_OBJECTS) $(STATIC)
 	$(call quiet,LD,$@)$(LINK) $^ $(LIBRARY_LIBS) -o $@
@@ -232,7 +235,7 @@ install: all $(BUILD)/lockstep.pc $(BUILD)/lockstep.1 ## program, libraries, hea
 	install -m 755 $(SHARED) '$(DESTDIR)$(LIBDIR)/liblockstep.so.$(VERSION)'
 	ln -sf liblockstep.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
 	ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/liblockstep.so'
-	install -m 644 include/lockstep/*.h '$(DESTDIR)$(PREFIX)/include/lockstep'
+	install -m 644 include/lockstep/lockstep.h include/lockstep/mpi.h '$(DESTDIR)$(PREFIX)/include/lockstep'
 	install -m 644 $(BUILD)/lockstep.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/lockstep.pc'
 	install -m 644 $(BUILD)/lockstep.1 '$(DESTDIR)$(PREFIX)/share/man/man1/lockstep.1'
 

@@ -1,57 +1,74 @@
 #!/usr/bin/env bash
-# Installs into a scratch folder, then builds and runs a small C program against it with nothing but
-# MPI's compiler (MPICC) and pkg-config's answer: shared and static.  Usage: scripts/check-install.sh [BUILD]
+# Installs into a scratch folder, then builds and runs the examples against it with nothing but MPI's
+# compilers (MPICC, MPICXX) and pkg-config's answer, shared and static, and compares their networks with
+# the program's.  Usage: scripts/check-install.sh [BUILD]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 build=${1:-build}
 prefix=$(mktemp -d)
 trap 'rm -rf "$prefix"' EXIT
+fail() {
+    echo "$*" >&2
+    exit 1
+}
 # Staged first, as a packager does: nothing may be written outside DESTDIR.
 make --no-print-directory BUILD="$build" PREFIX=/nowhere/lockstep DESTDIR="$prefix/stage" install >/dev/null
 test -x "$prefix/stage/nowhere/lockstep/bin/lockstep" && test ! -e /nowhere
 make --no-print-directory BUILD="$build" PREFIX="$prefix" install >/dev/null
-
-cat >"$prefix/user.c" <<'END'
-#include <lockstep/build.h>
-#include <lockstep/lr.h>
-#include <lockstep/mpi.h>
-#include <stdio.h>
-int main(int argc, char **argv) {
-    ls_comm *comm = NULL;
-    MPI_Init(&argc, &argv);
-    if (ls_comm_create(MPI_COMM_WORLD, &comm) != LS_OK)
-        return 1;
-    printf("%s %g %d\n", ls_build_version(), ls_ramp_lr(LS_RAMP_EXPONENTIAL, 1e-4, 1, 5, 2),
-           ls_comm_size(comm));
-    ls_comm_free(comm);
-    MPI_Finalize();
-    return 0;
-}
-END
-
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
-expected="$(pkg-config --modversion lockstep) 0.01 1"
+lockstep=$prefix/bin/lockstep
+[[ $("$lockstep" --version) == "lockstep $(pkg-config --modversion lockstep) "* ]] || fail 'the versions differ'
+
+# What is exported is what the headers say, and what ends the process is not called.
+exported=$(nm -D --defined-only "$prefix/lib/liblockstep.so" | awk '{ print $3 }' | sort)
+declared=$(sed -n 's/^LS_API [^(]*[ *]\(ls_[a-z_0-9]*\)(.*/\1/p' "$prefix"/include/lockstep/*.h | sort)
+[[ $exported == "$declared" ]] || fail "exported or declared only: $(diff <(echo "$exported") <(echo "$declared"))"
+ends=$(nm -D --undefined-only "$prefix/lib/liblockstep.so" |
+    grep -wE 'MPI_Init|MPI_Init_thread|MPI_Finalize|MPI_Abort|exit|abort' || true)
+[[ -z $ends ]] || fail "the library calls $ends"
+
+# Three classes of points; what the program makes of them.
+awk 'BEGIN { OFS = ","; print "x,y,class"
+             for (i = 0; i < 210; i++) print sin(i) + i % 3, cos(1.7 * i) - i % 3, i % 3 }' >"$prefix/points.csv"
+"$lockstep" convert --train-inputs "$prefix/points.csv" -o "$prefix/points.h5" >/dev/null
+digest_of_program() { # units
+    cat >"$prefix/config.yaml" <<END
+data: {file: $prefix/points.h5, test_inputs: none}
+batch: {size: 40, slices: 8}
+train: {lr: 0.05, epochs: 3}
+schedule: {kind: constant}
+model: {layers: [dense: {units: $1}, relu, dense: {units: 3}]}
+END
+    rm -rf "$prefix/run"
+    "$lockstep" train "$prefix/config.yaml" --quiet --out "$prefix/run" | sed -n 's/^digest //p'
+}
+narrow=$(digest_of_program 16) wide=$(digest_of_program 24)
+
+run() { # ranks, program, arguments...
+    LD_LIBRARY_PATH=$prefix/lib scripts/mpirun.sh "$@"
+}
 try() { # name, flags...
     local name=$1 answer
     shift
-    "${MPICC:-mpicc}" "$prefix/user.c" -o "$prefix/$name" "$@"
-    answer=$(LD_LIBRARY_PATH=$prefix/lib scripts/mpirun.sh 1 "$prefix/$name")
-    [[ $answer == "$expected" ]] || { echo "$name: '$answer', not '$expected'" >&2 && return 1; }
+    "${MPICC:-mpicc}" scripts/examples/own_loop.c -o "$prefix/own_loop" "$@"
+    for ranks in 1 3; do
+        answer=$(run "$ranks" "$prefix/own_loop" "$prefix/points.h5")
+        [[ $answer == "digest $narrow" ]] || fail "$name: '$answer', not 'digest $narrow'"
+    done
+    "${MPICXX:-mpicxx}" scripts/examples/halves.cpp -o "$prefix/halves" "$@"
+    rm -rf "$prefix/even" "$prefix/odd" && mkdir "$prefix/even" "$prefix/odd"
+    answer=$(run 3 "$prefix/halves" "$prefix/points.h5" "$prefix/even" "$prefix/odd" | sort)
+    [[ $answer == *" digest $narrow"*" digest $wide" ]] || fail "$name: '$answer', not $narrow and $wide"
 }
 
 # shellcheck disable=SC2046  # flags are words
 try shared $(pkg-config --cflags --libs lockstep)
-ldd "$prefix/shared" | grep -q 'liblockstep[.]so' || { echo 'shared: linked without liblockstep.so' >&2 && exit 1; }
-exported=$(nm -D --defined-only "$prefix/lib/liblockstep.so" | awk '$3 !~ /^ls_/ { print $3 }')
-[[ -z $exported ]] || { echo "exported, but not ls_*: $exported" >&2 && exit 1; }
-
+ldd "$prefix/own_loop" | grep -q 'liblockstep[.]so' || fail 'shared: linked without liblockstep.so'
 rm "$prefix"/lib/liblockstep.so*
 # shellcheck disable=SC2046
 try static $(pkg-config --cflags --libs --static lockstep)
-[[ $("$prefix/bin/lockstep" --version) == "lockstep "* ]]
 if command -v man >/dev/null && man -l "$prefix/share/man/man1/lockstep.1" 2>&1 >/dev/null | grep .; then
-    echo 'the man page has errors' >&2
-    exit 1
+    fail 'the man page has errors'
 fi
-echo 'install: shared, static and staged installs work'
+echo 'install: shared, static and staged installs work, and so do the examples'

@@ -6,9 +6,8 @@
 #define LOCKSTEP_BASE_H
 
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+
+#include "lockstep/lockstep.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,28 +15,10 @@ extern "C" {
 
 /* ---- status --------------------------------------------------------------------------------- */
 
-/* Every function that can fail returns one of these.  A failing function has set no output. */
-typedef enum ls_status {
-    LS_OK = 0,
-    LS_ERR_INPUT,   /* the user's input is wrong: file, key, shape, type, folder: exit code 2 */
-    LS_ERR_SYSTEM,  /* memory, disk, MPI, a library call that should have worked: exit code 1 */
-    LS_ERR_NUMERIC, /* a loss or gradient that is not finite: exit code 3 */
-    LS_ERR_BUG,     /* our own mistake, found by a check: exit code 4 */
-    LS_STOPPED      /* stopped as asked, between two steps: exit code 5 */
-} ls_status;
-
-/* The process exit code for a status. */
-int ls_exit_code(ls_status status);
-
 /* Decides an error: records the message (one line, no newline at the end) and returns `status`.
  * The message is printed once, by main; functions above only propagate the status.  The first
  * message since ls_message_clear() is kept: later ones are consequences. */
 ls_status ls_fail(ls_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* The recorded message, "" if none.  Valid until the next ls_fail or ls_message_set. */
-const char *ls_message(void);
-/* Replaces the recorded message, or removes it with "". */
-void ls_message_set(const char *message);
 
 /* Propagates a failure. */
 #define LS_TRY(expression)                                                                         \
@@ -86,17 +67,6 @@ void ls_assert_failed(const char *file, int line, const char *condition) __attri
 
 /* ---- log ------------------------------------------------------------------------------------ */
 
-typedef enum ls_log_level { LS_LOG_QUIET, LS_LOG_NORMAL, LS_LOG_VERBOSE } ls_log_level;
-
-/* Called with one message, without the end of its last line; a warning has level LS_LOG_QUIET. From
- * the thread that calls the library, and from ls_comm_watch's. */
-typedef void ls_log_function(void *context, ls_log_level level, const char *line);
-
-/* Of the process: who gets the messages; NULL, as at the start: nobody. */
-void ls_log_to(ls_log_function *function, void *context);
-/* Of the process: messages above `level` are dropped. */
-void ls_log_set(ls_log_level level);
-ls_log_level ls_log_get(void);
 void ls_log(ls_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Whatever the level is. */
 void ls_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -182,8 +152,6 @@ static inline float ls_unit_float(uint32_t word) {
 
 /* ---- hashing -------------------------------------------------------------------------------- */
 
-#define LS_DIGEST_TEXT 33 /* bytes of a digest as text: 32 hexadecimal digits and the end */
-
 /* XXH3-128 over what is added, in order. */
 typedef struct ls_hash ls_hash;
 ls_status ls_hash_create(ls_hash **hash);
@@ -222,7 +190,6 @@ void ls_text_file_free(ls_text_file *file);
 /* ---- this process --------------------------------------------------------------------------- */
 
 /* The name of this host; zeros fill what it leaves. */
-enum { LS_HOST_SIZE = 65 };
 void ls_host_name(char host[LS_HOST_SIZE]);
 
 /* Seconds since the process was started, to 0.01; 0 where the system does not tell. */

@@ -6,7 +6,6 @@
 extern "C" {
 #endif
 
-const char *ls_build_version(void);  /* "0.1.0" */
 const char *ls_build_revision(void); /* of git, with "-dirty" if so; "unknown" outside a checkout */
 const char *ls_build_compiler(void); /* "gcc 12.2.0" */
 const char *ls_build_flags(void);    /* compiler flags */

@@ -16,30 +16,10 @@
 extern "C" {
 #endif
 
-typedef struct ls_comm ls_comm;
-
-/* Made by ls_comm_create of lockstep/mpi.h.  Collective. */
-void ls_comm_free(ls_comm *comm);
-
-/* Called on the rank that it strikes, before the failed function returns: what is wrong (in
- * ls_message too) is known to this rank alone, and the others may wait for it. */
-typedef void ls_comm_failure(void *context, ls_comm *comm, ls_status status);
-/* Not collective.  NULL, as at the start: nothing is called. */
-void ls_comm_on_failure(ls_comm *comm, ls_comm_failure *function, void *context);
-/* Not collective.  MPI has failed, or this rank has where it cannot tell the others: from here on
- * functions of this communicator fail, and free what they can without the other ranks.  Returns
- * `status`. */
-ls_status ls_comm_break(ls_comm *comm, ls_status status);
-/* Not collective.  LS_ERR_SYSTEM once it is broken. */
-ls_status ls_comm_check(const ls_comm *comm);
-
 /* Not collective.  LS_ERR_INPUT, on each process, when a launcher started several of them and MPI
  * sees one: the two do not fit, and all would do the same. */
 ls_status ls_comm_check_launch(const ls_comm *comm);
 
-/* Not collective. */
-int ls_comm_rank(const ls_comm *comm);
-int ls_comm_size(const ls_comm *comm);
 int ls_comm_node_rank(const ls_comm *comm); /* among the ranks of this node */
 int ls_comm_node_size(const ls_comm *comm);
 int ls_comm_node_count(const ls_comm *comm);
@@ -72,12 +52,6 @@ void ls_comm_node_barrier(ls_comm *comm);
  */
 ls_status ls_comm_gather(ls_comm *comm, const void *mine, size_t bytes, void *all);
 
-/* The rank whose own work takes longest, so that the others wait for it. */
-typedef struct ls_slowest {
-    int rank;
-    char host[LS_HOST_SIZE];
-    double seconds, mean; /* of that rank; over the ranks */
-} ls_slowest;
 /* Collective.  Of the seconds that each rank gives; *slowest on rank 0 only. */
 ls_status ls_comm_slowest(ls_comm *comm, double seconds, ls_slowest *slowest);
 /* Called on rank 0 with what one rank gave. */

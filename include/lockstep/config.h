@@ -117,7 +117,7 @@ typedef struct ls_compute_config {
     int64_t threads; /* per rank */
 } ls_compute_config;
 
-typedef struct ls_config {
+struct ls_config {
     int64_t seed;
     ls_data_config data;
     ls_batch_config batch;
@@ -134,7 +134,7 @@ typedef struct ls_config {
     ls_exchange_choice exchange;
     ls_sum_choice exchange_sum;
     double stall_seconds; /* of waiting, after which a warning says for whom; 0: never */
-} ls_config;
+};
 
 /* Reads `text` (the contents of `file`, which is used in messages only) and then `sets`,
  * "key=value" each, in order.  LS_ERR_INPUT, with file, line, column, key, what was expected and
@@ -142,7 +142,6 @@ typedef struct ls_config {
  * several keys. */
 ls_status ls_config_parse(const char *file, const char *text, const char *const *sets,
                           size_t set_count, ls_config **config);
-void ls_config_free(ls_config *config);
 
 /* Reads a whole file into new memory (ls_free).  LS_ERR_INPUT when it cannot be read. */
 ls_status ls_config_load(const char *file, char **text);

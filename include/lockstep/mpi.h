@@ -7,7 +7,7 @@
 
 #include <mpi.h>
 
-#include "lockstep/comm.h"
+#include "lockstep/lockstep.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,9 +16,9 @@ extern "C" {
 /* Collective over `mpi`, an intracommunicator, which stays the caller's: duplicates it, with
  * MPI_ERRORS_RETURN, and finds the ranks of each node.  LS_ERR_INPUT before MPI_Init.  Free with
  * ls_comm_free before MPI_Finalize. */
-ls_status ls_comm_create(MPI_Comm mpi, ls_comm **comm);
+LS_API ls_status ls_comm_create(MPI_Comm mpi, ls_comm **comm);
 /* The same of a Fortran handle. */
-ls_status ls_comm_create_fortran(MPI_Fint mpi, ls_comm **comm);
+LS_API ls_status ls_comm_create_fortran(MPI_Fint mpi, ls_comm **comm);
 
 #ifdef __cplusplus
 }

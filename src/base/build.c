@@ -2,9 +2,8 @@
  * revision recompiles nothing else. */
 #include "lockstep/build.h"
 
-#ifndef LS_VERSION
-#define LS_VERSION "0.0.0"
-#endif
+#include "lockstep/lockstep.h"
+
 #ifndef LS_GIT_REVISION
 #define LS_GIT_REVISION "unknown"
 #endif
@@ -15,8 +14,11 @@
 #define LS_FLAGS ""
 #endif
 
+#define TEXT_OF(number) #number
+#define VERSION_TEXT(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
+
 const char *ls_build_version(void) {
-    return LS_VERSION;
+    return VERSION_TEXT(LS_VERSION_MAJOR, LS_VERSION_MINOR, LS_VERSION_PATCH);
 }
 
 const char *ls_build_revision(void) {

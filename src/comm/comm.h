@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_COMM_COMM_H
 #define LOCKSTEP_COMM_COMM_H
 
+#include "lockstep/comm.h"
 #include "lockstep/mpi.h"
 
 typedef struct ls_node_barrier ls_node_barrier;

@@ -340,3 +340,30 @@ void ls_config_free(ls_config *config) {
     ls_model_spec_free(&config->model);
     ls_free(config);
 }
+
+/* ---- for other programs --------------------------------------------------------------------- */
+
+ls_status ls_config_create(const char *yaml, ls_config **config) {
+    return ls_config_parse("the configuration", yaml, NULL, 0, config);
+}
+
+/* By its own text: what follows from several keys is looked at as always. */
+ls_status ls_config_set(ls_config *config, const char *key, const char *value) {
+    ls_config *changed = NULL;
+    ls_text text = {0};
+    char *set = ls_format("%s=%s", key, value);
+    const char *const sets[] = {set};
+    ls_config_write(config, &text);
+    ls_status status = set && !text.failed ? LS_OK : LS_ERR_SYSTEM;
+    if (status == LS_OK)
+        status = ls_config_parse("the configuration", text.data, sets, 1, &changed);
+    if (status == LS_OK) {
+        const ls_config before = *config;
+        *config = *changed;
+        *changed = before;
+    }
+    ls_config_free(changed);
+    ls_text_free(&text);
+    ls_free(set);
+    return status;
+}

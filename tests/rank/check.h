@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lockstep/comm.h"
 #include "lockstep/mpi.h"
 
 #define CHECK(comm, condition)                                                                     \

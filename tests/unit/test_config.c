@@ -59,6 +59,31 @@ Test(config, defaults) {
     ls_config_free(c);
 }
 
+/* As other programs make one: from text, then key by key; what is refused changes nothing. */
+Test(config, set_by_key) {
+    ls_config *c = NULL;
+    cr_assert_eq(ls_config_create(MINIMAL, &c), LS_OK, "%s", ls_message());
+    cr_expect_eq(ls_config_set(c, "train.lr", "0.25"), LS_OK, "%s", ls_message());
+    cr_expect_eq(ls_config_set(c, "data.file", "b c.h5"), LS_OK, "%s", ls_message());
+    cr_expect_eq(ls_config_set(c, "init_new", "[a, b]"), LS_OK, "%s", ls_message());
+    cr_expect_eq(ls_config_set(c, "batch.size", "256"), LS_OK, "%s", ls_message());
+    cr_expect_eq(ls_config_set(c, "train.lrr", "1"), LS_ERR_INPUT);
+    cr_expect_not_null(strstr(ls_message(), "did you mean 'train.lr'"), "%s", ls_message());
+    ls_message_set("");
+    cr_expect_eq(ls_config_set(c, "batch.slices", "257"), LS_ERR_INPUT);
+    cr_expect_not_null(strstr(ls_message(), "must not be larger than batch.size (256)"), "%s",
+                       ls_message());
+    ls_message_set("");
+    cr_expect_eq(ls_config_set(c, "train.epochs", "many"), LS_ERR_INPUT);
+    cr_expect(c->train.lr == 0.25 && c->batch.size == 256 && c->batch.slices == 4);
+    cr_expect_str_eq(c->data.file, "b c.h5");
+    cr_expect_eq(c->model.layers.count, 2);
+    ls_config_free(c);
+    ls_message_set("");
+    cr_expect_eq(ls_config_create("data: {file: a.h5}\n", &c), LS_ERR_INPUT);
+    cr_expect_not_null(strstr(ls_message(), "the configuration"), "%s", ls_message());
+}
+
 Test(config, every_type) {
     ls_config *c = parse_with("seed: 9007199254740992\n"
                               "data:\n"

@@ -1,0 +1,67 @@
+/* Training inside a program that has MPI and a loop of its own: a step of lockstep's in each turn.
+ * Compile with mpicc and what `pkg-config --cflags --libs lockstep` says.
+ * Usage: mpirun -n RANKS own_loop DATA.h5 */
+#include <lockstep/lockstep.h>
+#include <lockstep/mpi.h>
+#include <stdio.h>
+
+enum { EPOCHS = 3 };
+
+/* On rank 0, once the loss of the whole batch is known: the learning rate of this step. */
+static ls_verdict decide(void *context, const ls_step_report *report) {
+    const double *lr = context;
+    (void)report;
+    return (ls_verdict){.lr = *lr, .momentum = 0.9};
+}
+
+static ls_status train(ls_engine *engine) {
+    const int64_t per_epoch = ls_engine_steps_per_epoch(engine);
+    double lr = 0.05;
+    ls_step_report report = {0};
+    for (int64_t turn = 0; turn < EPOCHS * per_epoch; turn++) {
+        ls_verdict verdict;
+        /* ... the program's own work ... */
+        ls_status status = ls_engine_step(engine, turn / per_epoch, turn % per_epoch, decide, &lr,
+                                          &verdict, &report);
+        if (status != LS_OK)
+            return status;
+    }
+    return LS_OK;
+}
+
+static ls_status run(ls_comm *comm, const char *file) {
+    static const char *const yaml =
+        "data: {file: none, test_inputs: none}\n"
+        "batch: {size: 40, slices: 8}\n"
+        "model: {layers: [dense: {units: 16}, relu, dense: {units: 3}]}\n";
+    char digest[LS_DIGEST_TEXT];
+    ls_config *config = NULL;
+    ls_engine *engine = NULL;
+    ls_status status = ls_config_create(yaml, &config);
+    if (status == LS_OK)
+        status = ls_config_set(config, "data.file", file);
+    if (status == LS_OK)
+        status = ls_engine_create(comm, config, "own_loop", false, &engine);
+    if (status == LS_OK)
+        status = train(engine);
+    if (status == LS_OK)
+        status = ls_engine_digest(engine, digest);
+    if (status == LS_OK && ls_comm_rank(comm) == 0)
+        printf("digest %s\n", digest);
+    ls_engine_free(engine);
+    ls_config_free(config);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    ls_comm *comm = NULL;
+    MPI_Init(&argc, &argv);
+    ls_status status = ls_comm_create(MPI_COMM_WORLD, &comm);
+    if (status == LS_OK && argc > 1)
+        status = run(comm, argv[1]);
+    if (status != LS_OK)
+        fprintf(stderr, "own_loop: %s\n", ls_message());
+    ls_comm_free(comm);
+    MPI_Finalize();
+    return ls_exit_code(status);
+}
