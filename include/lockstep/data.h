@@ -35,6 +35,9 @@ typedef struct ls_data ls_data;
 /* targets NULL: none are read, and there are 0 outputs. */
 ls_status ls_data_open(ls_comm *comm, const char *file, const char *inputs, const char *targets,
                        int64_t classes, ls_data **data);
+/* Collective.  The same of a source, whose values are checked like those of a file. */
+ls_status ls_data_load(ls_comm *comm, const ls_data_source *source, bool with_targets,
+                       int64_t classes, ls_data **data);
 /* Not collective.  Warns of inputs, array `name`, that look like images with their axes in another
  * place. */
 void ls_data_warn_of_axes(const ls_data *data, const char *name);

@@ -13,19 +13,6 @@ extern "C" {
 
 /* ---- element types -------------------------------------------------------------------------- */
 
-typedef enum ls_type {
-    LS_TYPE_U8,
-    LS_TYPE_I8,
-    LS_TYPE_U16,
-    LS_TYPE_I16,
-    LS_TYPE_U32,
-    LS_TYPE_I32,
-    LS_TYPE_U64,
-    LS_TYPE_I64,
-    LS_TYPE_F32,
-    LS_TYPE_F64
-} ls_type;
-
 size_t ls_type_size(ls_type type);      /* bytes */
 const char *ls_type_name(ls_type type); /* "uint8", "float32", ... */
 

@@ -102,6 +102,51 @@ LS_API ls_status ls_config_create(const char *yaml, ls_config **config);
 LS_API ls_status ls_config_set(ls_config *config, const char *key, const char *value);
 LS_API void ls_config_free(ls_config *config);
 
+/* ---- data ----------------------------------------------------------------------------------- */
+
+typedef enum ls_type {
+    LS_TYPE_U8,
+    LS_TYPE_I8,
+    LS_TYPE_U16,
+    LS_TYPE_I16,
+    LS_TYPE_U32,
+    LS_TYPE_I32,
+    LS_TYPE_U64,
+    LS_TYPE_I64,
+    LS_TYPE_F32,
+    LS_TYPE_F64
+} ls_type;
+
+#define LS_MAX_DIMS 5 /* N, C, depth, height, width; weights: out, in, depth, height, width */
+
+/* The shape of one sample: channels and 0 to 3 spatial sizes.  A flat sample has ndims 1. */
+typedef struct ls_shape {
+    int ndims;
+    int64_t size[LS_MAX_DIMS - 1]; /* C, [D,] [H,] [W] */
+} ls_shape;
+
+/* Where the samples of a split come from: in the caller's memory, or by a function. */
+typedef struct ls_data_source {
+    const char *name; /* for messages: "the wind tunnel's samples" */
+    int64_t count;
+    ls_shape shape;      /* of a sample */
+    ls_type type;        /* of its values */
+    int64_t targets;     /* of a sample: 1 class number, or as many floats as outputs; 0: none */
+    ls_type target_type; /* any integer: classes; LS_TYPE_F32 or LS_TYPE_F64: regression */
+
+    /* All samples, (count, shape) and (count, targets), where `read` is NULL. */
+    const void *inputs_array, *targets_array;
+    /* Writes samples ids[0] to ids[count - 1], one after another; inputs or targets is NULL where
+     * they are not wanted.  Not collective: each rank asks for the samples that it needs, in the
+     * thread that calls lockstep.  Other than LS_OK is returned from where the samples were wanted.
+     */
+    ls_status (*read)(void *context, const uint64_t *ids, int64_t count, void *inputs,
+                      void *targets);
+    /* Says, ahead of `read` and in its order, what will be read; may be NULL. */
+    void (*prefetch)(void *context, const uint64_t *ids, int64_t count);
+    void *context;
+} ls_data_source;
+
 /* ---- engine: data, network, weights and exchange of one run --------------------------------- */
 
 typedef struct ls_engine ls_engine;
@@ -111,6 +156,13 @@ typedef struct ls_engine ls_engine;
  * `name` is the configuration's file name, for messages. */
 LS_API ls_status ls_engine_create(ls_comm *comm, const ls_config *config, const char *name,
                                   bool with_judges, ls_engine **engine);
+/* Collective.  The same with samples of other sources, the same ones on every rank; they are read
+ * before it returns, into memory that the ranks of a node share, and not kept.  Keys data.file,
+ * data.train_inputs and their like are not looked at.  validation and test may be NULL. */
+LS_API ls_status ls_engine_create_from(ls_comm *comm, const ls_config *config,
+                                       const ls_data_source *train,
+                                       const ls_data_source *validation, const ls_data_source *test,
+                                       ls_engine **engine);
 /* Collective.  An engine that evaluates and predicts alone: weights, shapes, normalisation and the
  * number of classes come from a checkpoint, samples from the test split, without its targets where
  * only predictions are wanted.  LS_ERR_INPUT when they do not fit. */

@@ -11,14 +11,6 @@ extern "C" {
 
 #define LS_MAX_SPATIAL 3 /* depth, height, width */
 
-#define LS_MAX_DIMS 5 /* N, C, depth, height, width; weights: out, in, depth, height, width */
-
-/* The shape of one sample: channels and 0 to 3 spatial sizes.  A flat sample has ndims 1. */
-typedef struct ls_shape {
-    int ndims;
-    int64_t size[LS_MAX_DIMS - 1]; /* C, [D,] [H,] [W] */
-} ls_shape;
-
 typedef enum ls_layer_kind {
     LS_LAYER_DENSE,
     LS_LAYER_CONV,

@@ -32,6 +32,7 @@ static owner<ls_comm> half_of_the_ranks(int half, int rank) {
 static owner<ls_config> configuration(const std::string &file, int half) {
     const std::string units = half ? "24" : "16";
     const std::string yaml = "data: {file: '" + file + "', test_inputs: none}\n"
+                             "seed: 7\n"
                              "batch: {size: 40, slices: 8}\n"
                              "train: {lr: 0.05, epochs: 3}\n"
                              "checkpoint: {every_epochs: 0}\n"

@@ -1,6 +1,7 @@
-/* Training inside a program that has MPI and a loop of its own: a step of lockstep's in each turn.
+/* Training inside a program that has MPI, data in memory, and a loop of its own: a step of
+ * lockstep's in each turn.
  * Compile with mpicc and what `pkg-config --cflags --libs lockstep` says.
- * Usage: mpirun -n RANKS own_loop DATA.h5 */
+ * Usage: mpirun -n RANKS own_loop */
 #include <lockstep/lockstep.h>
 #include <lockstep/mpi.h>
 #include <stdio.h>
@@ -29,19 +30,41 @@ static ls_status train(ls_engine *engine) {
     return LS_OK;
 }
 
-static ls_status run(ls_comm *comm, const char *file) {
-    static const char *const yaml =
-        "data: {file: none, test_inputs: none}\n"
-        "batch: {size: 40, slices: 8}\n"
-        "model: {layers: [dense: {units: 16}, relu, dense: {units: 3}]}\n";
+/* What the program has in its memory; here, points of three classes. */
+enum { POINTS = 210 };
+
+static ls_data_source points(void) {
+    static float coordinates[POINTS][2];
+    static int32_t classes[POINTS];
+    for (int i = 0; i < POINTS; i++) {
+        classes[i] = i % 3;
+        coordinates[i][0] = (float)(i * 37 % 101 + 60 * classes[i]);
+        coordinates[i][1] = (float)(i * 53 % 89);
+    }
+    return (ls_data_source){.name = "points",
+                            .count = POINTS,
+                            .shape = {.ndims = 1, .size = {2}},
+                            .type = LS_TYPE_F32,
+                            .targets = 1,
+                            .target_type = LS_TYPE_I32,
+                            .inputs_array = coordinates,
+                            .targets_array = classes};
+}
+
+static ls_status run(ls_comm *comm) {
+    static const char *const yaml = "data: {file: none}\n"
+                                    "batch: {size: 40, slices: 8}\n"
+                                    "model:\n"
+                                    "  layers: [dense: {units: 16}, relu, dense: {units: 3}]\n";
+    const ls_data_source train_points = points();
     char digest[LS_DIGEST_TEXT];
     ls_config *config = NULL;
     ls_engine *engine = NULL;
     ls_status status = ls_config_create(yaml, &config);
     if (status == LS_OK)
-        status = ls_config_set(config, "data.file", file);
+        status = ls_config_set(config, "seed", "7");
     if (status == LS_OK)
-        status = ls_engine_create(comm, config, "own_loop", false, &engine);
+        status = ls_engine_create_from(comm, config, &train_points, NULL, NULL, &engine);
     if (status == LS_OK)
         status = train(engine);
     if (status == LS_OK)
@@ -57,8 +80,8 @@ int main(int argc, char **argv) {
     ls_comm *comm = NULL;
     MPI_Init(&argc, &argv);
     ls_status status = ls_comm_create(MPI_COMM_WORLD, &comm);
-    if (status == LS_OK && argc > 1)
-        status = run(comm, argv[1]);
+    if (status == LS_OK)
+        status = run(comm);
     if (status != LS_OK)
         fprintf(stderr, "own_loop: %s\n", ls_message());
     ls_comm_free(comm);

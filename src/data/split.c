@@ -1,20 +1,27 @@
-/* A split in memory that the ranks of a node share: each reads and checks its contiguous range of
- * the samples, straight into its place. */
+/* A split in memory that the ranks of a node share, from a file or a source: each rank reads and
+ * checks its contiguous range of the samples, straight into its place. */
+#include <string.h>
+
 #include "data/split.h"
 #include "data/values.h"
+
+/* Reads samples [first, first + count); NULL: not wanted. */
+typedef ls_status read_range(void *from, int64_t first, int64_t count, void *inputs, void *targets);
 
 /* What loading needs besides the split itself. */
 typedef struct loader {
     ls_comm *comm;
     ls_data *data;
-    ls_array *inputs, *targets;
+    ls_array_info inputs, targets; /* as they are stored; targets.ndims 0: none */
+    read_range *read;
+    void *from;
     char *inputs_name, *targets_name; /* file and array, for messages */
     int64_t classes;                  /* as given, 0: as many as there are */
     int64_t first, end;               /* this rank's samples */
 } loader;
 
 static ls_status describe_targets(loader *load) {
-    const ls_array_info *targets = ls_array_describe(load->targets);
+    const ls_array_info *targets = &load->targets;
     ls_data *data = load->data;
     LS_TRY(ls_check_targets(targets, load->targets_name, data->count, load->inputs_name));
     data->is_classes = !ls_type_is_float(targets->type);
@@ -28,7 +35,7 @@ static ls_status describe_targets(loader *load) {
 }
 
 static ls_status describe_split(loader *load) {
-    const ls_array_info *inputs = ls_array_describe(load->inputs);
+    const ls_array_info *inputs = &load->inputs;
     LS_TRY(ls_check_inputs(inputs, load->inputs_name));
     ls_data *data = load->data;
     data->count = inputs->shape[0];
@@ -40,7 +47,7 @@ static ls_status describe_split(loader *load) {
         data->shape.size[d - 1] = inputs->shape[d];
     data->channels = data->shape.size[0];
     data->spatial = ls_sample_elements(inputs) / data->channels;
-    if (load->targets)
+    if (load->targets.ndims > 0)
         LS_TRY(describe_targets(load));
     const int64_t ranks = ls_comm_node_size(load->comm), rank = ls_comm_node_rank(load->comm);
     const int64_t share = data->count / ranks, extra = data->count % ranks;
@@ -59,7 +66,7 @@ static ls_status create_memory(loader *load) {
     LS_TRY(ls_shared_create(load->comm, samples * input_bytes, load->inputs_name,
                             &data->inputs_memory));
     data->inputs = ls_shared_data(data->inputs_memory);
-    if (load->targets == NULL)
+    if (load->targets.ndims == 0)
         return LS_OK;
     LS_TRY(ls_shared_create(load->comm, samples * target_bytes, load->targets_name,
                             &data->targets_memory));
@@ -76,14 +83,14 @@ static ls_status load_inputs(const loader *load) {
     const int64_t count = load->end - load->first;
     char *mine = (char *)ls_shared_data(data->inputs_memory) +
                  (size_t)(load->first * elements) * ls_type_size(data->type);
-    LS_TRY(ls_array_read(load->inputs, load->first, count, mine));
+    LS_TRY(load->read(load->from, load->first, count, mine, NULL));
     return ls_check_finite(data->type, mine, load->first, count, elements, load->inputs_name);
 }
 
 static ls_status load_classes(const loader *load, const void *raw, int64_t first, int64_t count,
                               int64_t *values, int32_t *largest) {
     int32_t *out = (int32_t *)ls_shared_data(load->data->targets_memory) + first;
-    ls_values_integers(ls_array_describe(load->targets)->type, raw, count, values);
+    ls_values_integers(load->targets.type, raw, count, values);
     LS_TRY(ls_check_classes(values, first, count, load->classes, load->targets_name));
     for (int64_t i = 0; i < count; i++) {
         out[i] = (int32_t)values[i];
@@ -98,14 +105,14 @@ static ls_status load_numbers(const loader *load) {
     const int64_t count = load->end - load->first, width = data->outputs;
     char *mine = (char *)ls_shared_data(data->targets_memory) +
                  (size_t)(load->first * width) * ls_type_size(data->target_type);
-    LS_TRY(ls_array_read(load->targets, load->first, count, mine));
+    LS_TRY(load->read(load->from, load->first, count, NULL, mine));
     return ls_check_finite(data->target_type, mine, load->first, count, width, load->targets_name);
 }
 
 /* Reads this rank's targets: classes piece by piece, to be stored as int32. */
 static ls_status load_targets(const loader *load, int32_t *largest) {
     const ls_data *data = load->data;
-    const ls_type type = ls_array_describe(load->targets)->type;
+    const ls_type type = load->targets.type;
     const int64_t piece = 1 << 18; /* samples */
     char *raw = NULL;
     int64_t *values = NULL;
@@ -116,7 +123,7 @@ static ls_status load_targets(const loader *load, int32_t *largest) {
     LS_TRY_GOTO(done, LS_NEW(values, (size_t)piece));
     for (int64_t first = load->first; first < load->end; first += piece) {
         const int64_t left = load->end - first, count = left < piece ? left : piece;
-        LS_TRY_GOTO(done, ls_array_read(load->targets, first, count, raw));
+        LS_TRY_GOTO(done, load->read(load->from, first, count, NULL, raw));
         LS_TRY_GOTO(done, load_classes(load, raw, first, count, values, largest));
     }
 done:
@@ -133,7 +140,7 @@ static ls_status load_values(loader *load) {
                             "the classes of the ranks", &shared));
     int32_t *largest = ls_shared_data(shared);
     status = load_inputs(load);
-    if (status == LS_OK && load->targets)
+    if (status == LS_OK && load->targets.ndims > 0)
         status = load_targets(load, &largest[ls_comm_node_rank(load->comm)]);
     status = ls_comm_agree(load->comm, status);
     ls_comm_node_barrier(load->comm);
@@ -146,34 +153,172 @@ static ls_status load_values(loader *load) {
     return status;
 }
 
-ls_status ls_data_open(ls_comm *comm, const char *file, const char *inputs, const char *targets,
-                       int64_t classes, ls_data **data) {
-    loader load = {.comm = comm, .classes = classes};
-    ls_status status = LS_NEW(load.data, 1);
-    load.inputs_name = ls_format("%s: %s", file, inputs);
-    load.targets_name = ls_format("%s: %s", file, targets ? targets : "no targets");
-    if (!load.inputs_name || !load.targets_name)
-        status = LS_ERR_SYSTEM;
-    LS_TRY_GOTO(failed, ls_comm_agree(comm, status));
-    LS_TRY_GOTO(failed, ls_array_open(comm, file, inputs, &load.inputs));
-    if (targets)
-        LS_TRY_GOTO(failed, ls_array_open(comm, file, targets, &load.targets));
-    LS_TRY_GOTO(failed, ls_comm_agree(comm, describe_split(&load)));
-    LS_TRY_GOTO(failed, create_memory(&load));
-    LS_TRY_GOTO(failed, load_values(&load));
-    *data = load.data;
-    goto done;
+/* Collective; `status` is this rank's so far. */
+static ls_status load_split(loader *load, ls_status status, ls_data **data) {
+    if (status == LS_OK)
+        status = LS_NEW(load->data, 1);
+    LS_TRY_GOTO(failed, ls_comm_agree(load->comm, status));
+    LS_TRY_GOTO(failed, ls_comm_agree(load->comm, describe_split(load)));
+    LS_TRY_GOTO(failed, create_memory(load));
+    LS_TRY_GOTO(failed, load_values(load));
+    *data = load->data;
+    return LS_OK;
 failed:
-    ls_data_close(load.data);
-done:
-    if (load.targets)
-        ls_array_close(load.targets);
-    if (load.inputs)
-        ls_array_close(load.inputs);
-    ls_free(load.targets_name);
-    ls_free(load.inputs_name);
+    ls_data_close(load->data);
     return status;
 }
+
+static void free_names(const loader *load) {
+    ls_free(load->targets_name);
+    ls_free(load->inputs_name);
+}
+
+/* ---- of a file ------------------------------------------------------------------------------ */
+
+typedef struct arrays {
+    ls_array *inputs, *targets; /* targets NULL: none */
+} arrays;
+
+static ls_status read_arrays(void *from, int64_t first, int64_t count, void *inputs,
+                             void *targets) {
+    const arrays *file = from;
+    if (inputs)
+        LS_TRY(ls_array_read(file->inputs, first, count, inputs));
+    return targets ? ls_array_read(file->targets, first, count, targets) : LS_OK;
+}
+
+ls_status ls_data_open(ls_comm *comm, const char *file, const char *inputs, const char *targets,
+                       int64_t classes, ls_data **data) {
+    arrays opened = {NULL, NULL};
+    loader load = {.comm = comm, .classes = classes, .read = read_arrays, .from = &opened};
+    load.inputs_name = ls_format("%s: %s", file, inputs);
+    load.targets_name = ls_format("%s: %s", file, targets ? targets : "no targets");
+    ls_status status = load.inputs_name && load.targets_name ? LS_OK : LS_ERR_SYSTEM;
+    LS_TRY_GOTO(done, ls_comm_agree(comm, status));
+    LS_TRY_GOTO(done, ls_array_open(comm, file, inputs, &opened.inputs));
+    if (targets)
+        LS_TRY_GOTO(done, ls_array_open(comm, file, targets, &opened.targets));
+    load.inputs = *ls_array_describe(opened.inputs);
+    if (targets)
+        load.targets = *ls_array_describe(opened.targets);
+    status = load_split(&load, LS_OK, data);
+done:
+    ls_array_close(opened.targets);
+    ls_array_close(opened.inputs);
+    free_names(&load);
+    return status;
+}
+
+/* ---- of a source ---------------------------------------------------------------------------- */
+
+enum { BLOCK = 4096 }; /* samples asked for at a time */
+
+typedef struct block {
+    uint64_t ids[BLOCK];
+    int64_t count;
+} block;
+
+static void fill_block(const ls_data_source *source, int64_t first, int64_t end, block *made) {
+    made->count = end - first < BLOCK ? end - first : BLOCK;
+    for (int64_t i = 0; i < made->count; i++)
+        made->ids[i] = (uint64_t)(first + i);
+    if (source->prefetch && made->count > 0)
+        source->prefetch(source->context, made->ids, made->count);
+}
+
+static ls_status read_block(const ls_data_source *source, const block *wanted, void *inputs,
+                            void *targets) {
+    ls_status status = source->read(source->context, wanted->ids, wanted->count, inputs, targets);
+    if (status == LS_OK)
+        return LS_OK;
+    return ls_fail(status, "%s: samples %llu to %llu cannot be read", source->name,
+                   (unsigned long long)wanted->ids[0],
+                   (unsigned long long)wanted->ids[wanted->count - 1]);
+}
+
+static char *behind(char *memory, size_t bytes) {
+    return memory ? memory + bytes : NULL;
+}
+
+static size_t input_bytes(const ls_data_source *source) {
+    size_t bytes = ls_type_size(source->type);
+    for (int d = 0; d < source->shape.ndims; d++)
+        bytes *= (size_t)source->shape.size[d];
+    return bytes;
+}
+
+static size_t target_bytes(const ls_data_source *source) {
+    return ls_type_size(source->target_type) * (size_t)source->targets;
+}
+
+/* The next block is asked for before one is read. */
+static ls_status read_function(const ls_data_source *source, int64_t first, int64_t count,
+                               char *inputs, char *targets) {
+    block blocks[2];
+    const int64_t end = first + count;
+    fill_block(source, first, end, &blocks[0]);
+    for (int at = 0; first < end; at = !at) {
+        const block *now = &blocks[at];
+        first += now->count;
+        fill_block(source, first, end, &blocks[!at]);
+        LS_TRY(read_block(source, now, inputs, targets));
+        inputs = behind(inputs, (size_t)now->count * input_bytes(source));
+        targets = behind(targets, (size_t)now->count * target_bytes(source));
+    }
+    return LS_OK;
+}
+
+static ls_status read_source(void *from, int64_t first, int64_t count, void *inputs,
+                             void *targets) {
+    const ls_data_source *source = from;
+    const size_t input = input_bytes(source), target = target_bytes(source);
+    if (source->read)
+        return read_function(source, first, count, inputs, targets);
+    if (inputs)
+        memcpy(inputs, (const char *)source->inputs_array + (size_t)first * input,
+               (size_t)count * input);
+    if (targets)
+        memcpy(targets, (const char *)source->targets_array + (size_t)first * target,
+               (size_t)count * target);
+    return LS_OK;
+}
+
+static ls_status check_source(const ls_data_source *source, bool with_targets) {
+    const ls_shape *shape = &source->shape;
+    LS_REQUIRE(source->name && shape->ndims >= 1 && shape->ndims < LS_MAX_DIMS);
+    LS_REQUIRE(source->read || source->inputs_array || source->count == 0);
+    LS_REQUIRE(!with_targets || source->targets >= 1);
+    LS_REQUIRE(!with_targets || source->read || source->targets_array || source->count == 0);
+    return LS_OK;
+}
+
+static void describe_source(const ls_data_source *source, bool with_targets, loader *load) {
+    load->inputs = (ls_array_info){source->type, source->shape.ndims + 1, {source->count}};
+    for (int d = 0; d < source->shape.ndims; d++)
+        load->inputs.shape[d + 1] = source->shape.size[d];
+    const int ndims = source->targets > 1 ? 2 : 1;
+    if (with_targets)
+        load->targets =
+            (ls_array_info){source->target_type, ndims, {source->count, source->targets}};
+}
+
+ls_status ls_data_load(ls_comm *comm, const ls_data_source *source, bool with_targets,
+                       int64_t classes, ls_data **data) {
+    ls_data_source copy = *source;
+    loader load = {.comm = comm, .classes = classes, .read = read_source, .from = &copy};
+    ls_status status = check_source(source, with_targets);
+    if (status == LS_OK) {
+        describe_source(source, with_targets, &load);
+        load.inputs_name = ls_strdup(source->name);
+        load.targets_name = ls_format("%s: targets", source->name);
+        status = load.inputs_name && load.targets_name ? LS_OK : LS_ERR_SYSTEM;
+    }
+    status = load_split(&load, status, data);
+    free_names(&load);
+    return status;
+}
+
+/* ---- what it is ----------------------------------------------------------------------------- */
 
 void ls_data_close(ls_data *data) {
     if (!data)

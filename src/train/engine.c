@@ -140,12 +140,13 @@ static ls_status set_up(ls_engine *engine, const char *name, bool more) {
     return LS_OK;
 }
 
-static ls_status create(ls_comm *comm, const ls_config *config, const char *name,
-                        const char *checkpoint, bool more, ls_engine **engine) {
+static ls_status create(ls_comm *comm, const ls_config *config, const ls_sources *sources,
+                        const char *name, const char *checkpoint, bool more, ls_engine **engine) {
     ls_engine *made = NULL;
     LS_TRY(ls_comm_agree(comm, LS_NEW(made, 1)));
     made->comm = comm;
     made->config = config;
+    made->sources = sources;
     made->checkpoint = checkpoint;
     made->slices = (int)config->batch.slices;
     ls_slice_range(made->slices, ls_comm_size(comm), ls_comm_rank(comm), &made->first_slice,
@@ -157,18 +158,27 @@ static ls_status create(ls_comm *comm, const ls_config *config, const char *name
         ls_engine_free(made);
         return status;
     }
+    made->sources = NULL;
     *engine = made;
     return LS_OK;
 }
 
 ls_status ls_engine_create(ls_comm *comm, const ls_config *config, const char *name, bool with_test,
                            ls_engine **engine) {
-    return create(comm, config, name, NULL, with_test, engine);
+    return create(comm, config, NULL, name, NULL, with_test, engine);
+}
+
+ls_status ls_engine_create_from(ls_comm *comm, const ls_config *config, const ls_data_source *train,
+                                const ls_data_source *validation, const ls_data_source *test,
+                                ls_engine **engine) {
+    const ls_sources sources = {train, validation, test};
+    LS_REQUIRE(train != NULL);
+    return create(comm, config, &sources, NULL, NULL, true, engine);
 }
 
 ls_status ls_engine_open(ls_comm *comm, const ls_config *config, const char *checkpoint,
                          bool with_targets, ls_engine **engine) {
-    return create(comm, config, checkpoint, checkpoint, with_targets, engine);
+    return create(comm, config, NULL, checkpoint, checkpoint, with_targets, engine);
 }
 
 void ls_engine_free(ls_engine *engine) {

@@ -25,9 +25,15 @@ typedef struct ls_forward_row {
     uint32_t status; /* ls_status of the rank whose slice this is */
 } ls_forward_row;
 
+/* The caller's, of each split; NULL: none. */
+typedef struct ls_sources {
+    const ls_data_source *train, *validation, *test;
+} ls_sources;
+
 struct ls_engine {
     ls_comm *comm;
     const ls_config *config;
+    const ls_sources *sources;          /* while it is made; NULL: files */
     ls_data *train, *validation, *test; /* NULL: none */
     /* What the model is made for, from the training split or from a checkpoint: */
     ls_shape shape; /* of a sample */

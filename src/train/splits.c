@@ -27,6 +27,11 @@ static ls_status normalize_data(ls_engine *engine) {
 
 /* ---- the splits ----------------------------------------------------------------------------- */
 
+/* Of the samples, for messages. */
+static const char *name_of_data(const ls_engine *engine) {
+    return engine->sources ? engine->sources->train->name : engine->config->data.file;
+}
+
 /* What is wrong with a split that only evaluates. */
 static ls_status fail_split(const char *name) {
     char *message = ls_format("the %s split: %s ('data.%s_inputs: none' trains without one)", name,
@@ -42,26 +47,42 @@ static bool same_shape(const ls_shape *one, const ls_shape *other) {
            memcmp(one->size, other->size, (size_t)one->ndims * sizeof one->size[0]) == 0;
 }
 
-/* Its classes are those of the model: it need not have a sample of each.  targets NULL: none. */
-static ls_status open_judge(ls_engine *engine, const char *name, const char *inputs,
-                            const char *targets, ls_data **split) {
-    const char *file = engine->config->data.file;
-    ls_status status = ls_data_open(engine->comm, file, inputs, targets,
-                                    engine->classes ? engine->outputs : 0, split);
-    LS_TRY(status == LS_ERR_INPUT && !engine->checkpoint ? fail_split(name) : status);
-    if (!same_shape(&engine->shape, ls_data_shape(*split)))
+/* Its classes are those of the model: it need not have a sample of each. */
+static ls_status check_judge(const ls_engine *engine, const char *name, const char *inputs,
+                             const char *targets, const ls_data *split, ls_status status) {
+    const char *file = name_of_data(engine);
+    LS_TRY(status == LS_ERR_INPUT && !engine->checkpoint && !engine->sources ? fail_split(name)
+                                                                             : status);
+    if (!same_shape(&engine->shape, ls_data_shape(split)))
         return ls_fail(LS_ERR_INPUT, "%s: samples of '%s' and '%s' differ in shape", file,
                        engine->checkpoint ? engine->checkpoint : engine->config->data.train_inputs,
                        inputs);
     if (targets == NULL)
         return LS_OK;
-    bool classes = ls_data_is_classes(*split);
-    if (classes == engine->classes && ls_data_outputs(*split) == engine->outputs)
+    bool classes = ls_data_is_classes(split);
+    if (classes == engine->classes && ls_data_outputs(split) == engine->outputs)
         return LS_OK;
     return ls_fail(LS_ERR_INPUT, "%s: '%s' has %lld %s but '%s' has %lld %s", file,
                    engine->config->data.train_targets, (long long)engine->outputs,
-                   targets_name(engine->classes), targets, (long long)ls_data_outputs(*split),
+                   targets_name(engine->classes), targets, (long long)ls_data_outputs(split),
                    targets_name(classes));
+}
+
+/* targets NULL: none. */
+static ls_status open_judge(ls_engine *engine, const char *name, const char *inputs,
+                            const char *targets, ls_data **split) {
+    ls_status status = ls_data_open(engine->comm, engine->config->data.file, inputs, targets,
+                                    engine->classes ? engine->outputs : 0, split);
+    return check_judge(engine, name, inputs, targets, *split, status);
+}
+
+static ls_status load_judge(ls_engine *engine, const char *name, const ls_data_source *source,
+                            ls_data **split) {
+    if (source == NULL)
+        return LS_OK;
+    ls_status status =
+        ls_data_load(engine->comm, source, true, engine->classes ? engine->outputs : 0, split);
+    return check_judge(engine, name, source->name, source->name, *split, status);
 }
 
 /* The last layer, where it is dense, may have units for classes that no training sample is of. */
@@ -84,8 +105,7 @@ static ls_status count_classes(ls_engine *engine) {
     bool speaks = ls_comm_rank(engine->comm) == 0;
     if (empty > 0 && speaks)
         ls_warn("%s: no training sample is of class %lld%s: classes count from 0",
-                engine->config->data.file, (long long)first,
-                empty > 1 ? ", nor of some others" : "");
+                name_of_data(engine), (long long)first, empty > 1 ? ", nor of some others" : "");
     if (units > found && speaks)
         ls_warn("the last layer has %lld outputs, and the training samples are of classes 0 to "
                 "%lld: the others are never trained",
@@ -106,8 +126,11 @@ static ls_status hold_out(ls_engine *engine) {
 
 static ls_status open_train(ls_engine *engine) {
     const ls_data_config *data = &engine->config->data;
-    LS_TRY(ls_data_open(engine->comm, data->file, data->train_inputs, data->train_targets, 0,
-                        &engine->train));
+    if (engine->sources)
+        LS_TRY(ls_data_load(engine->comm, engine->sources->train, true, 0, &engine->train));
+    else
+        LS_TRY(ls_data_open(engine->comm, data->file, data->train_inputs, data->train_targets, 0,
+                            &engine->train));
     LS_TRY(hold_out(engine));
     const ls_data *train = engine->train;
     engine->shape = *ls_data_shape(train);
@@ -118,7 +141,7 @@ static ls_status open_train(ls_engine *engine) {
         ls_data_warn_of_axes(train, data->train_inputs);
     bool wants_classes = engine->config->model.loss == LS_LOSS_CROSS_ENTROPY;
     if (wants_classes != engine->classes)
-        return ls_fail(LS_ERR_INPUT, "%s: '%s' holds %s but model.loss is %s", data->file,
+        return ls_fail(LS_ERR_INPUT, "%s: '%s' holds %s but model.loss is %s", name_of_data(engine),
                        data->train_targets, wants_classes ? "floats" : "integer classes",
                        wants_classes ? "cross_entropy, which needs integer classes"
                                      : "mean_squared_error, which needs floats");
@@ -143,15 +166,32 @@ static ls_status check_hosts(const ls_engine *engine) {
     return status;
 }
 
-ls_status ls_splits_open(ls_engine *engine, bool with_judges) {
+static ls_status load_judges(ls_engine *engine) {
+    const ls_sources *sources = engine->sources;
+    if (sources->validation && engine->validation)
+        return ls_fail(LS_ERR_INPUT, "data.validation takes a share of the training samples: "
+                                     "expected it or a source for validation, not both");
+    LS_TRY(load_judge(engine, "validation", sources->validation, &engine->validation));
+    return load_judge(engine, "test", sources->test, &engine->test);
+}
+
+static ls_status open_judges(ls_engine *engine) {
     const ls_data_config *data = &engine->config->data;
-    LS_TRY(open_train(engine));
-    LS_TRY(check_hosts(engine));
-    if (with_judges && !ls_config_is_none(data->validation_inputs))
+    if (!ls_config_is_none(data->validation_inputs))
         LS_TRY(open_judge(engine, "validation", data->validation_inputs, data->validation_targets,
                           &engine->validation));
-    if (with_judges && !ls_config_is_none(data->test_inputs))
+    if (!ls_config_is_none(data->test_inputs))
         LS_TRY(open_judge(engine, "test", data->test_inputs, data->test_targets, &engine->test));
+    return LS_OK;
+}
+
+ls_status ls_splits_open(ls_engine *engine, bool with_judges) {
+    LS_TRY(open_train(engine));
+    LS_TRY(check_hosts(engine));
+    if (engine->sources)
+        LS_TRY(load_judges(engine));
+    else if (with_judges)
+        LS_TRY(open_judges(engine));
     return normalize_data(engine);
 }
 

@@ -4,86 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
-#include "lockstep/config.h"
-#include "lockstep/train.h"
-#include "rank/bench.h"
-#include "rank/check.h"
-
-enum { SAMPLES = 50, SIDE = 6, PIXELS = SIDE * SIDE, CLASSES = 3, STEPS = 6 };
-
-/* 50 samples in batches of 16: the last batch has 2 samples for 5 slices.  The convolution in the
- * residual block has a gradient of 0 in the first step. */
-static const char *const configuration = "data: {file: %s}\n"
-                                         "batch: {size: 16, slices: 5}\n"
-                                         "train: {weight_decay: 0.01, nesterov: true}\n"
-                                         "model:\n"
-                                         "  layers:\n"
-                                         "    - conv: {filters: 5, kernel: 3}\n"
-                                         "    - batch_norm\n"
-                                         "    - relu\n"
-                                         "    - residual:\n"
-                                         "        body:\n"
-                                         "          - conv: {filters: 5, kernel: 3, padding: 1}\n"
-                                         "          - batch_norm: {zero_scale: true}\n"
-                                         "    - flatten\n"
-                                         "    - dropout: {rate: 0.25}\n"
-                                         "    - dense: {units: 3}\n";
-
-static ls_status write_split(ls_dataset_writer *writer, const char *split, int number) {
-    static uint8_t inputs[SAMPLES * PIXELS], targets[SAMPLES];
-    const uint32_t key[2] = {(uint32_t)number + 1, 3};
-    for (uint32_t i = 0; i < SAMPLES; i++) {
-        targets[i] = (uint8_t)(i * 7 % CLASSES);
-        for (uint32_t p = 0; p < PIXELS; p++) {
-            const uint32_t counter[4] = {i, p, 0, 0};
-            uint32_t out[4];
-            ls_philox(key, counter, out);
-            inputs[i * PIXELS + p] = (uint8_t)(out[0] % 128 + 40 * targets[i] * (p % 3 == 0));
-        }
-    }
-    const ls_array_info image = {LS_TYPE_U8, 4, {0, 1, SIDE, SIDE}}, label = {LS_TYPE_U8, 1, {0}};
-    LS_TRY(bench_write_array(writer, split, "inputs", &image, SAMPLES, inputs));
-    return bench_write_array(writer, split, "targets", &label, SAMPLES, targets);
-}
-
-/* ---- engines -------------------------------------------------------------------------------- */
-
-/* `set`: assignments, a blank between two; NULL for none. */
-static ls_engine *open_other(const bench *b, const char *form, const char *set,
-                             ls_config **config) {
-    enum { MOST_SETS = 8 };
-    const char *sets[MOST_SETS];
-    size_t count = 0;
-    ls_engine *engine;
-    char *text = ls_format(form, b->file), *words = ls_strdup(set ? set : "");
-    for (char *word = strtok(words, " "); word && count < MOST_SETS; word = strtok(NULL, " "))
-        sets[count++] = word;
-    CHECK(b->comm, ls_config_parse("test", text, sets, count, config) == LS_OK);
-    ls_free(words);
-    ls_free(text);
-    ls_status status = ls_engine_create(b->comm, *config, "test", true, &engine);
-    if (status != LS_OK)
-        fprintf(stderr, "%s\n", ls_message());
-    CHECK(b->comm, status == LS_OK);
-    return engine;
-}
-
-static ls_engine *open_engine(const bench *b, const char *set, ls_config **config) {
-    return open_other(b, configuration, set, config);
-}
-
-static void close_engine(ls_engine *engine, ls_config *config) {
-    ls_engine_free(engine);
-    ls_config_free(config);
-}
-
-static ls_verdict go_on(void *context, const ls_step_report *report) {
-    (void)report;
-    return (ls_verdict){.lr = *(double *)context, .momentum = 0.9};
-}
+#include "rank/engine.h"
 
 static ls_verdict halt(void *context, const ls_step_report *report) {
     (void)context;
@@ -91,36 +13,7 @@ static ls_verdict halt(void *context, const ls_step_report *report) {
     return (ls_verdict){.stop = 7};
 }
 
-static ls_status one_step(ls_engine *engine, int64_t number, double lr, ls_step_report *report) {
-    ls_verdict verdict;
-    int64_t per_epoch = ls_engine_steps_per_epoch(engine);
-    return ls_engine_step(engine, number / per_epoch, number % per_epoch, go_on, &lr, &verdict,
-                          report);
-}
-
-static void train(const bench *b, ls_engine *engine, char digest[LS_DIGEST_TEXT]) {
-    ls_step_report report;
-    for (int64_t number = 0; number < STEPS; number++) {
-        CHECK(b->comm, one_step(engine, number, 0.1, &report) == LS_OK);
-        CHECK(b->comm, isfinite(report.loss) && isfinite(report.gradient_norm));
-        CHECK(b->comm, report.samples == (number % 4 == 3 ? 2 : 16));
-    }
-    CHECK(b->comm, ls_engine_digest(engine, digest) == LS_OK);
-}
-
-/* Digests are known on rank 0 only. */
-static bool same_digest(const bench *b, const char *one, const char *two) {
-    return ls_comm_rank(b->comm) != 0 || strcmp(one, two) == 0;
-}
-
 /* ---- what must hold ------------------------------------------------------------------------- */
-
-static void train_new(const bench *b, const char *set, char digest[LS_DIGEST_TEXT]) {
-    ls_config *config;
-    ls_engine *engine = open_engine(b, set, &config);
-    train(b, engine, digest);
-    close_engine(engine, config);
-}
 
 static void check_modes(const bench *b, const char *set) {
     static const char *const modes[] = {"exchange=auto", "exchange=flat", "exchange=node",
@@ -367,74 +260,6 @@ static void check_record(const bench *b) {
     ls_recorder_free(&recorder);
 }
 
-/* ---- failures, and engines side by side ----------------------------------------------------- */
-
-enum { ROOM = 6 << 20 }; /* for oneDNN's code, which does not look whether it has any */
-
-static rlim_t address_space(void) {
-    unsigned long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (file && fscanf(file, "%lu", &pages) != 1)
-        pages = 0;
-    if (file)
-        fclose(file);
-    return pages * (rlim_t)sysconf(_SC_PAGESIZE);
-}
-
-/* The last rank has no memory for a step: all ranks say so, nothing is changed, and the next step
- * is that of an engine to which nothing happened. */
-static void check_a_rank_that_fails(const bench *b) {
-    const char *wide =
-        "data: {file: %s}\nbatch: {size: 48, slices: 8}\n"
-        "model: {layers: [conv: {filters: 20000, kernel: 3}, relu, dense: {units: 3}]}\n";
-    bool strikes = ls_comm_rank(b->comm) == ls_comm_size(b->comm) - 1;
-    char plain[LS_DIGEST_TEXT], after[LS_DIGEST_TEXT];
-    for (int fails = 1; fails >= 0; fails--) {
-        ls_config *config;
-        ls_step_report report;
-        struct rlimit limit;
-        ls_engine *engine = open_other(b, wide, NULL, &config);
-        getrlimit(RLIMIT_AS, &limit);
-        if (fails && strikes)
-            setrlimit(RLIMIT_AS, &(struct rlimit){address_space() + ROOM, limit.rlim_max});
-        ls_status status = one_step(engine, 0, 0.1, &report);
-        setrlimit(RLIMIT_AS, &limit);
-        CHECK(b->comm, status == (fails ? LS_ERR_SYSTEM : LS_OK));
-        CHECK(b->comm, !fails || strstr(ls_message(), "out of memory"));
-        ls_message_set("");
-        if (fails)
-            CHECK(b->comm, one_step(engine, 0, 0.1, &report) == LS_OK);
-        CHECK(b->comm, ls_comm_check(b->comm) == LS_OK);
-        CHECK(b->comm, ls_engine_digest(engine, fails ? after : plain) == LS_OK);
-        close_engine(engine, config);
-    }
-    CHECK(b->comm, same_digest(b, plain, after));
-}
-
-/* Even and odd ranks train two networks at the same time; each has the bits of one rank alone.  The
- * odd ones' next engine fails, and the even ones' goes on. */
-static void check_side_by_side(const bench *b) {
-    int part = ls_comm_rank(b->comm) % 2;
-    const char *set = part ? "seed=5 batch.slices=8" : NULL;
-    char together[LS_DIGEST_TEXT], alone[LS_DIGEST_TEXT];
-    bench half = *b, self = *b;
-    MPI_Comm mpi;
-    MPI_Comm_split(MPI_COMM_WORLD, part, 0, &mpi);
-    CHECK(b->comm, ls_comm_create(mpi, &half.comm) == LS_OK);
-    MPI_Comm_free(&mpi);
-    CHECK(b->comm, ls_comm_create(MPI_COMM_SELF, &self.comm) == LS_OK);
-    train_new(&half, set, together);
-    train_new(&self, set, alone);
-    CHECK(b->comm, same_digest(&half, together, alone));
-    if (part)
-        check_not_finite(&half);
-    else
-        train_new(&half, set, together);
-    CHECK(b->comm, same_digest(&half, together, alone));
-    ls_comm_free(self.comm);
-    ls_comm_free(half.comm);
-}
-
 int main(int argc, char **argv) {
     const char *everything = "train.clip_norm=0.1 augment.crop_padding=2 augment.flip=true "
                              "augment.cutout=3";
@@ -453,8 +278,6 @@ int main(int argc, char **argv) {
     check_snapshot(&b);
     check_evaluate(&b);
     check_record(&b);
-    check_a_rank_that_fails(&b);
-    check_side_by_side(&b);
     bench_tear_down(&b);
     end_mpi(b.comm);
     return 0;
