@@ -235,7 +235,7 @@ install: all $(BUILD)/lockstep.pc $(BUILD)/lockstep.1 ## program, libraries, hea
 	install -m 755 $(SHARED) '$(DESTDIR)$(LIBDIR)/liblockstep.so.$(VERSION)'
 	ln -sf liblockstep.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
 	ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/liblockstep.so'
-	install -m 644 include/lockstep/lockstep.h include/lockstep/mpi.h '$(DESTDIR)$(PREFIX)/include/lockstep'
+	install -m 644 include/lockstep/lockstep.h include/lockstep/mpi.h include/lockstep/lockstep.f90 '$(DESTDIR)$(PREFIX)/include/lockstep'
 	install -m 644 $(BUILD)/lockstep.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/lockstep.pc'
 	install -m 644 $(BUILD)/lockstep.1 '$(DESTDIR)$(PREFIX)/share/man/man1/lockstep.1'
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs into a scratch folder, then builds and runs the examples against it with nothing but MPI's
-# compilers (MPICC, MPICXX) and pkg-config's answer, shared and static, and compares their networks with
+# compilers (MPICC, MPICXX, MPIFC) and pkg-config's answer, shared and static, and compares their networks with
 # the program's.  Usage: scripts/check-install.sh [BUILD]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -55,12 +55,17 @@ try() { # name, flags...
     "${MPICC:-mpicc}" scripts/examples/own_loop.c -o "$prefix/own_loop" "$@"
     for ranks in 1 3; do
         answer=$(run "$ranks" "$prefix/own_loop")
-        [[ $answer == "digest $narrow" ]] || fail "$name: '$answer', not 'digest $narrow'"
+        [[ $answer =~ ^"digest $narrow"[[:space:]]"first point: class 0 with probability 0."[5-9] ]] ||
+            fail "$name: '$answer', not 'digest $narrow' and class 0"
     done
+    c=$answer
     "${MPICXX:-mpicxx}" scripts/examples/halves.cpp -o "$prefix/halves" "$@"
     rm -rf "$prefix/even" "$prefix/odd" && mkdir "$prefix/even" "$prefix/odd"
     answer=$(run 3 "$prefix/halves" "$prefix/points.h5" "$prefix/even" "$prefix/odd" | sort)
     [[ $answer == *" digest $narrow"*" digest $wide" ]] || fail "$name: '$answer', not $narrow and $wide"
+    "${MPIFC:-mpif90}" -J"$prefix" "$prefix/include/lockstep/lockstep.f90" scripts/examples/own_loop.f90 \
+        -o "$prefix/own_loop_f" "$@"
+    [[ $(run 3 "$prefix/own_loop_f") == "$c" ]] || fail "$name: Fortran is not C"
 }
 
 # shellcheck disable=SC2046  # flags are words

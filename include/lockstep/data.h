@@ -38,6 +38,10 @@ ls_status ls_data_open(ls_comm *comm, const char *file, const char *inputs, cons
 /* Collective.  The same of a source, whose values are checked like those of a file. */
 ls_status ls_data_load(ls_comm *comm, const ls_data_source *source, bool with_targets,
                        int64_t classes, ls_data **data);
+/* Not collective.  `count` samples without targets, of that shape and type, in the caller's memory,
+ * which is borrowed until ls_data_close. */
+ls_status ls_data_wrap(const ls_shape *shape, ls_type type, int64_t count, const void *inputs,
+                       ls_data **data);
 /* Not collective.  Warns of inputs, array `name`, that look like images with their axes in another
  * place. */
 void ls_data_warn_of_axes(const ls_data *data, const char *name);

@@ -253,6 +253,14 @@ LS_API bool ls_engine_judge(const ls_engine *engine, ls_split *split);
 LS_API ls_status ls_engine_evaluate(ls_engine *engine, ls_split split, int64_t samples,
                                     double *loss, double *accuracy);
 
+/* Not collective.  Classes, or values of a regression, that the network gives for a sample. */
+LS_API int64_t ls_engine_outputs(const ls_engine *engine);
+/* Not collective, by this rank alone.  What the network says of `count` samples, (count, shape) in
+ * the caller's memory, of any type, in the units of the training samples: class probabilities, or
+ * values in the units of the targets, into `outputs` (count, ls_engine_outputs).  The last
+ * bits may depend on `count`.  Keeps what it has made for `count`: the same count again is fast. */
+LS_API ls_status ls_engine_predict_batch(ls_engine *engine, int64_t count, ls_type type,
+                                         const void *inputs, float *outputs);
 /* Collective.  Writes the outputs for the test split, in dataset order, to HDF5 file `file`, which
  * appears when it is whole: dataset `outputs` (N, outputs), the class probabilities as float32 or
  * the regression values in the type of the targets, and with classes `predicted_class` (N) int32.

@@ -58,6 +58,7 @@ static ls_status run(ls_comm *comm) {
                                     "  layers: [dense: {units: 16}, relu, dense: {units: 3}]\n";
     const ls_data_source train_points = points();
     char digest[LS_DIGEST_TEXT];
+    float probabilities[3];
     ls_config *config = NULL;
     ls_engine *engine = NULL;
     ls_status status = ls_config_create(yaml, &config);
@@ -69,8 +70,12 @@ static ls_status run(ls_comm *comm) {
         status = train(engine);
     if (status == LS_OK)
         status = ls_engine_digest(engine, digest);
+    if (status == LS_OK) /* by each rank for itself */
+        status = ls_engine_predict_batch(engine, 1, LS_TYPE_F32, train_points.inputs_array,
+                                         probabilities);
     if (status == LS_OK && ls_comm_rank(comm) == 0)
-        printf("digest %s\n", digest);
+        printf("digest %s\nfirst point: class 0 with probability %.3f\n", digest,
+               (double)probabilities[0]);
     ls_engine_free(engine);
     ls_config_free(config);
     return status;

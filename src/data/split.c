@@ -318,6 +318,22 @@ ls_status ls_data_load(ls_comm *comm, const ls_data_source *source, bool with_ta
     return status;
 }
 
+ls_status ls_data_wrap(const ls_shape *shape, ls_type type, int64_t count, const void *inputs,
+                       ls_data **data) {
+    ls_data *made;
+    LS_TRY(LS_NEW(made, 1));
+    *made = (ls_data){.count = count,
+                      .shape = *shape,
+                      .channels = shape->size[0],
+                      .spatial = 1,
+                      .type = type,
+                      .inputs = inputs};
+    for (int d = 1; d < shape->ndims; d++)
+        made->spatial *= shape->size[d];
+    *data = made;
+    return LS_OK;
+}
+
 /* ---- what it is ----------------------------------------------------------------------------- */
 
 void ls_data_close(ls_data *data) {

@@ -184,6 +184,7 @@ ls_status ls_engine_open(ls_comm *comm, const ls_config *config, const char *che
 void ls_engine_free(ls_engine *engine) {
     if (engine == NULL)
         return;
+    ls_plan_free(engine->own_plan);
     for (int i = 0; i < PLAN_LIMIT; i++) {
         ls_plan_free(engine->plans[i].plan);
         ls_free(engine->plans[i].slice);

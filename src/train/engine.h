@@ -57,6 +57,8 @@ struct ls_engine {
     uint16_t *rounded; /* in bf16: params, ls_net_round; else NULL */
     double *squares;   /* sum of squared mean gradients, per chunk of LS_CHUNK elements */
 
+    ls_plan *own_plan; /* of ls_engine_predict_batch; NULL: none yet */
+    int64_t own_samples;
     ls_batch_plan plans[PLAN_LIMIT];
     int64_t plan_calls;
     uint64_t *ids; /* scratch: sample indices of one slice */

@@ -1,5 +1,5 @@
 /* Prediction: the outputs for the test split in dataset order, gathered batch by batch and written
- * by rank 0. */
+ * by rank 0; and those of a few samples of the caller, on one rank alone. */
 #include <string.h>
 
 #include "lockstep/io.h"
@@ -162,4 +162,61 @@ ls_status ls_engine_predict(ls_engine *engine, const char *file) {
     ls_status status = predict(&p, file);
     close_prediction(&p);
     return status;
+}
+
+/* ---- one rank alone ------------------------------------------------------------------------- */
+
+int64_t ls_engine_outputs(const ls_engine *engine) {
+    return engine->outputs;
+}
+
+static ls_status plan_own(ls_engine *engine, int64_t count) {
+    if (engine->own_samples == count)
+        return LS_OK;
+    ls_plan_free(engine->own_plan);
+    engine->own_plan = NULL;
+    engine->own_samples = 0;
+    LS_TRY(ls_plan_create(engine->net, LS_MODE_EVALUATE, 1, &count, &engine->own_plan));
+    engine->own_samples = count;
+    return LS_OK;
+}
+
+static ls_status fill_own(ls_engine *engine, const ls_data *data, float *inputs) {
+    const int64_t count = ls_data_count(data);
+    uint64_t *ids;
+    LS_TRY(LS_NEW(ids, (size_t)count));
+    for (int64_t i = 0; i < count; i++)
+        ids[i] = (uint64_t)i;
+    ls_data_inputs(data, &engine->norm, ids, count, inputs);
+    ls_free(ids);
+    return LS_OK;
+}
+
+static ls_status take_own(const ls_engine *engine, int64_t count, const float *z, float *outputs) {
+    const int64_t width = engine->outputs;
+    double *values;
+    for (int64_t n = 0; engine->classes && n < count; n++)
+        ls_softmax(width, z + n * width, outputs + n * width);
+    if (engine->classes)
+        return LS_OK;
+    LS_TRY(LS_NEW(values, (size_t)(count * width)));
+    ls_normalization_undo(&engine->target_norm, engine->in_double, count, z, values);
+    for (int64_t i = 0; i < count * width; i++)
+        outputs[i] = (float)values[i];
+    ls_free(values);
+    return LS_OK;
+}
+
+ls_status ls_engine_predict_batch(ls_engine *engine, int64_t count, ls_type type,
+                                  const void *inputs, float *outputs) {
+    ls_data *data;
+    LS_REQUIRE(count >= 1);
+    LS_TRY(plan_own(engine, count));
+    LS_TRY(ls_data_wrap(&engine->shape, type, count, inputs, &data));
+    ls_status status = fill_own(engine, data, ls_plan_input(engine->own_plan, 0));
+    ls_data_close(data);
+    if (status == LS_OK)
+        status = ls_plan_forward(engine->own_plan, 0, 0);
+    return status == LS_OK ? take_own(engine, count, ls_plan_output(engine->own_plan, 0), outputs)
+                           : status;
 }

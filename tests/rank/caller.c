@@ -51,6 +51,29 @@ static ls_data_source source_of(samples *all, const char *name, bool function) {
     return source;
 }
 
+/* Some samples, on each rank for itself: the classes that evaluation counts. */
+static void check_predictions(const bench *b, ls_engine *engine, const samples *test,
+                              double accuracy) {
+    float all[SAMPLES * CLASSES], one[CLASSES], real[PIXELS];
+    int right = 0;
+    CHECK(b->comm, ls_engine_outputs(engine) == CLASSES);
+    CHECK(b->comm,
+          ls_engine_predict_batch(engine, SAMPLES, LS_TYPE_U8, test->inputs, all) == LS_OK);
+    for (int i = 0; i < SAMPLES; i++) {
+        const float *p = all + i * CLASSES;
+        int best = p[1] > p[0] ? 1 : 0;
+        best = p[2] > p[best] ? 2 : best;
+        right += best == test->targets[i];
+        CHECK(b->comm, fabsf(p[0] + p[1] + p[2] - 1) < 1e-5f);
+    }
+    CHECK(b->comm, right == (int)round(accuracy * SAMPLES));
+    for (int p = 0; p < PIXELS; p++)
+        real[p] = test->inputs[7 * PIXELS + p];
+    CHECK(b->comm, ls_engine_predict_batch(engine, 1, LS_TYPE_F32, real, one) == LS_OK);
+    for (int c = 0; c < CLASSES; c++)
+        CHECK(b->comm, fabsf(one[c] - all[7 * CLASSES + c]) < 1e-5f);
+}
+
 /* In the caller's memory or by a function: the bits of the same samples in a file.  One rank's
  * failure is that of all. */
 static void check_sources(const bench *b) {
@@ -74,6 +97,8 @@ static void check_sources(const bench *b) {
               ls_engine_evaluate(engine, LS_SPLIT_TEST, 0, &loss[kind], &accuracy[kind]) == LS_OK);
         CHECK(b->comm, same_digest(b, digest[0], digest[kind]));
         CHECK(b->comm, loss[kind] == loss[0] && accuracy[kind] == accuracy[0]);
+        if (ls_comm_rank(b->comm) % 2 == 0)
+            check_predictions(b, engine, &test_samples, accuracy[kind]);
         if (kind == 2) {
             ls_engine *other = NULL;
             test_samples.fails = ls_comm_rank(b->comm) == ls_comm_size(b->comm) - 1;
