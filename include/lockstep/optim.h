@@ -1,4 +1,4 @@
-/* optim: momentum SGD on fixed-point gradient sums.  Pure: no MPI, no I/O.  Not collective. */
+/* optim: optimizers on fixed-point gradient sums.  Pure: no MPI, no I/O.  Not collective. */
 #ifndef LOCKSTEP_OPTIM_H
 #define LOCKSTEP_OPTIM_H
 
@@ -35,19 +35,35 @@ bool ls_fixed_fits(int exponent, float largest, int slices);
 uint32_t ls_fixed_add(int32_t *sums, const float *gradient, size_t count, int exponent, int slices,
                       bool first);
 
-/* ---- momentum SGD --------------------------------------------------------------------------- */
+/* ---- optimizers ----------------------------------------------------------------------------- */
 
-/* v <- momentum v + g + weight_decay w;  w <- w - lr v;  Nesterov: w <- w - lr (g' + momentum v)
- * with g' = g + weight_decay w.  As PyTorch's torch.optim.SGD with dampening 0. */
-typedef struct ls_sgd {
+/* Of one step, for one parameter. */
+typedef struct ls_hyper {
     float lr, momentum, weight_decay;
     bool nesterov;
-} ls_sgd;
+} ls_hyper;
 
-/* Updates `count` elements: weights w, momentum buffer v, gradient sums (times 2^-exponent). */
-void ls_sgd_update_fixed(const ls_sgd *sgd, size_t count, const int32_t *sums, int exponent,
-                         float *v, float *w);
-void ls_sgd_update_float(const ls_sgd *sgd, size_t count, const float *sums, float *v, float *w);
+enum { LS_MOST_STATES = 2 };
+
+/* How weights change.  An update is a function of hyperparameters and of an element's own values
+ * alone: it may be done in parts, by any rank. */
+typedef struct ls_optimizer {
+    const char *name;
+    /* What it keeps of each trained parameter, float32 in its shape, zero at the start; checkpoints
+     * have groups of these names. */
+    int state_count;
+    const char *state_names[LS_MOST_STATES];
+    /* Update `count` elements: weights w, states, sums of the gradient: times 2^-exponent, or as
+     * they are. */
+    void (*update_fixed)(const ls_hyper *hyper, size_t count, const int32_t *sums, int exponent,
+                         float *const *states, float *w);
+    void (*update_float)(const ls_hyper *hyper, size_t count, const float *sums,
+                         float *const *states, float *w);
+} ls_optimizer;
+
+/* v <- momentum v + g + weight_decay w;  w <- w - lr v;  Nesterov: w <- w - lr (g' + momentum v)
+ * with g' = g + weight_decay w.  As PyTorch's torch.optim.SGD with dampening 0.  State: v. */
+extern const ls_optimizer ls_optimizer_sgd;
 
 /* Sum of squares in double, in an order that depends on `count` alone. */
 double ls_square_sum_fixed(size_t count, const int32_t *sums, int exponent);

@@ -8,6 +8,7 @@
 #include "lockstep/data.h"
 #include "lockstep/lr.h"
 #include "lockstep/nn.h"
+#include "lockstep/optim.h"
 #include "lockstep/record.h"
 #include "lockstep/schedule.h"
 
@@ -22,10 +23,11 @@ const ls_net *ls_engine_net(const ls_engine *engine);
 const ls_data *ls_engine_train_data(const ls_engine *engine);
 bool ls_engine_has_classes(const ls_engine *engine); /* otherwise a regression */
 const ls_normalization *ls_engine_normalization(const ls_engine *engine); /* of the inputs */
-/* The node-shared weights, ls_net_flat_size floats, and momentum buffer, ls_net_trained_size
- * floats. */
+/* The node-shared weights, ls_net_flat_size floats, and a state of the optimizer,
+ * ls_net_trained_size floats. */
 float *ls_engine_params(ls_engine *engine);
-float *ls_engine_momentum(ls_engine *engine);
+const ls_optimizer *ls_engine_optimizer(const ls_engine *engine);
+float *ls_engine_state(ls_engine *engine, int state);
 /* Collective over the ranks of this node, once all of them have finished changing the weights: what
  * is derived from them follows. */
 void ls_engine_params_changed(ls_engine *engine);

@@ -6,7 +6,7 @@
 enum { LANES = 16 }; /* independent partial sums: a fixed order that vectorises */
 
 /* One element; the order of operations is that of torch.optim.SGD. */
-static inline void update(const ls_sgd *sgd, float gradient, float *v, float *w) {
+static inline void update(const ls_hyper *sgd, float gradient, float *v, float *w) {
     float g = gradient + sgd->weight_decay * *w;
     *v = sgd->momentum * *v + g;
     float direction = sgd->nesterov ? g + sgd->momentum * *v : *v;
@@ -14,27 +14,36 @@ static inline void update(const ls_sgd *sgd, float gradient, float *v, float *w)
 }
 
 LS_CLONES
-static void update_fixed(ls_sgd sgd, size_t count, const int32_t *restrict sums, float scale,
-                         float *restrict v, float *restrict w) {
+static void run_fixed(ls_hyper sgd, size_t count, const int32_t *restrict sums, float scale,
+                      float *restrict v, float *restrict w) {
     for (size_t i = 0; i < count; i++)
         update(&sgd, (float)sums[i] * scale, &v[i], &w[i]);
 }
 
 LS_CLONES
-static void update_float(ls_sgd sgd, size_t count, const float *restrict sums, float *restrict v,
-                         float *restrict w) {
+static void run_float(ls_hyper sgd, size_t count, const float *restrict sums, float *restrict v,
+                      float *restrict w) {
     for (size_t i = 0; i < count; i++)
         update(&sgd, sums[i], &v[i], &w[i]);
 }
 
-void ls_sgd_update_fixed(const ls_sgd *sgd, size_t count, const int32_t *sums, int exponent,
-                         float *v, float *w) {
-    update_fixed(*sgd, count, sums, ldexpf(1.0f, -exponent), v, w);
+static void update_fixed(const ls_hyper *sgd, size_t count, const int32_t *sums, int exponent,
+                         float *const *states, float *w) {
+    run_fixed(*sgd, count, sums, ldexpf(1.0f, -exponent), states[0], w);
 }
 
-void ls_sgd_update_float(const ls_sgd *sgd, size_t count, const float *sums, float *v, float *w) {
-    update_float(*sgd, count, sums, v, w);
+static void update_float(const ls_hyper *sgd, size_t count, const float *sums, float *const *states,
+                         float *w) {
+    run_float(*sgd, count, sums, states[0], w);
 }
+
+const ls_optimizer ls_optimizer_sgd = {.name = "sgd",
+                                       .state_count = 1,
+                                       .state_names = {"momentum"},
+                                       .update_fixed = update_fixed,
+                                       .update_float = update_float};
+
+/* ---- squares -------------------------------------------------------------------------------- */
 
 static double add_lanes(const double lane[LANES]) {
     double sum = 0;

@@ -51,11 +51,13 @@ static ls_status share_weights(ls_engine *engine) {
     size_t flat = ls_net_flat_size(engine->net), trained = ls_net_trained_size(engine->net);
     size_t chunks = (trained + LS_CHUNK - 1) / LS_CHUNK;
     size_t rounded = engine->type == LS_COMPUTE_BF16 ? flat * sizeof *engine->rounded : 0;
-    size_t bytes = (flat + trained) * sizeof(float) + rounded + chunks * sizeof(double);
+    size_t states = trained * (size_t)engine->optimizer->state_count;
+    size_t bytes = (flat + states) * sizeof(float) + rounded + chunks * sizeof(double);
     LS_TRY(ls_shared_create(engine->comm, bytes, "weights and momentum", &engine->memory));
     engine->params = ls_shared_data(engine->memory);
-    engine->momentum = engine->params + flat;
-    unsigned char *rest = (unsigned char *)(engine->momentum + trained);
+    for (int i = 0; i < engine->optimizer->state_count; i++)
+        engine->states[i] = engine->params + flat + (size_t)i * trained;
+    unsigned char *rest = (unsigned char *)(engine->params + flat + states);
     engine->rounded = rounded ? (uint16_t *)rest : NULL;
     engine->squares = (double *)(rest + rounded);
     size_t first, end;
@@ -148,6 +150,7 @@ static ls_status create(ls_comm *comm, const ls_config *config, const ls_sources
     made->config = config;
     made->sources = sources;
     made->checkpoint = checkpoint;
+    made->optimizer = &ls_optimizer_sgd;
     made->slices = (int)config->batch.slices;
     ls_slice_range(made->slices, ls_comm_size(comm), ls_comm_rank(comm), &made->first_slice,
                    &made->end_slice);
@@ -234,8 +237,12 @@ float *ls_engine_params(ls_engine *engine) {
     return engine->params;
 }
 
-float *ls_engine_momentum(ls_engine *engine) {
-    return engine->momentum;
+const ls_optimizer *ls_engine_optimizer(const ls_engine *engine) {
+    return engine->optimizer;
+}
+
+float *ls_engine_state(ls_engine *engine, int state) {
+    return engine->states[state];
 }
 
 void ls_engine_params_changed(ls_engine *engine) {

@@ -53,9 +53,10 @@ struct ls_engine {
 
     ls_shared *memory; /* of the node: */
     float *params;     /* ls_net_flat_size */
-    float *momentum;   /* ls_net_trained_size */
-    uint16_t *rounded; /* in bf16: params, ls_net_round; else NULL */
-    double *squares;   /* sum of squared mean gradients, per chunk of LS_CHUNK elements */
+    const ls_optimizer *optimizer;
+    float *states[LS_MOST_STATES]; /* the optimizer's, ls_net_trained_size each, behind params */
+    uint16_t *rounded;             /* in bf16: params, ls_net_round; else NULL */
+    double *squares; /* sum of squared mean gradients, per chunk of LS_CHUNK elements */
 
     ls_plan *own_plan; /* of ls_engine_predict_batch; NULL: none yet */
     int64_t own_samples;
@@ -151,7 +152,7 @@ void ls_gradient_reset(ls_engine *engine);
 /* Takes over the exponents of the next pass. */
 void ls_gradient_next(ls_engine *engine);
 
-/* Collective.  Waits for the sums and applies momentum SGD to the node's weights. */
+/* Collective.  Waits for the sums and updates the node's weights. */
 ls_status ls_gradient_apply(ls_engine *engine, double lr, double momentum);
 /* Norm of the mean gradient applied last. */
 double ls_gradient_norm(const ls_engine *engine);

@@ -119,14 +119,14 @@ void ls_gradient_next(ls_engine *engine) {
            ls_net_param_count(engine->net) * sizeof *engine->exponent);
 }
 
-/* ---- momentum SGD --------------------------------------------------------------------------- */
+/* ---- update --------------------------------------------------------------------------------- */
 
 /* What is done to the sums, chunk by chunk. */
 typedef struct ls_update {
     ls_engine *engine;
-    bool measures, updates; /* notes their squares; changes weights and momentum */
-    float factor;           /* of the gradient, from clipping */
-    ls_sgd decayed, plain;  /* with weight decay, and without */
+    bool measures, updates;  /* notes their squares; changes weights and states */
+    float factor;            /* of the gradient, from clipping */
+    ls_hyper decayed, plain; /* with weight decay, and without */
 } ls_update;
 
 static bool is_decayed(const ls_engine *engine, const ls_param *param) {
@@ -153,16 +153,19 @@ static void update_param(const ls_update *update, size_t index, size_t offset, s
                          const void *sums) {
     ls_engine *engine = update->engine;
     bool decayed = is_decayed(engine, ls_net_param(engine->net, index));
-    const ls_sgd *sgd = decayed ? &update->decayed : &update->plain;
-    float *v = engine->momentum + offset, *w = engine->params + offset;
+    const ls_hyper *hyper = decayed ? &update->decayed : &update->plain;
+    const ls_optimizer *optimizer = engine->optimizer;
+    float *states[LS_MOST_STATES], *w = engine->params + offset;
+    for (int i = 0; i < optimizer->state_count; i++)
+        states[i] = engine->states[i] + offset;
     if (update->factor < 1) {
         float scaled[LS_CHUNK];
         scale_sums(engine, index, update->factor, count, sums, scaled);
-        ls_sgd_update_float(sgd, count, scaled, v, w);
+        optimizer->update_float(hyper, count, scaled, states, w);
     } else if (engine->fixed) {
-        ls_sgd_update_fixed(sgd, count, sums, engine->exponent[index], v, w);
+        optimizer->update_fixed(hyper, count, sums, engine->exponent[index], states, w);
     } else {
-        ls_sgd_update_float(sgd, count, sums, v, w);
+        optimizer->update_float(hyper, count, sums, states, w);
     }
     if (engine->rounded)
         ls_net_round(count, w, engine->rounded + offset);
@@ -230,8 +233,8 @@ static ls_status apply_clipped(ls_update *update) {
 
 ls_status ls_gradient_apply(ls_engine *engine, double lr, double momentum) {
     const ls_train_config *train = &engine->config->train;
-    ls_sgd sgd = {.lr = (float)lr, .momentum = (float)momentum, .nesterov = train->nesterov};
-    ls_update update = {.engine = engine, .factor = 1, .decayed = sgd, .plain = sgd};
+    ls_hyper hyper = {.lr = (float)lr, .momentum = (float)momentum, .nesterov = train->nesterov};
+    ls_update update = {.engine = engine, .factor = 1, .decayed = hyper, .plain = hyper};
     update.decayed.weight_decay = (float)train->weight_decay;
     if (train->clip_norm > 0)
         return apply_clipped(&update);

@@ -5,15 +5,16 @@
 #include "lockstep/io.h"
 #include "train/engine.h"
 
-/* This rank's piece of the node's shared state: parameters, statistics and momentum are one array.
- */
+/* This rank's piece of the node's shared state: parameters, statistics and the optimizer's states
+ * are one array. */
 struct ls_snapshot {
     size_t first, count;
     float *values;
 };
 
 static size_t state_size(const ls_engine *engine) {
-    return ls_net_flat_size(engine->net) + ls_net_trained_size(engine->net);
+    return ls_net_flat_size(engine->net) +
+           (size_t)engine->optimizer->state_count * ls_net_trained_size(engine->net);
 }
 
 ls_status ls_engine_save(ls_engine *engine, ls_snapshot **snapshot) {
@@ -52,7 +53,7 @@ static int by_name(const void *a, const void *b) {
     return strcmp((*left)->name, (*right)->name);
 }
 
-/* Those of a checkpoint's group: "model", "momentum". */
+/* Those of a checkpoint's group: "model", or a state of the optimizer. */
 static ls_status add_group(ls_hash *hash, const char *group, const ls_param *const *params,
                            size_t count, const float *values) {
     for (size_t i = 0; i < count; i++) {
@@ -77,8 +78,9 @@ static ls_status add_state(const ls_engine *engine, ls_hash *hash) {
     for (size_t i = 0; i < count; i++)
         if (params[i]->role != LS_PARAM_MEAN && params[i]->role != LS_PARAM_VARIANCE)
             params[trained++] = params[i];
-    if (status == LS_OK)
-        status = add_group(hash, "momentum", params, trained, engine->momentum);
+    for (int i = 0; i < engine->optimizer->state_count && status == LS_OK; i++)
+        status =
+            add_group(hash, engine->optimizer->state_names[i], params, trained, engine->states[i]);
     ls_free(params);
     return status;
 }

@@ -33,7 +33,10 @@ static ls_status write_param(const ls_engine *engine, const ls_param *param,
     LS_TRY(write_array(param, "model", engine->params + param->offset, writer));
     if (param->role == LS_PARAM_MEAN || param->role == LS_PARAM_VARIANCE)
         return LS_OK;
-    return write_array(param, "momentum", engine->momentum + param->offset, writer);
+    for (int i = 0; i < engine->optimizer->state_count; i++)
+        LS_TRY(write_array(param, engine->optimizer->state_names[i],
+                           engine->states[i] + param->offset, writer));
+    return LS_OK;
 }
 
 static ls_status write_normalization(const ls_engine *engine, ls_checkpoint_writer *writer) {
@@ -150,8 +153,11 @@ static ls_status read_weights(ls_engine *engine, ls_checkpoint_reader *reader) {
     for (size_t i = 0; i < ls_net_param_count(engine->net); i++) {
         const ls_param *param = ls_net_param(engine->net, i);
         LS_TRY(ls_state_read_param(reader, "model", param, engine->params));
-        if (param->role != LS_PARAM_MEAN && param->role != LS_PARAM_VARIANCE)
-            LS_TRY(ls_state_read_param(reader, "momentum", param, engine->momentum));
+        if (param->role == LS_PARAM_MEAN || param->role == LS_PARAM_VARIANCE)
+            continue;
+        for (int k = 0; k < engine->optimizer->state_count; k++)
+            LS_TRY(ls_state_read_param(reader, engine->optimizer->state_names[k], param,
+                                       engine->states[k]));
     }
     return LS_OK;
 }

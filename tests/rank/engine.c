@@ -36,7 +36,7 @@ static void clipped_gradient(const bench *b, const char *sets, float *gradient, 
     ls_engine *engine = open_engine(b, sets, &config);
     CHECK(b->comm, one_step(engine, 0, 0.1, &report) == LS_OK);
     *reported = report.gradient_norm;
-    memcpy(gradient, ls_engine_momentum(engine),
+    memcpy(gradient, ls_engine_state(engine, 0),
            ls_net_trained_size(ls_engine_net(engine)) * sizeof *gradient);
     close_engine(engine, config);
 }
@@ -95,7 +95,7 @@ static void check_norm(const bench *b) {
     CHECK(b->comm, one_step(engine, 0, 0.1, &report) == LS_OK);
     double sum = 0;
     for (size_t i = 0; i < ls_net_trained_size(ls_engine_net(engine)); i++)
-        sum += (double)ls_engine_momentum(engine)[i] * (double)ls_engine_momentum(engine)[i];
+        sum += (double)ls_engine_state(engine, 0)[i] * (double)ls_engine_state(engine, 0)[i];
     CHECK(b->comm, fabs(report.gradient_norm - sqrt(sum)) < 1e-6 * sqrt(sum));
     CHECK(b->comm, report.redone == 1); /* the first step finds its exponents */
     close_engine(engine, config);
@@ -124,7 +124,7 @@ static void check_redo(const bench *b) {
         ls_engine *engine = open_engine(b, "train.momentum=0", &config);
         if (warm) { /* a step without effect */
             CHECK(b->comm, one_step(engine, 0, 0, &report) == LS_OK);
-            memset(ls_engine_momentum(engine), 0,
+            memset(ls_engine_state(engine, 0), 0,
                    ls_net_trained_size(ls_engine_net(engine)) * sizeof(float));
         }
         scale_params(b, engine, NULL, 40);

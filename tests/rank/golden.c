@@ -176,7 +176,7 @@ static ls_status check_first(golden *g, double loss) {
         bool decayed = param->role == LS_PARAM_WEIGHT || train->decay_all;
         if (!is_statistic(param))
             LS_TRY(check_array(g, g->origin, "first/gradients", param,
-                               ls_engine_momentum(g->engine) + param->offset,
+                               ls_engine_state(g->engine, 0) + param->offset,
                                decayed ? train->weight_decay : 0, gradient_tolerance));
     }
     ls_comm_node_barrier(g->comm);

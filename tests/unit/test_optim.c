@@ -94,7 +94,7 @@ Test(optim, overflow_saturates_and_shows) {
 }
 
 /* torch.optim.SGD's update, in double. */
-static void reference_sgd(const ls_sgd *sgd, double g, double *v, double *w) {
+static void reference_sgd(const ls_hyper *sgd, double g, double *v, double *w) {
     g += (double)sgd->weight_decay * *w;
     *v = (double)sgd->momentum * *v + g;
     *w -= (double)sgd->lr * (sgd->nesterov ? g + (double)sgd->momentum * *v : *v);
@@ -102,7 +102,7 @@ static void reference_sgd(const ls_sgd *sgd, double g, double *v, double *w) {
 
 Test(optim, momentum_sgd) {
     for (int nesterov = 0; nesterov < 2; nesterov++) {
-        ls_sgd sgd = {.lr = 0.05f, .momentum = 0.9f, .weight_decay = 0.01f, .nesterov = nesterov};
+        ls_hyper sgd = {.lr = 0.05f, .momentum = 0.9f, .weight_decay = 0.01f, .nesterov = nesterov};
         static float v[COUNT], w[COUNT];
         static double rv[COUNT], rw[COUNT];
         static int32_t sums[COUNT];
@@ -116,7 +116,7 @@ Test(optim, momentum_sgd) {
         for (uint32_t step = 0; step < 10; step++) {
             for (uint32_t i = 0; i < COUNT; i++)
                 sums[i] = (int32_t)ldexpf(pseudo_random(step * COUNT + i), exponent);
-            ls_sgd_update_fixed(&sgd, COUNT, sums, exponent, v, w);
+            ls_optimizer_sgd.update_fixed(&sgd, COUNT, sums, exponent, (float *[]){v}, w);
             for (int i = 0; i < COUNT; i++)
                 reference_sgd(&sgd, ldexp(sums[i], -exponent), &rv[i], &rw[i]);
         }
@@ -130,13 +130,13 @@ Test(optim, momentum_sgd) {
 Test(optim, float_and_fixed_agree) {
     static float v1[COUNT], w1[COUNT], v2[COUNT], w2[COUNT], g[COUNT];
     static int32_t sums[COUNT];
-    ls_sgd sgd = {.lr = 0.1f, .momentum = 0.9f};
+    ls_hyper sgd = {.lr = 0.1f, .momentum = 0.9f};
     for (uint32_t i = 0; i < COUNT; i++) {
         sums[i] = (int32_t)(i * 977) - 400000;
         g[i] = ldexpf((float)sums[i], -19);
     }
-    ls_sgd_update_fixed(&sgd, COUNT, sums, 19, v1, w1);
-    ls_sgd_update_float(&sgd, COUNT, g, v2, w2);
+    ls_optimizer_sgd.update_fixed(&sgd, COUNT, sums, 19, (float *[]){v1}, w1);
+    ls_optimizer_sgd.update_float(&sgd, COUNT, g, (float *[]){v2}, w2);
     cr_assert_arr_eq(v1, v2, sizeof v1);
     cr_assert_arr_eq(w1, w2, sizeof w1);
     cr_assert_float_eq(ls_square_sum_fixed(COUNT, sums, 19), ls_square_sum_float(COUNT, g), 1e-12);
