@@ -45,6 +45,8 @@ class Net:
     normalize: bool = False
     label_smoothing: float = 0.0
     class_weights: list | None = None
+    optimizer: str = "sgd"
+    trust: float = 0.001  # of lars
     nesterov: bool = False
     weight_decay: float = 0.0
     decay_all: bool = False
@@ -164,6 +166,10 @@ def networks(folder):
     nets["mlp_momentum"] = replace(mlp, lr=0.01)
     nets["mlp_nesterov"] = replace(mlp, lr=0.01, nesterov=True)
     nets["mlp_one_cycle"] = replace(mlp, lr=0.02, decay_all=True, schedule={"kind": "one_cycle"})
+    nets["mlp_adamw"] = replace(mlp, optimizer="adamw", lr=0.003, weight_decay=0.1)
+    nets["mlp_adamw_cycle"] = replace(mlp, optimizer="adamw", lr=0.005,
+                                      schedule={"kind": "one_cycle"})
+    nets["mlp_lars"] = replace(mlp, optimizer="lars", lr=0.2, trust=0.02)
     nets["weights"] = replace(nets["mlp"], lr=0.01, label_smoothing=0.1,
                               class_weights=[3, 0.5, 1, 0, 1.25])
     return nets
@@ -271,6 +277,33 @@ def slice_places(first, count, slices):
         first += samples
 
 
+class Lars(torch.optim.Optimizer):
+    """You, Gitman and Ginsburg 2017, algorithm 1: lr and momentum are those of the groups."""
+    def __init__(self, groups, lr, momentum, trust):
+        super().__init__(groups, {"lr": lr, "momentum": momentum, "trust": trust})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for w in group["params"]:
+                decay, scale = group["weight_decay"], 1.0
+                if group["scaled"]:
+                    norm = torch.linalg.vector_norm(w)
+                    gradient = torch.linalg.vector_norm(w.grad)
+                    scale = group["trust"] * norm / (gradient + decay * norm)
+                v = self.state[w].setdefault("v", torch.zeros_like(w))
+                v.mul_(group["momentum"]).add_(group["lr"] * scale * (w.grad + decay * w))
+                w.sub_(v)
+
+
+def make_optimizer(net, groups):
+    if net.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=net.lr, betas=(MOMENTUM, 0.999), eps=1e-8)
+    if net.optimizer == "lars":
+        return Lars(groups, net.lr, MOMENTUM, net.trust)
+    return torch.optim.SGD(groups, lr=net.lr, momentum=MOMENTUM, nesterov=net.nesterov)
+
+
 def make_scheduler(net, optimizer):
     """The schedule of `net`, to be stepped after every step."""
     schedulers, options = torch.optim.lr_scheduler, net.schedule
@@ -290,10 +323,9 @@ class Trainer:
         for _, role, tensor in arrays(self.network):
             if isinstance(tensor, nn.Parameter):
                 (decayed if role == "weight" or net.decay_all else exempt).append(tensor)
-        self.optimizer = torch.optim.SGD(
-            [{"params": decayed, "weight_decay": net.weight_decay},
-             {"params": exempt, "weight_decay": 0.0}],
-            lr=net.lr, momentum=MOMENTUM, nesterov=net.nesterov)
+        self.optimizer = make_optimizer(
+            net, [{"params": decayed, "weight_decay": net.weight_decay, "scaled": True},
+                  {"params": exempt, "weight_decay": 0.0, "scaled": False}])
         self.norms = [module for module in self.network.modules() if isinstance(module, NORMS)]
         momentums = norm_momentums(net.layers)
         self.running = [[momentum, norm.running_mean.clone(), norm.running_var.clone()]
@@ -417,6 +449,8 @@ def yaml(name, net):
         f"  epochs: {-(-net.steps // net.epoch)}",
         f"  lr: {net.lr}",
         f"  momentum: {MOMENTUM}",
+        *([f"  optimizer: {net.optimizer}"] if net.optimizer != "sgd" else []),
+        *([f"  trust: {net.trust}"] if net.optimizer == "lars" else []),
         f"  nesterov: {scalar(net.nesterov)}",
         f"  weight_decay: {net.weight_decay}",
         f"  decay_all: {scalar(net.decay_all)}",

@@ -79,8 +79,11 @@ typedef struct ls_train_config {
     int64_t epochs;
     double lr;                  /* NaN: auto, from the range test; not given: 0.1, with init 0.01 */
     int64_t lr_reference_batch; /* lr is meant for this batch; 0: for batch.size */
-    double momentum;
+    ls_optimizer_kind optimizer;
+    double momentum; /* Adam: beta1 */
     bool nesterov;
+    double beta2, epsilon; /* Adam */
+    double trust;          /* LARS */
     double weight_decay;
     bool decay_all;     /* also biases and batch-norm scales and shifts */
     double max_minutes; /* 0: no limit */

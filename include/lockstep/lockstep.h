@@ -180,11 +180,11 @@ LS_API int64_t ls_engine_steps_per_epoch(const ls_engine *engine);
  * checkpoint. LS_ERR_INPUT when it does not fit the network. */
 LS_API ls_status ls_engine_load(ls_engine *engine, const char *path);
 
-/* Collective.  Digest of weights, running statistics and momentum, on rank 0: that of a checkpoint
- * which has them. */
+/* Collective.  Digest of weights, running statistics and the optimizer's states, on rank 0: that of
+ * a checkpoint which has them. */
 LS_API ls_status ls_engine_digest(ls_engine *engine, char text[LS_DIGEST_TEXT]);
 
-/* Collective.  Keeps, and puts back, weights, momentum and running statistics. */
+/* Collective.  Keeps, and puts back, weights, the optimizer's states and running statistics. */
 typedef struct ls_snapshot ls_snapshot;
 LS_API ls_status ls_engine_save(ls_engine *engine, ls_snapshot **snapshot);
 LS_API void ls_engine_restore(ls_engine *engine, ls_snapshot *snapshot); /* frees it too */
@@ -231,7 +231,7 @@ typedef ls_verdict ls_decide(void *context, const ls_step_report *report);
 LS_API void ls_engine_request_stop(ls_engine *engine);
 
 /* Collective.  One step on batch `batch` (0..steps_per_epoch-1) of epoch `epoch`: forward, the
- * verdict, backward, exchange, momentum SGD.  With a verdict to stop nothing is updated.  *verdict
+ * verdict, backward, exchange, update.  With a verdict to stop nothing is updated.  *verdict
  * is what rank 0 decided, on all ranks.  LS_ERR_NUMERIC, with tensor, slice and step named, for a
  * gradient that is not finite; nothing is updated then either, nor when one rank fails before it
  * has a loss, which all return.  A failure later than that breaks the communicator, see

@@ -11,6 +11,13 @@ extern "C" {
 
 #define LS_MAX_SPATIAL 3 /* depth, height, width */
 
+/* How weights change; the formulas are in lockstep/optim.h. */
+typedef enum ls_optimizer_kind {
+    LS_OPTIMIZER_SGD,
+    LS_OPTIMIZER_LARS,
+    LS_OPTIMIZER_ADAMW
+} ls_optimizer_kind;
+
 typedef enum ls_layer_kind {
     LS_LAYER_DENSE,
     LS_LAYER_CONV,

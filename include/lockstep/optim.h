@@ -3,6 +3,7 @@
 #define LOCKSTEP_OPTIM_H
 
 #include "lockstep/base.h"
+#include "lockstep/model.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -39,8 +40,11 @@ uint32_t ls_fixed_add(int32_t *sums, const float *gradient, size_t count, int ex
 
 /* Of one step, for one parameter. */
 typedef struct ls_hyper {
-    float lr, momentum, weight_decay;
-    bool nesterov;
+    float lr, momentum, weight_decay; /* momentum: beta1 of Adam */
+    bool nesterov;                    /* SGD */
+    float trust;                      /* LARS: the parameter's factor of lr, see ls_lars_trust */
+    float beta2, epsilon;             /* Adam, and what makes up for its start from zero: */
+    float correction1, correction2;   /* 1 / (1 - beta1^t), 1 / sqrt(1 - beta2^t) at update t */
 } ls_hyper;
 
 enum { LS_MOST_STATES = 2 };
@@ -53,6 +57,7 @@ typedef struct ls_optimizer {
      * have groups of these names. */
     int state_count;
     const char *state_names[LS_MOST_STATES];
+    bool norms; /* wants hyper.trust of the norms of each parameter and its gradient */
     /* Update `count` elements: weights w, states, sums of the gradient: times 2^-exponent, or as
      * they are. */
     void (*update_fixed)(const ls_hyper *hyper, size_t count, const int32_t *sums, int exponent,
@@ -64,6 +69,22 @@ typedef struct ls_optimizer {
 /* v <- momentum v + g + weight_decay w;  w <- w - lr v;  Nesterov: w <- w - lr (g' + momentum v)
  * with g' = g + weight_decay w.  As PyTorch's torch.optim.SGD with dampening 0.  State: v. */
 extern const ls_optimizer ls_optimizer_sgd;
+/* v <- momentum v + lr trust (g + weight_decay w);  w <- w - v.  Layer-wise adaptive rate scaling:
+ * You, Gitman and Ginsburg, "Large batch training of convolutional networks", 2017.  State: v. */
+extern const ls_optimizer ls_optimizer_lars;
+/* w <- w - lr weight_decay w;  m <- m + (1 - beta1) (g - m);  v <- beta2 v + (1 - beta2) g^2;
+ * w <- w - lr correction1 m / (correction2 sqrt(v) + epsilon).  Loshchilov and Hutter, "Decoupled
+ * weight decay regularization", 2019; as PyTorch's torch.optim.AdamW.  States: m, v. */
+extern const ls_optimizer ls_optimizer_adamw;
+
+const ls_optimizer *ls_optimizer_of(ls_optimizer_kind kind);
+
+/* LARS' factor, of the norms of weights and gradient: eta |w| / (|g| + weight_decay |w|); 1 where
+ * one of both is 0. */
+float ls_lars_trust(double eta, double weights, double gradient, double weight_decay);
+/* Sets correction1 and correction2 of update `t`, from 1. */
+void ls_adam_corrections(double beta1, double beta2, int64_t t, float *correction1,
+                         float *correction2);
 
 /* Sum of squares in double, in an order that depends on `count` alone. */
 double ls_square_sum_fixed(size_t count, const int32_t *sums, int exponent);

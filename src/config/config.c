@@ -229,11 +229,25 @@ bool ls_config_is_none(const char *value) {
     return strcmp(value, "none") == 0;
 }
 
-/* The rule of thumb for fine-tuning, where no learning rate is given. */
-static void set_fine_tuning_lr(const reader *r) {
+/* The rules of thumb, where no learning rate is given. */
+static void set_thumb_lr(const reader *r) {
     const ls_key *key = ls_key_find(ls_config_keys, ls_config_key_count, "train.lr");
-    if (!is_given(&r->given[key - ls_config_keys]) && !ls_config_is_none(r->config->init))
-        r->config->train.lr = 0.01;
+    ls_train_config *train = &r->config->train;
+    if (is_given(&r->given[key - ls_config_keys]))
+        return;
+    if (!ls_config_is_none(r->config->init))
+        train->lr = 0.01;
+    if (train->optimizer == LS_OPTIMIZER_ADAMW)
+        train->lr /= 100;
+}
+
+static ls_status check_optimizer(const reader *r) {
+    const ls_train_config *train = &r->config->train;
+    if (train->nesterov && train->optimizer != LS_OPTIMIZER_SGD)
+        return ls_fail_at(culprit(r, "train.nesterov", "train.optimizer"),
+                          "train.nesterov is a kind of train.optimizer sgd's momentum: expected "
+                          "false with another");
+    return LS_OK;
 }
 
 static ls_status check_validation(const reader *r) {
@@ -304,6 +318,7 @@ static ls_status check_together(const reader *r) {
         return ls_fail_at(culprit(r, "model.class_weights", "model.loss"),
                           "model.class_weights needs classes: model.loss cross_entropy, not "
                           "mean_squared_error");
+    LS_TRY(check_optimizer(r));
     LS_TRY(check_validation(r));
     return check_target(r);
 }
@@ -321,7 +336,7 @@ ls_status ls_config_parse(const char *file, const char *text, const char *const 
     for (size_t i = 0; i < set_count; i++)
         LS_TRY_GOTO(done, apply_set(&r, sets[i]));
     LS_TRY_GOTO(done, check_required(&r));
-    set_fine_tuning_lr(&r);
+    set_thumb_lr(&r);
     LS_TRY_GOTO(done, check_together(&r));
     *config = r.config;
     r.config = NULL;

@@ -90,18 +90,32 @@ const ls_key ls_config_keys[] = {
      .unit = "epochs", .help = "Passes over the training set."},
     {KEY(train.lr), .change = LS_CHANGE_SCHEDULE, .initial = "0.1", .min = 0, .max = INFINITY,
      .open = LS_ABOVE_MIN, .words = LS_WORDS("auto"),
-     .help = "Learning rate; auto: what the range test recommends, which runs first.  Where it is "
-             "not given, a rule of thumb: 0.1, or 0.01 when fine-tuning (init)."},
+     .help =
+         "Learning rate; auto: what the range test recommends, which runs first.  Where it is "
+         "not given, a rule of thumb: 0.1, or 0.01 when fine-tuning (init); a hundredth of that "
+         "with adamw."},
     {KEY(train.lr_reference_batch), .change = LS_CHANGE_SCHEDULE, .initial = "0", .min = 0,
      .max = INT_MAX, .unit = "samples",
      .help = "Linear scaling rule: train.lr is meant for this batch, and is multiplied by "
              "batch.size / lr_reference_batch (Goyal et al. 2017; they have 256).  0: off."},
+    {KEY(train.optimizer), .initial = "sgd", .words = LS_WORDS("sgd", "lars", "adamw"),
+     .help = "Momentum SGD; LARS, which scales the learning rate of each array of weights by its "
+             "norm, for large batches (You et al. 2017); or AdamW (Loshchilov and Hutter 2019).  "
+             "The range test works with each."},
     {KEY(train.momentum), .initial = "0.9", .min = 0, .max = 1, .open = LS_BELOW_MAX,
-     .help = "mu in v = mu v + g + lambda w, w = w - lr v; the range test uses it too."},
+     .help = "mu in v = mu v + g + lambda w, w = w - lr v; beta1 of adamw; the range test uses it "
+             "too."},
     {KEY(train.nesterov), .initial = "false",
      .help = "Nesterov's momentum: w = w - lr (g + lambda w + mu v) with the new v."},
+    {KEY(train.beta2), .initial = "0.999", .min = 0, .max = 1, .open = LS_BELOW_MAX,
+     .help = "adamw: how much of the mean square of the gradient stays."},
+    {KEY(train.epsilon), .initial = "1e-8", .min = 0, .max = INFINITY, .open = LS_ABOVE_MIN,
+     .help = "adamw: added to its root."},
+    {KEY(train.trust), .initial = "0.001", .min = 0, .max = INFINITY, .open = LS_ABOVE_MIN,
+     .help = "lars: eta in lr eta |w| / (|g| + lambda |w|), of each array of weights; biases and "
+             "batch norm have lr itself."},
     {KEY(train.weight_decay), .initial = "0", .min = 0, .max = INFINITY,
-     .help = "lambda in the same equation."},
+     .help = "lambda in the same equation; of adamw in w = w - lr lambda w."},
     {KEY(train.decay_all), .initial = "false",
      .help = "Weight decay also for biases and batch-norm scales and shifts."},
     {KEY(train.clip_norm), .initial = "0", .min = 0, .max = INFINITY,

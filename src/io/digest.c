@@ -139,7 +139,11 @@ static ls_status add_series(ls_hash *hash, hid_t file, const char *path, const c
 
 /* Whether dataset `name` of a checkpoint is part of what training goes on from. */
 static bool is_state(const char *name) {
-    return strncmp(name, "model/", 6) == 0 || strncmp(name, "momentum/", 9) == 0;
+    static const char *const groups[] = {"model/", "momentum/", "second_moment/"};
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+        if (strncmp(name, groups[i], strlen(groups[i])) == 0)
+            return true;
+    return false;
 }
 
 static ls_status add_file(ls_hash *hash, hid_t file, const char *path) {

@@ -43,6 +43,13 @@ const ls_optimizer ls_optimizer_sgd = {.name = "sgd",
                                        .update_fixed = update_fixed,
                                        .update_float = update_float};
 
+const ls_optimizer *ls_optimizer_of(ls_optimizer_kind kind) {
+    static const ls_optimizer *const all[] = {[LS_OPTIMIZER_SGD] = &ls_optimizer_sgd,
+                                              [LS_OPTIMIZER_LARS] = &ls_optimizer_lars,
+                                              [LS_OPTIMIZER_ADAMW] = &ls_optimizer_adamw};
+    return all[kind];
+}
+
 /* ---- squares -------------------------------------------------------------------------------- */
 
 static double add_lanes(const double lane[LANES]) {

@@ -52,7 +52,8 @@ static ls_status share_weights(ls_engine *engine) {
     size_t chunks = (trained + LS_CHUNK - 1) / LS_CHUNK;
     size_t rounded = engine->type == LS_COMPUTE_BF16 ? flat * sizeof *engine->rounded : 0;
     size_t states = trained * (size_t)engine->optimizer->state_count;
-    size_t bytes = (flat + states) * sizeof(float) + rounded + chunks * sizeof(double);
+    size_t squares = chunks + 2 * ls_gradient_parts(engine);
+    size_t bytes = (flat + states) * sizeof(float) + rounded + squares * sizeof(double);
     LS_TRY(ls_shared_create(engine->comm, bytes, "weights and momentum", &engine->memory));
     engine->params = ls_shared_data(engine->memory);
     for (int i = 0; i < engine->optimizer->state_count; i++)
@@ -60,6 +61,7 @@ static ls_status share_weights(ls_engine *engine) {
     unsigned char *rest = (unsigned char *)(engine->params + flat + states);
     engine->rounded = rounded ? (uint16_t *)rest : NULL;
     engine->squares = (double *)(rest + rounded);
+    engine->part_squares = engine->squares + chunks;
     size_t first, end;
     my_share(engine, &first, &end);
     ls_net_init_params(engine->net, (uint64_t)engine->config->seed, first, end, engine->params);
@@ -102,9 +104,10 @@ static ls_status make_exchange(ls_engine *engine) {
     words += words % 2; /* rows start where a double may */
     LS_TRY(ls_board_create(engine->comm, engine->slices, words, &engine->forward_board));
     LS_TRY(ls_board_create(engine->comm, engine->slices, params, &engine->gradient_board));
-    LS_TRY(ls_announcement_create(engine->comm, sizeof(ls_verdict), &engine->verdict));
+    LS_TRY(ls_announcement_create(engine->comm, sizeof(ls_decision), &engine->verdict));
     LS_TRY(LS_NEW(engine->exponent, params));
     LS_TRY(LS_NEW(engine->next_exponent, params));
+    LS_TRY(LS_NEW(engine->trust, params));
     LS_TRY(LS_NEW(engine->slice_loss, (size_t)engine->slices));
     LS_TRY(LS_NEW(engine->ids, longest_batch(engine)));
     ls_gradient_reset(engine);
@@ -150,7 +153,7 @@ static ls_status create(ls_comm *comm, const ls_config *config, const ls_sources
     made->config = config;
     made->sources = sources;
     made->checkpoint = checkpoint;
-    made->optimizer = &ls_optimizer_sgd;
+    made->optimizer = ls_optimizer_of(config->train.optimizer);
     made->slices = (int)config->batch.slices;
     ls_slice_range(made->slices, ls_comm_size(comm), ls_comm_rank(comm), &made->first_slice,
                    &made->end_slice);
@@ -195,6 +198,7 @@ void ls_engine_free(ls_engine *engine) {
     ls_free(engine->ids);
     ls_free(engine->frozen);
     ls_free(engine->slice_loss);
+    ls_free(engine->trust);
     ls_free(engine->next_exponent);
     ls_free(engine->exponent);
     ls_announcement_free(engine->verdict);

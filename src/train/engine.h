@@ -30,6 +30,12 @@ typedef struct ls_sources {
     const ls_data_source *train, *validation, *test;
 } ls_sources;
 
+/* What rank 0 tells the others in a step. */
+typedef struct ls_decision {
+    ls_verdict verdict;
+    float correction1, correction2; /* see ls_hyper; by one rank, as hosts' pow may differ */
+} ls_decision;
+
 struct ls_engine {
     ls_comm *comm;
     const ls_config *config;
@@ -54,9 +60,12 @@ struct ls_engine {
     ls_shared *memory; /* of the node: */
     float *params;     /* ls_net_flat_size */
     const ls_optimizer *optimizer;
+    int64_t updates;               /* done since its states were zero */
     float *states[LS_MOST_STATES]; /* the optimizer's, ls_net_trained_size each, behind params */
     uint16_t *rounded;             /* in bf16: params, ls_net_round; else NULL */
-    double *squares; /* sum of squared mean gradients, per chunk of LS_CHUNK elements */
+    double *squares;      /* sum of squared mean gradients, per chunk of LS_CHUNK elements */
+    double *part_squares; /* where the optimizer wants norms: of gradient and weights, per part */
+    float *trust;         /* per parameter, of the norms */
 
     ls_plan *own_plan; /* of ls_engine_predict_batch; NULL: none yet */
     int64_t own_samples;
@@ -152,8 +161,10 @@ void ls_gradient_reset(ls_engine *engine);
 /* Takes over the exponents of the next pass. */
 void ls_gradient_next(ls_engine *engine);
 
+/* Parts of the flat array that lie in one chunk and one parameter; 0 where nobody wants norms. */
+size_t ls_gradient_parts(const ls_engine *engine);
 /* Collective.  Waits for the sums and updates the node's weights. */
-ls_status ls_gradient_apply(ls_engine *engine, double lr, double momentum);
+ls_status ls_gradient_apply(ls_engine *engine, const ls_decision *decision);
 /* Norm of the mean gradient applied last. */
 double ls_gradient_norm(const ls_engine *engine);
 

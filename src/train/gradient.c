@@ -129,6 +129,16 @@ typedef struct ls_update {
     ls_hyper decayed, plain; /* with weight decay, and without */
 } ls_update;
 
+/* Going through the array, each next part has a larger chunk, a larger parameter, or both. */
+static size_t part_of(size_t chunk, size_t param) {
+    return chunk + param;
+}
+
+size_t ls_gradient_parts(const ls_engine *engine) {
+    size_t chunks = (ls_net_trained_size(engine->net) + LS_CHUNK - 1) / LS_CHUNK;
+    return engine->optimizer->norms ? part_of(chunks, ls_net_param_count(engine->net)) : 0;
+}
+
 static bool is_decayed(const ls_engine *engine, const ls_param *param) {
     return param->role == LS_PARAM_WEIGHT || engine->config->train.decay_all;
 }
@@ -148,12 +158,20 @@ static void scale_sums(const ls_engine *engine, size_t index, float factor, size
     }
 }
 
+static void measure_part(ls_engine *engine, size_t index, size_t offset, size_t count,
+                         double gradient) {
+    double *squares = engine->part_squares + 2 * part_of(offset / LS_CHUNK, index);
+    squares[0] = gradient;
+    squares[1] = ls_square_sum_float(count, engine->params + offset);
+}
+
 /* Updates elements [offset, offset + count), at most LS_CHUNK, of one parameter. */
 static void update_param(const ls_update *update, size_t index, size_t offset, size_t count,
                          const void *sums) {
     ls_engine *engine = update->engine;
     bool decayed = is_decayed(engine, ls_net_param(engine->net, index));
-    const ls_hyper *hyper = decayed ? &update->decayed : &update->plain;
+    ls_hyper hyper = decayed ? update->decayed : update->plain;
+    hyper.trust = engine->trust[index];
     const ls_optimizer *optimizer = engine->optimizer;
     float *states[LS_MOST_STATES], *w = engine->params + offset;
     for (int i = 0; i < optimizer->state_count; i++)
@@ -161,11 +179,11 @@ static void update_param(const ls_update *update, size_t index, size_t offset, s
     if (update->factor < 1) {
         float scaled[LS_CHUNK];
         scale_sums(engine, index, update->factor, count, sums, scaled);
-        optimizer->update_float(hyper, count, scaled, states, w);
+        optimizer->update_float(&hyper, count, scaled, states, w);
     } else if (engine->fixed) {
-        optimizer->update_fixed(hyper, count, sums, engine->exponent[index], states, w);
+        optimizer->update_fixed(&hyper, count, sums, engine->exponent[index], states, w);
     } else {
-        optimizer->update_float(hyper, count, sums, states, w);
+        optimizer->update_float(&hyper, count, sums, states, w);
     }
     if (engine->rounded)
         ls_net_round(count, w, engine->rounded + offset);
@@ -200,8 +218,12 @@ static void take_chunk(void *context, size_t offset, size_t count, const void *s
         size_t from = param->offset > offset ? param->offset : offset;
         size_t to = param->offset + param->count < end ? param->offset + param->count : end;
         const void *part = (const uint32_t *)sums + (from - offset);
-        if (update->measures)
-            squares += square_sum(engine, i, to - from, part);
+        if (update->measures) {
+            double gradient = square_sum(engine, i, to - from, part);
+            squares += gradient;
+            if (engine->optimizer->norms)
+                measure_part(engine, i, from, to - from, gradient);
+        }
         if (update->updates)
             update_param(update, i, from, to - from, part);
     }
@@ -215,15 +237,41 @@ static float clip_factor(const ls_engine *engine) {
     return factor < 1 ? (float)factor : 1;
 }
 
-/* Every node has all sums, so the norm needs no message: its ranks measure their chunks, then all
- * of them read the node's squares. */
-static ls_status apply_clipped(ls_update *update) {
+/* What LARS makes of the norms of each array that is decayed; the others have 1. */
+static void find_trust(const ls_update *update) {
+    ls_engine *engine = update->engine;
+    const ls_train_config *train = &engine->config->train;
+    for (size_t i = 0; i < ls_net_param_count(engine->net); i++) {
+        const ls_param *param = ls_net_param(engine->net, i);
+        double gradient = 0, weights = 0;
+        engine->trust[i] = 1;
+        if (!is_decayed(engine, param) || engine->frozen[i])
+            continue;
+        size_t first = param->offset / LS_CHUNK;
+        size_t last = (param->offset + param->count - 1) / LS_CHUNK;
+        for (size_t chunk = first; chunk <= last; chunk++) {
+            const double *squares = engine->part_squares + 2 * part_of(chunk, i);
+            gradient += squares[0];
+            weights += squares[1];
+        }
+        engine->trust[i] =
+            ls_lars_trust(train->trust, sqrt(weights), (double)update->factor * sqrt(gradient),
+                          train->weight_decay);
+    }
+}
+
+/* Every node has all sums, so norms need no message: its ranks measure their chunks, then all of
+ * them read the node's squares. */
+static ls_status apply_measured(ls_update *update) {
     ls_engine *engine = update->engine;
     LS_TRY(ls_exchange_wait(engine->exchange));
     update->measures = true;
     ls_exchange_visit_sums(engine->exchange, take_chunk, update);
     ls_comm_node_barrier(engine->comm);
-    update->factor = clip_factor(engine);
+    if (engine->config->train.clip_norm > 0)
+        update->factor = clip_factor(engine);
+    if (engine->optimizer->norms)
+        find_trust(update);
     update->measures = false;
     update->updates = true;
     ls_exchange_visit_sums(engine->exchange, take_chunk, update);
@@ -231,13 +279,20 @@ static ls_status apply_clipped(ls_update *update) {
     return LS_OK;
 }
 
-ls_status ls_gradient_apply(ls_engine *engine, double lr, double momentum) {
+ls_status ls_gradient_apply(ls_engine *engine, const ls_decision *decision) {
     const ls_train_config *train = &engine->config->train;
-    ls_hyper hyper = {.lr = (float)lr, .momentum = (float)momentum, .nesterov = train->nesterov};
+    ls_hyper hyper = {.lr = (float)decision->verdict.lr,
+                      .momentum = (float)decision->verdict.momentum,
+                      .nesterov = train->nesterov,
+                      .beta2 = (float)train->beta2,
+                      .epsilon = (float)train->epsilon,
+                      .correction1 = decision->correction1,
+                      .correction2 = decision->correction2};
     ls_update update = {.engine = engine, .factor = 1, .decayed = hyper, .plain = hyper};
     update.decayed.weight_decay = (float)train->weight_decay;
-    if (train->clip_norm > 0)
-        return apply_clipped(&update);
+    engine->updates++;
+    if (train->clip_norm > 0 || engine->optimizer->norms)
+        return apply_measured(&update);
     update.measures = update.updates = true;
     return ls_exchange_finish(engine->exchange, take_chunk, &update);
 }

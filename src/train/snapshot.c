@@ -10,6 +10,7 @@
 struct ls_snapshot {
     size_t first, count;
     float *values;
+    int64_t updates;
 };
 
 static size_t state_size(const ls_engine *engine) {
@@ -32,6 +33,7 @@ ls_status ls_engine_save(ls_engine *engine, ls_snapshot **snapshot) {
         ls_free(made);
         return status;
     }
+    made->updates = engine->updates;
     memcpy(made->values, engine->params + made->first, made->count * sizeof(float));
     *snapshot = made;
     return LS_OK;
@@ -39,6 +41,7 @@ ls_status ls_engine_save(ls_engine *engine, ls_snapshot **snapshot) {
 
 void ls_engine_restore(ls_engine *engine, ls_snapshot *snapshot) {
     memcpy(engine->params + snapshot->first, snapshot->values, snapshot->count * sizeof(float));
+    engine->updates = snapshot->updates;
     ls_free(snapshot->values);
     ls_free(snapshot);
     ls_gradient_reset(engine);

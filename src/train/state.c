@@ -438,6 +438,7 @@ static ls_status find_newest(ls_engine *engine, const char *folder, char path[PA
 static ls_status share_state(ls_engine *engine, ls_train_state *state) {
     size_t exponents = ls_net_param_count(engine->net) * sizeof *engine->exponent;
     LS_TRY(ls_comm_broadcast(engine->comm, state, sizeof *state, 0));
+    engine->updates = state->step;
     LS_TRY(ls_comm_broadcast(engine->comm, &engine->calibrated, sizeof engine->calibrated, 0));
     return ls_comm_broadcast(engine->comm, engine->exponent, exponents, 0);
 }

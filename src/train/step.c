@@ -1,6 +1,5 @@
-/* One step: forward, rank 0's verdict while backward runs, exchange, momentum SGD. */
+/* One step: forward, rank 0's verdict while backward runs, exchange, update. */
 #include <math.h>
-#include <string.h>
 
 #include "train/engine.h"
 
@@ -67,11 +66,13 @@ static ls_status open_control(ls_step *step) {
 
 static ls_status announce(ls_step *step) {
     ls_engine *engine = step->engine;
-    ls_verdict verdict = {.stop = true};
+    ls_decision *decision = ls_announcement_data(engine->verdict);
     report_losses(step);
+    *decision = (ls_decision){.verdict = {.stop = true}};
     if (!ls_batch_failed(engine))
-        verdict = step->decide(step->context, step->report);
-    memcpy(ls_announcement_data(engine->verdict), &verdict, sizeof verdict);
+        decision->verdict = step->decide(step->context, step->report);
+    ls_adam_corrections(decision->verdict.momentum, engine->config->train.beta2,
+                        engine->updates + 1, &decision->correction1, &decision->correction2);
     step->decided = true;
     return ls_announcement_start(engine->verdict);
 }
@@ -92,7 +93,7 @@ static ls_status close_control(ls_step *step, ls_verdict *verdict) {
     else if (!step->decided)
         LS_TRY(announce(step));
     LS_TRY(ls_announcement_wait(engine->verdict));
-    memcpy(verdict, ls_announcement_data(engine->verdict), sizeof *verdict);
+    *verdict = ((const ls_decision *)ls_announcement_data(engine->verdict))->verdict;
     return LS_OK;
 }
 
@@ -212,10 +213,10 @@ static void merge_statistics(const ls_step *step) {
 
 /* ---- the step ------------------------------------------------------------------------------- */
 
-static ls_status apply(ls_step *step, const ls_verdict *verdict) {
+static ls_status apply(ls_step *step) {
     ls_engine *engine = step->engine;
     merge_statistics(step);
-    LS_TRY(ls_gradient_apply(engine, verdict->lr, verdict->momentum));
+    LS_TRY(ls_gradient_apply(engine, ls_announcement_data(engine->verdict)));
     ls_gradient_next(engine);
     ls_net_params_changed(engine->net);
     step->report->gradient_norm = ls_gradient_norm(engine);
@@ -228,7 +229,7 @@ static ls_status apply(ls_step *step, const ls_verdict *verdict) {
 
 static ls_status take(ls_step *step, ls_verdict *verdict) {
     LS_TRY(run_passes(step, verdict));
-    return verdict->stop ? LS_OK : apply(step, verdict);
+    return verdict->stop ? LS_OK : apply(step);
 }
 
 /* The recorder of the step that begins, if it is one of those to note. */

@@ -174,11 +174,11 @@ static void check_stop(const bench *b) {
 }
 
 /* Steps after a restored snapshot give the bits of steps without what came between. */
-static void check_snapshot(const bench *b) {
+static void check_snapshot(const bench *b, const char *set) {
     ls_config *config;
     ls_snapshot *snapshot;
     char plain[LS_DIGEST_TEXT], restored[LS_DIGEST_TEXT], between[LS_DIGEST_TEXT];
-    ls_engine *engine = open_engine(b, NULL, &config);
+    ls_engine *engine = open_engine(b, set, &config);
     CHECK(b->comm, ls_engine_save(engine, &snapshot) == LS_OK);
     train(b, engine, plain);
     ls_engine_restore(engine, snapshot);
@@ -267,6 +267,9 @@ int main(int argc, char **argv) {
     bench_set_up(&b, write_split);
     check_modes(&b, "");
     check_modes(&b, everything);
+    check_modes(&b, "train.optimizer=adamw train.nesterov=false");
+    check_modes(&b, "train.optimizer=lars train.nesterov=false train.trust=0.05");
+    check_modes(&b, "train.optimizer=lars train.nesterov=false train.clip_norm=0.1");
     check_clipping(&b, "");
     check_clipping(&b, "exchange=flat");
     check_clipping_limit(&b);
@@ -275,7 +278,8 @@ int main(int argc, char **argv) {
     check_redo(&b);
     check_not_finite(&b);
     check_stop(&b);
-    check_snapshot(&b);
+    check_snapshot(&b, NULL);
+    check_snapshot(&b, "train.optimizer=adamw train.nesterov=false");
     check_evaluate(&b);
     check_record(&b);
     bench_tear_down(&b);

@@ -42,6 +42,29 @@ Test(training, same_bits_at_any_rank_count, .fini = workspace_remove) {
     cr_expect_str_eq(last_digest(one), last_digest(train("flat", 3, "--set exchange=flat")));
 }
 
+/* With its own range test, on any rank count, and resumed on another. */
+Test(training, other_optimizers, .fini = workspace_remove) {
+    static const char *const optimizers[] = {"adamw", "lars"};
+    make_dataset(1000, 100);
+    for (size_t i = 0; i < sizeof optimizers / sizeof *optimizers; i++) {
+        const char *set =
+            text("--set train.optimizer=%s --set train.trust=0.02 --set train.lr=auto "
+                 "--set find_lr.steps=100",
+                 optimizers[i]);
+        const char *one = train(text("one-%s", optimizers[i]), 1, set);
+        const char *four = train(text("four-%s", optimizers[i]), 4, set);
+        cr_expect_str_eq(last_digest(one), last_digest(four), "%s", optimizers[i]);
+        const char *out = text("%s/cut-%s", workspace(), optimizers[i]);
+        const char *run_it = text("train %s --resume --quiet --out %s " TRAINING " %s "
+                                  "--set checkpoint.every_steps=7",
+                                  make_config(), out, set);
+        run_well("%s %s %s", mpirun(3), program(), run_it);
+        run_well("cd %s && rm $(ls checkpoint-*.h5 | sort -V | tail -n 1) best.h5", out);
+        run_well("%s %s %s", mpirun(2), program(), run_it);
+        cr_expect_str_eq(last_digest(one), last_digest(out), "%s, resumed", optimizers[i]);
+    }
+}
+
 /* What train prints at its end is what `info --digest` finds in its last checkpoint. */
 Test(training, the_printed_digest, .fini = workspace_remove) {
     static const char *const ends[] = {"", "--set batch.size=64"};

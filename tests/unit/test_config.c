@@ -84,6 +84,30 @@ Test(config, set_by_key) {
     cr_expect_not_null(strstr(ls_message(), "the configuration"), "%s", ls_message());
 }
 
+/* Where no learning rate is given: of SGD, of fine-tuning, of AdamW. */
+Test(config, rules_of_thumb) {
+    static const struct {
+        const char *const sets[3];
+        double lr;
+    } rules[] = {{{NULL}, 0.1},
+                 {{"init=a.h5", NULL}, 0.01},
+                 {{"train.optimizer=lars", NULL}, 0.1},
+                 {{"train.optimizer=adamw", NULL}, 0.001},
+                 {{"train.optimizer=adamw", "init=a.h5", NULL}, 0.0001},
+                 {{"train.optimizer=adamw", "train.lr=0.1", NULL}, 0.1}};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        ls_config *c = parse_with(MINIMAL, rules[i].sets);
+        cr_expect_float_eq(c->train.lr, rules[i].lr, 1e-12, "rule %zu: %g", i, c->train.lr);
+        ls_config_free(c);
+    }
+    ls_config *c = parse_with(MINIMAL, SETS("init=a.h5", "train.lr=auto"));
+    cr_expect(isnan(c->train.lr));
+    ls_config_free(c);
+    expect_message(MINIMAL, SETS("train.nesterov=true", "train.optimizer=adamw"),
+                   "--set train.nesterov=true: train.nesterov is a kind of train.optimizer sgd's "
+                   "momentum: expected false with another");
+}
+
 Test(config, every_type) {
     ls_config *c = parse_with("seed: 9007199254740992\n"
                               "data:\n"
@@ -363,18 +387,6 @@ Test(config, help_names_every_key) {
     ls_config_free(c);
     ls_text_free(&help);
     ls_text_free(&written);
-}
-
-Test(config, rules_of_thumb_for_the_learning_rate) {
-    ls_config *c = parse_with(MINIMAL, SETS("init=model.h5"));
-    cr_expect_eq(c->train.lr, 0.01);
-    ls_config_free(c);
-    c = parse_with(MINIMAL, SETS("init=model.h5", "train.lr=0.1"));
-    cr_expect_eq(c->train.lr, 0.1);
-    ls_config_free(c);
-    c = parse_with(MINIMAL, SETS("init=model.h5", "train.lr=auto"));
-    cr_expect(isnan(c->train.lr));
-    ls_config_free(c);
 }
 
 static ls_config *parse_file(const char *file) {

@@ -127,6 +127,58 @@ Test(optim, momentum_sgd) {
     }
 }
 
+/* The papers' formulas, in double. */
+static void reference_adamw(const ls_hyper *adam, double g, double t, double *m, double *v,
+                            double *w) {
+    const double beta1 = (double)adam->momentum, beta2 = (double)adam->beta2;
+    *m = beta1 * *m + (1 - beta1) * g;
+    *v = beta2 * *v + (1 - beta2) * g * g;
+    const double mean = *m / (1 - pow(beta1, t)), square = *v / (1 - pow(beta2, t));
+    *w -= (double)adam->lr *
+          (mean / (sqrt(square) + (double)adam->epsilon) + (double)adam->weight_decay * *w);
+}
+
+static void reference_lars(const ls_hyper *lars, double g, double *v, double *w) {
+    const double step = (double)lars->lr * (double)lars->trust;
+    *v = (double)lars->momentum * *v + step * (g + (double)lars->weight_decay * *w);
+    *w -= *v;
+}
+
+Test(optim, adamw_and_lars) {
+    static float m[COUNT], v[COUNT], w[COUNT], lv[COUNT], lw[COUNT];
+    static double rm[COUNT], rv[COUNT], rw[COUNT], rlv[COUNT], rlw[COUNT];
+    static int32_t sums[COUNT];
+    const int exponent = 20;
+    ls_hyper hyper = {.lr = 0.01f,
+                      .momentum = 0.9f,
+                      .weight_decay = 0.05f,
+                      .trust = 0.3f,
+                      .beta2 = 0.99f,
+                      .epsilon = 1e-6f};
+    for (uint32_t i = 0; i < COUNT; i++)
+        rw[i] = rlw[i] = (double)(w[i] = lw[i] = pseudo_random(i));
+    for (uint32_t step = 0; step < 20; step++) {
+        for (uint32_t i = 0; i < COUNT; i++)
+            sums[i] = (int32_t)ldexpf(pseudo_random(step * COUNT + i), exponent);
+        ls_adam_corrections((double)hyper.momentum, (double)hyper.beta2, step + 1,
+                            &hyper.correction1, &hyper.correction2);
+        ls_optimizer_adamw.update_fixed(&hyper, COUNT, sums, exponent, (float *[]){m, v}, w);
+        ls_optimizer_lars.update_fixed(&hyper, COUNT, sums, exponent, (float *[]){lv}, lw);
+        for (int i = 0; i < COUNT; i++) {
+            reference_adamw(&hyper, ldexp(sums[i], -exponent), step + 1, &rm[i], &rv[i], &rw[i]);
+            reference_lars(&hyper, ldexp(sums[i], -exponent), &rlv[i], &rlw[i]);
+        }
+    }
+    for (int i = 0; i < COUNT; i++) {
+        cr_assert_float_eq(w[i], rw[i], 2e-6 * (1 + fabs(rw[i])), "adamw, w[%d]", i);
+        cr_assert_float_eq(lw[i], rlw[i], 1e-6 * (1 + fabs(rlw[i])), "lars, w[%d]", i);
+    }
+    cr_expect_float_eq(ls_lars_trust(0.001, 5, 2, 0.1), 0.001 * 5 / (2 + 0.5), 1e-9);
+    cr_expect_eq(ls_lars_trust(0.001, 0, 2, 0.1), 1);
+    cr_expect_eq(ls_lars_trust(0.001, 5, 0, 0.1), 1);
+    cr_expect_eq(ls_optimizer_of(LS_OPTIMIZER_LARS), &ls_optimizer_lars);
+}
+
 Test(optim, float_and_fixed_agree) {
     static float v1[COUNT], w1[COUNT], v2[COUNT], w2[COUNT], g[COUNT];
     static int32_t sums[COUNT];
