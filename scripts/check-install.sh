@@ -70,7 +70,7 @@ try() { # name, flags...
 
 # shellcheck disable=SC2046  # flags are words
 try shared $(pkg-config --cflags --libs lockstep)
-ldd "$prefix/own_loop" | grep -q 'liblockstep[.]so' || fail 'shared: linked without liblockstep.so'
+[[ $(ldd "$prefix/own_loop") == *liblockstep.so* ]] || fail 'shared: linked without liblockstep.so'
 rm "$prefix"/lib/liblockstep.so*
 # shellcheck disable=SC2046
 try static $(pkg-config --cflags --libs --static lockstep)
