@@ -227,9 +227,9 @@ require_criterion = $(if $(CRITERION_LIBS),true,{ echo 'make: the tests need Cri
 
 # ---- install -------------------------------------------------------------------------------------
 
-install: all $(BUILD)/lockstep.pc $(BUILD)/lockstep.1 ## program, libraries, headers, lockstep.pc, man page
+install: all $(BUILD)/lockstep.pc $(BUILD)/lockstep.1 $(BUILD)/modulefile ## program, libraries, headers, lockstep.pc, man page, modulefile
 	install -d $(addprefix '$(DESTDIR)'/,$(PREFIX)/bin $(LIBDIR)/pkgconfig $(PREFIX)/include/lockstep \
-	    $(PREFIX)/share/man/man1)
+	    $(PREFIX)/share/man/man1 $(PREFIX)/share/modulefiles/lockstep)
 	install -m 755 $(PROGRAM) '$(DESTDIR)$(PREFIX)/bin/lockstep'
 	install -m 644 $(STATIC) '$(DESTDIR)$(LIBDIR)/liblockstep.a'
 	install -m 755 $(SHARED) '$(DESTDIR)$(LIBDIR)/liblockstep.so.$(VERSION)'
@@ -238,11 +238,14 @@ install: all $(BUILD)/lockstep.pc $(BUILD)/lockstep.1 ## program, libraries, hea
 	install -m 644 include/lockstep/lockstep.h include/lockstep/mpi.h include/lockstep/lockstep.f90 '$(DESTDIR)$(PREFIX)/include/lockstep'
 	install -m 644 $(BUILD)/lockstep.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/lockstep.pc'
 	install -m 644 $(BUILD)/lockstep.1 '$(DESTDIR)$(PREFIX)/share/man/man1/lockstep.1'
+	install -m 644 $(BUILD)/modulefile '$(DESTDIR)$(PREFIX)/share/modulefiles/lockstep/$(VERSION)'
 
 # Written at each install: PREFIX may have changed.
 $(BUILD)/lockstep.pc: src/lockstep.pc.in FORCE
 	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
 	    -e 's|@LIBS@|$(LIBRARY_LIBS)|' $< >$@
+$(BUILD)/modulefile: src/modulefile.in FORCE
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' $< >$@
 $(BUILD)/lockstep.1: src/cli/lockstep.1.in FORCE
 	@sed -e 's|@VERSION@|$(VERSION)|' $< >$@
 

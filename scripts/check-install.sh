@@ -77,4 +77,13 @@ try static $(pkg-config --cflags --libs --static lockstep)
 if command -v man >/dev/null && man -l "$prefix/share/man/man1/lockstep.1" 2>&1 >/dev/null | grep .; then
     fail 'the man page has errors'
 fi
+# The modulefile, where there is environment-modules.
+modules=/usr/share/modules/init/bash
+if [[ -e $modules ]]; then
+    # shellcheck disable=SC2016  # for the other shell
+    found=$(env -u PKG_CONFIG_PATH bash -c '
+        source "$1" && module use "$2/share/modulefiles" && module load lockstep &&
+            command -v lockstep && pkg-config --modversion lockstep' - "$modules" "$prefix")
+    [[ $found == "$lockstep"$'\n'"$(pkg-config --modversion lockstep)" ]] || fail "the modulefile: '$found'"
+fi
 echo 'install: shared, static and staged installs work, and so do the examples'

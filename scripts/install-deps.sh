@@ -15,14 +15,14 @@ packages=(
 tools=(clang clang-format cppcheck shellcheck python3-h5py)
 fuzzers=(clang libclang-rt-dev)
 cluster=(slurm-wlm munge iproute2 mpich libhdf5-mpich-dev)
-languages=(g++ gfortran) # of the examples
+install=(g++ gfortran environment-modules) # its examples and its modulefile
 peers=(python3-venv python3-dev g++) # torch.compile compiles C++
 
 case ${1:-} in
     '') ;;
     --dev) packages+=("${tools[@]}") ;;
     --fuzz) packages+=("${fuzzers[@]}") ;;
-    --ci) packages+=("${tools[@]}" "${fuzzers[@]}" "${cluster[@]}" "${languages[@]}") ;;
+    --ci) packages+=("${tools[@]}" "${fuzzers[@]}" "${cluster[@]}" "${install[@]}") ;;
     --bench) packages+=("${peers[@]}") ;;
     *)
         echo "usage: scripts/install-deps.sh [--dev | --fuzz | --ci | --bench]" >&2
