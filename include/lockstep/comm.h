@@ -103,16 +103,16 @@ bool ls_board_test(ls_board *board);
 ls_status ls_board_wait(ls_board *board);
 void ls_board_free(ls_board *board);
 
-/* ---- announcement: from rank 0 to all, hidden behind other work ----------------------------- */
+/* ---- broadcast: from rank 0 to all, hidden behind other work -------------------------------- */
 
-typedef struct ls_announcement ls_announcement;
+typedef struct ls_broadcast ls_broadcast;
 
 /* Collective.  `bytes` of rank 0's data reach every rank between start and wait. */
-ls_status ls_announcement_create(ls_comm *comm, size_t bytes, ls_announcement **announcement);
-void *ls_announcement_data(ls_announcement *announcement);
-ls_status ls_announcement_start(ls_announcement *announcement); /* Collective */
-ls_status ls_announcement_wait(ls_announcement *announcement);  /* Collective */
-void ls_announcement_free(ls_announcement *announcement);
+ls_status ls_broadcast_create(ls_comm *comm, size_t bytes, ls_broadcast **broadcast);
+void *ls_broadcast_data(ls_broadcast *broadcast);
+ls_status ls_broadcast_start(ls_broadcast *broadcast); /* Collective */
+ls_status ls_broadcast_wait(ls_broadcast *broadcast);  /* Collective */
+void ls_broadcast_free(ls_broadcast *broadcast);
 
 /* ---- exchange: the sum of one flat array over all ranks ------------------------------------- */
 

@@ -42,17 +42,17 @@ module lockstep
         real(c_double) :: seconds(6)
     end type
 
-    type, bind(c) :: ls_verdict
+    type, bind(c) :: ls_decision
         real(c_double) :: lr = 0, momentum = 0
         integer(c_int32_t) :: stop = 0, after = 0
     end type
 
     abstract interface
-        function ls_decide(context, report) result(verdict) bind(c)
-            import :: c_ptr, ls_step_report, ls_verdict
+        function ls_decide(context, report) result(decision) bind(c)
+            import :: c_ptr, ls_step_report, ls_decision
             type(c_ptr), value :: context
             type(ls_step_report), intent(in) :: report
-            type(ls_verdict) :: verdict
+            type(ls_decision) :: decision
         end function
     end interface
 
@@ -125,13 +125,13 @@ module lockstep
             type(c_ptr), value :: engine
             integer(c_int64_t) :: steps
         end function
-        function ls_engine_step(engine, epoch, batch, decide, context, verdict, report) &
+        function ls_engine_step(engine, epoch, batch, decide, context, decision, report) &
             result(status) bind(c)
-            import :: c_int, c_int64_t, c_funptr, c_ptr, ls_step_report, ls_verdict
+            import :: c_int, c_int64_t, c_funptr, c_ptr, ls_step_report, ls_decision
             type(c_ptr), value :: engine, context
             integer(c_int64_t), value :: epoch, batch
             type(c_funptr), value :: decide ! c_funloc of an ls_decide
-            type(ls_verdict), intent(out) :: verdict
+            type(ls_decision), intent(out) :: decision
             type(ls_step_report), intent(out) :: report
             integer(c_int) :: status
         end function

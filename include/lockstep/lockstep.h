@@ -216,28 +216,28 @@ typedef struct ls_step_report {
     double seconds[LS_PHASE_COUNT];
 } ls_step_report;
 
-/* Rank 0's verdict on a step's loss: the LR to apply, or stop before the update. */
-typedef struct ls_verdict {
+/* Rank 0's decision on a step's loss: the LR to apply, or stop before the update. */
+typedef struct ls_decision {
     double lr, momentum;
     int32_t stop;  /* 0: go on; else the caller's reason, handed back on all ranks */
     int32_t after; /* the caller's orders for after the step, handed back on all ranks */
-} ls_verdict;
+} ls_decision;
 
 /* Called on rank 0 once the loss of the whole batch is known, while backward is about to run. */
-typedef ls_verdict ls_decide(void *context, const ls_step_report *report);
+typedef ls_decision ls_decide(void *context, const ls_step_report *report);
 
 /* Not collective.  Makes rank 0 learn, with the losses of the next step, that this rank was asked
  * to stop. */
 LS_API void ls_engine_request_stop(ls_engine *engine);
 
 /* Collective.  One step on batch `batch` (0..steps_per_epoch-1) of epoch `epoch`: forward, the
- * verdict, backward, exchange, update.  With a verdict to stop nothing is updated.  *verdict
+ * decision, backward, exchange, update.  With a decision to stop nothing is updated.  *decision
  * is what rank 0 decided, on all ranks.  LS_ERR_NUMERIC, with tensor, slice and step named, for a
  * gradient that is not finite; nothing is updated then either, nor when one rank fails before it
  * has a loss, which all return.  A failure later than that breaks the communicator, see
  * ls_comm_break. */
 LS_API ls_status ls_engine_step(ls_engine *engine, int64_t epoch, int64_t batch, ls_decide *decide,
-                                void *context, ls_verdict *verdict, ls_step_report *report);
+                                void *context, ls_decision *decision, ls_step_report *report);
 
 /* What trained weights are evaluated on. */
 typedef enum ls_split { LS_SPLIT_VALIDATION, LS_SPLIT_TEST, LS_SPLIT_COUNT } ls_split;

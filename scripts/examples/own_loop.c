@@ -9,10 +9,10 @@
 enum { EPOCHS = 3 };
 
 /* On rank 0, once the loss of the whole batch is known: the learning rate of this step. */
-static ls_verdict decide(void *context, const ls_step_report *report) {
+static ls_decision decide(void *context, const ls_step_report *report) {
     const double *lr = context;
     (void)report;
-    return (ls_verdict){.lr = *lr, .momentum = 0.9};
+    return (ls_decision){.lr = *lr, .momentum = 0.9};
 }
 
 static ls_status train(ls_engine *engine) {
@@ -20,10 +20,10 @@ static ls_status train(ls_engine *engine) {
     double lr = 0.05;
     ls_step_report report = {0};
     for (int64_t turn = 0; turn < EPOCHS * per_epoch; turn++) {
-        ls_verdict verdict;
+        ls_decision decision;
         /* ... the program's own work ... */
         ls_status status = ls_engine_step(engine, turn / per_epoch, turn % per_epoch, decide, &lr,
-                                          &verdict, &report);
+                                          &decision, &report);
         if (status != LS_OK)
             return status;
     }

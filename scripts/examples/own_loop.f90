@@ -11,11 +11,11 @@ module training
     character(len=7, kind=c_char), target :: name = 'points'//c_null_char
 contains
     ! On rank 0, once the loss of the whole batch is known: the learning rate of this step.
-    function decide(context, report) result(verdict) bind(c)
+    function decide(context, report) result(decision) bind(c)
         type(c_ptr), value :: context
         type(ls_step_report), intent(in) :: report
-        type(ls_verdict) :: verdict
-        verdict = ls_verdict(lr=0.05d0, momentum=0.9d0)
+        type(ls_decision) :: decision
+        decision = ls_decision(lr=0.05d0, momentum=0.9d0)
     end function
 
     function source()
@@ -45,7 +45,7 @@ program own_loop
         'batch: {size: 40, slices: 8}'//line//'model:'//line// &
         '  layers: [dense: {units: 16}, relu, dense: {units: 3}]'//line//c_null_char
     type(c_ptr) :: comm, config, engine
-    type(ls_verdict) :: verdict
+    type(ls_decision) :: decision
     type(ls_step_report) :: report
     character(kind=c_char) :: digest(ls_digest_text)
     real(c_float) :: probabilities(3)
@@ -61,7 +61,7 @@ program own_loop
     do turn = 0, epochs*per_epoch - 1
         ! ... the program's own work ...
         call check(ls_engine_step(engine, turn/per_epoch, mod(turn, per_epoch), c_funloc(decide), &
-                                  c_null_ptr, verdict, report))
+                                  c_null_ptr, decision, report))
     end do
     call check(ls_engine_predict_batch(engine, 1_c_int64_t, ls_type_f32, c_loc(coordinates), &
                                        probabilities))

@@ -1,4 +1,4 @@
-/* Boards (one row of words a slice, owned by the slice's rank, read by all) and announcements of
+/* Boards (one row of words a slice, owned by the slice's rank, read by all) and broadcasts of
  * rank 0.  Both travel unsummed, so their bits do not depend on the rank count. */
 #include <string.h>
 
@@ -76,48 +76,48 @@ void ls_board_free(ls_board *board) {
     ls_free(board);
 }
 
-/* ---- announcements -------------------------------------------------------------------------- */
+/* ---- broadcasts ----------------------------------------------------------------------------- */
 
-struct ls_announcement {
+struct ls_broadcast {
     ls_comm *comm;
     size_t bytes;
     void *data;
     MPI_Request request;
 };
 
-ls_status ls_announcement_create(ls_comm *comm, size_t bytes, ls_announcement **announcement) {
-    ls_announcement *made = NULL;
+ls_status ls_broadcast_create(ls_comm *comm, size_t bytes, ls_broadcast **broadcast) {
+    ls_broadcast *made = NULL;
     LS_REQUIRE(bytes <= INT32_MAX);
     LS_TRY(LS_NEW(made, 1));
-    *made = (ls_announcement){.comm = comm, .bytes = bytes, .request = MPI_REQUEST_NULL};
+    *made = (ls_broadcast){.comm = comm, .bytes = bytes, .request = MPI_REQUEST_NULL};
     made->data = ls_calloc(bytes, 1);
     if (made->data == NULL) {
         ls_free(made);
         return LS_ERR_SYSTEM;
     }
-    *announcement = made;
+    *broadcast = made;
     return LS_OK;
 }
 
-void *ls_announcement_data(ls_announcement *announcement) {
-    return announcement->data;
+void *ls_broadcast_data(ls_broadcast *broadcast) {
+    return broadcast->data;
 }
 
-ls_status ls_announcement_start(ls_announcement *announcement) {
-    ls_comm *comm = announcement->comm;
+ls_status ls_broadcast_start(ls_broadcast *broadcast) {
+    ls_comm *comm = broadcast->comm;
     if (comm->size > 1)
-        LS_MPI(comm, MPI_Ibcast(announcement->data, (int)announcement->bytes, MPI_BYTE, 0,
-                                comm->control, &announcement->request));
+        LS_MPI(comm, MPI_Ibcast(broadcast->data, (int)broadcast->bytes, MPI_BYTE, 0, comm->control,
+                                &broadcast->request));
     return LS_OK;
 }
 
-ls_status ls_announcement_wait(ls_announcement *announcement) {
-    return ls_wait_for(announcement->comm, &announcement->request);
+ls_status ls_broadcast_wait(ls_broadcast *broadcast) {
+    return ls_wait_for(broadcast->comm, &broadcast->request);
 }
 
-void ls_announcement_free(ls_announcement *announcement) {
-    if (announcement == NULL)
+void ls_broadcast_free(ls_broadcast *broadcast) {
+    if (broadcast == NULL)
         return;
-    ls_free(announcement->data);
-    ls_free(announcement);
+    ls_free(broadcast->data);
+    ls_free(broadcast);
 }

@@ -32,10 +32,10 @@ typedef struct bench {
 
 /* ---- steps ---------------------------------------------------------------------------------- */
 
-static ls_verdict decide(void *context, const ls_step_report *report) {
+static ls_decision decide(void *context, const ls_step_report *report) {
     const bench *b = context;
     (void)report;
-    return (ls_verdict){.lr = b->lr, .momentum = b->engine->config->train.momentum};
+    return (ls_decision){.lr = b->lr, .momentum = b->engine->config->train.momentum};
 }
 
 /* Batches of full size only, if there is one. */
@@ -45,10 +45,10 @@ static int64_t batches(const ls_engine *engine) {
 }
 
 static ls_status take_step(bench *b, ls_step_report *report) {
-    ls_verdict verdict;
+    ls_decision decision;
     int64_t per_epoch = batches(b->engine);
     ls_status status = ls_engine_step(b->engine, b->done / per_epoch, b->done % per_epoch, decide,
-                                      b, &verdict, report);
+                                      b, &decision, report);
     b->done++;
     return status;
 }

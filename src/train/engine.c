@@ -104,7 +104,7 @@ static ls_status make_exchange(ls_engine *engine) {
     words += words % 2; /* rows start where a double may */
     LS_TRY(ls_board_create(engine->comm, engine->slices, words, &engine->forward_board));
     LS_TRY(ls_board_create(engine->comm, engine->slices, params, &engine->gradient_board));
-    LS_TRY(ls_announcement_create(engine->comm, sizeof(ls_decision), &engine->verdict));
+    LS_TRY(ls_broadcast_create(engine->comm, sizeof(ls_orders), &engine->decision));
     LS_TRY(LS_NEW(engine->exponent, params));
     LS_TRY(LS_NEW(engine->next_exponent, params));
     LS_TRY(LS_NEW(engine->trust, params));
@@ -201,7 +201,7 @@ void ls_engine_free(ls_engine *engine) {
     ls_free(engine->trust);
     ls_free(engine->next_exponent);
     ls_free(engine->exponent);
-    ls_announcement_free(engine->verdict);
+    ls_broadcast_free(engine->decision);
     ls_board_free(engine->gradient_board);
     ls_board_free(engine->forward_board);
     ls_exchange_free(engine->exchange);

@@ -31,10 +31,10 @@ typedef struct ls_sources {
 } ls_sources;
 
 /* What rank 0 tells the others in a step. */
-typedef struct ls_decision {
-    ls_verdict verdict;
+typedef struct ls_orders {
+    ls_decision decision;
     float correction1, correction2; /* see ls_hyper; by one rank, as hosts' pow may differ */
-} ls_decision;
+} ls_orders;
 
 struct ls_engine {
     ls_comm *comm;
@@ -79,7 +79,7 @@ struct ls_engine {
     bool calibrated;               /* exponents come from gradients seen, not from a guess */
     ls_board *forward_board;       /* ls_forward_row and statistics */
     ls_board *gradient_board;      /* per parameter: bits of the largest |gradient| */
-    ls_announcement *verdict;
+    ls_broadcast *decision;
 
     bool *frozen;        /* per parameter: not updated, not part of the gradient's norm */
     bool stop_requested; /* on this rank */
@@ -164,7 +164,7 @@ void ls_gradient_next(ls_engine *engine);
 /* Parts of the flat array that lie in one chunk and one parameter; 0 where nobody wants norms. */
 size_t ls_gradient_parts(const ls_engine *engine);
 /* Collective.  Waits for the sums and updates the node's weights. */
-ls_status ls_gradient_apply(ls_engine *engine, const ls_decision *decision);
+ls_status ls_gradient_apply(ls_engine *engine, const ls_orders *orders);
 /* Norm of the mean gradient applied last. */
 double ls_gradient_norm(const ls_engine *engine);
 

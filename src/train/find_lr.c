@@ -18,19 +18,19 @@ typedef struct ls_find_lr_run {
     double lr, started;
     int64_t samples;
     ls_curve_file *file; /* rank 0 */
-    ls_status written;   /* rank 0: a failure to write ends the test at the next verdict */
+    ls_status written;   /* rank 0: a failure to write ends the test at the next decision */
 } ls_find_lr_run;
 
-enum { STOP_NOT_WRITTEN = 1000, STOP_ASKED }; /* beside the ls_stop of a verdict */
+enum { STOP_NOT_WRITTEN = 1000, STOP_ASKED }; /* beside the ls_stop of a decision */
 
-static ls_verdict decide(void *context, const ls_step_report *report) {
+static ls_decision decide(void *context, const ls_step_report *report) {
     ls_find_lr_run *run = context;
     if (run->written != LS_OK)
-        return (ls_verdict){.stop = STOP_NOT_WRITTEN};
+        return (ls_decision){.stop = STOP_NOT_WRITTEN};
     if (report->stop_requested)
-        return (ls_verdict){.stop = STOP_ASKED};
+        return (ls_decision){.stop = STOP_ASKED};
     ls_stop stop = ls_range_test_take(&run->test, report->loss);
-    return (ls_verdict){
+    return (ls_decision){
         .lr = run->lr, .momentum = run->engine->config->train.momentum, .stop = (int32_t)stop};
 }
 
@@ -80,7 +80,7 @@ static void stop_for_gradient(ls_find_lr_result *result) {
 static ls_status take_step(ls_find_lr_run *run, ls_find_lr_result *result, ls_stop *stop) {
     ls_engine *engine = run->engine;
     int64_t per_epoch = ls_engine_steps_per_epoch(engine);
-    ls_verdict verdict;
+    ls_decision decision;
     ls_step_report report;
     double validation = (double)NAN;
     run->lr = ls_ramp_lr(ramp_kind(run->config), run->config->start, run->config->end, run->steps,
@@ -88,16 +88,16 @@ static ls_status take_step(ls_find_lr_run *run, ls_find_lr_result *result, ls_st
     if (run->job->interrupted && run->job->interrupted(run->job->context))
         ls_engine_request_stop(engine);
     ls_status status = ls_engine_step(engine, run->step / per_epoch, run->step % per_epoch, decide,
-                                      run, &verdict, &report);
+                                      run, &decision, &report);
     bool gradient_failed = status == LS_ERR_NUMERIC;
     if (status != LS_OK && !gradient_failed)
         return status;
-    if (!gradient_failed && verdict.stop == STOP_ASKED)
+    if (!gradient_failed && decision.stop == STOP_ASKED)
         return ls_fail(LS_STOPPED,
                        "stopped as asked in the range test, after %lld of its %lld steps: it "
                        "begins anew next time",
                        (long long)run->step, (long long)run->steps);
-    *stop = gradient_failed ? LS_STOP_NOT_FINITE : (ls_stop)verdict.stop;
+    *stop = gradient_failed ? LS_STOP_NOT_FINITE : (ls_stop)decision.stop;
     if (*stop != LS_STOP_NONE && !gradient_failed)
         return LS_OK; /* the point that stops the test is not part of the curve */
     if (gradient_failed)

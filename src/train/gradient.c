@@ -279,15 +279,15 @@ static ls_status apply_measured(ls_update *update) {
     return LS_OK;
 }
 
-ls_status ls_gradient_apply(ls_engine *engine, const ls_decision *decision) {
+ls_status ls_gradient_apply(ls_engine *engine, const ls_orders *orders) {
     const ls_train_config *train = &engine->config->train;
-    ls_hyper hyper = {.lr = (float)decision->verdict.lr,
-                      .momentum = (float)decision->verdict.momentum,
+    ls_hyper hyper = {.lr = (float)orders->decision.lr,
+                      .momentum = (float)orders->decision.momentum,
                       .nesterov = train->nesterov,
                       .beta2 = (float)train->beta2,
                       .epsilon = (float)train->epsilon,
-                      .correction1 = decision->correction1,
-                      .correction2 = decision->correction2};
+                      .correction1 = orders->correction1,
+                      .correction2 = orders->correction2};
     ls_update update = {.engine = engine, .factor = 1, .decayed = hyper, .plain = hyper};
     update.decayed.weight_decay = (float)train->weight_decay;
     engine->updates++;

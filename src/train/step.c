@@ -1,4 +1,4 @@
-/* One step: forward, rank 0's verdict while backward runs, exchange, update. */
+/* One step: forward, rank 0's decision while backward runs, exchange, update. */
 #include <math.h>
 
 #include "train/engine.h"
@@ -11,7 +11,7 @@ typedef struct ls_step {
     int64_t epoch, batch, number; /* number: since the start of epoch 0 */
     ls_decide *decide;
     void *context;
-    bool decided; /* the verdict is under way */
+    bool decided; /* the decision is under way */
     bool agreed;  /* all ranks know of the failure */
     ls_step_report *report;
     ls_recorder *recorder; /* NULL: none */
@@ -36,7 +36,7 @@ static void end_phase(ls_step *step, ls_phase phase) {
     step->mark = now;
 }
 
-/* ---- verdict -------------------------------------------------------------------------------- */
+/* ---- decision ------------------------------------------------------------------------------- */
 
 static void report_losses(ls_step *step) {
     ls_engine *engine = step->engine;
@@ -55,26 +55,26 @@ static void report_losses(ls_step *step) {
     report->slice_loss = engine->slice_loss;
 }
 
-/* Posts the board and, on all but rank 0, the announcement that will follow it. */
+/* Posts the board and, on all but rank 0, the broadcast that will follow it. */
 static ls_status open_control(ls_step *step) {
     ls_engine *engine = step->engine;
     LS_TRY(ls_board_start(engine->forward_board));
     if (ls_comm_rank(engine->comm) != 0)
-        LS_TRY(ls_announcement_start(engine->verdict));
+        LS_TRY(ls_broadcast_start(engine->decision));
     return LS_OK;
 }
 
-static ls_status announce(ls_step *step) {
+static ls_status broadcast_decision(ls_step *step) {
     ls_engine *engine = step->engine;
-    ls_decision *decision = ls_announcement_data(engine->verdict);
+    ls_orders *orders = ls_broadcast_data(engine->decision);
     report_losses(step);
-    *decision = (ls_decision){.verdict = {.stop = true}};
+    *orders = (ls_orders){.decision = {.stop = true}};
     if (!ls_batch_failed(engine))
-        decision->verdict = step->decide(step->context, step->report);
-    ls_adam_corrections(decision->verdict.momentum, engine->config->train.beta2,
-                        engine->updates + 1, &decision->correction1, &decision->correction2);
+        orders->decision = step->decide(step->context, step->report);
+    ls_adam_corrections(orders->decision.momentum, engine->config->train.beta2, engine->updates + 1,
+                        &orders->correction1, &orders->correction2);
     step->decided = true;
-    return ls_announcement_start(engine->verdict);
+    return ls_broadcast_start(engine->decision);
 }
 
 /* Between layers of the backward pass. */
@@ -82,18 +82,18 @@ static void poll_control(void *context) {
     ls_step *step = context;
     bool here = ls_board_test(step->engine->forward_board);
     if (here && !step->decided && ls_comm_rank(step->engine->comm) == 0)
-        announce(step); /* its failure comes again when the announcement is waited for */
+        broadcast_decision(step); /* its failure comes again when the broadcast is waited for */
 }
 
-static ls_status close_control(ls_step *step, ls_verdict *verdict) {
+static ls_status close_control(ls_step *step, ls_decision *decision) {
     ls_engine *engine = step->engine;
     LS_TRY(ls_board_wait(engine->forward_board));
     if (ls_comm_rank(engine->comm) != 0)
         report_losses(step);
     else if (!step->decided)
-        LS_TRY(announce(step));
-    LS_TRY(ls_announcement_wait(engine->verdict));
-    *verdict = ((const ls_decision *)ls_announcement_data(engine->verdict))->verdict;
+        LS_TRY(broadcast_decision(step));
+    LS_TRY(ls_broadcast_wait(engine->decision));
+    *decision = ((const ls_orders *)ls_broadcast_data(engine->decision))->decision;
     return LS_OK;
 }
 
@@ -129,9 +129,9 @@ static ls_status backward(ls_step *step) {
     return LS_OK;
 }
 
-/* Forward and backward, with the losses and the verdict on their way meanwhile.  What fails on a
+/* Forward and backward, with the losses and the decision on their way meanwhile.  What fails on a
  * rank before it gives its losses travels with them: all ranks return it. */
-static ls_status run_first_pass(ls_step *step, ls_verdict *verdict) {
+static ls_status run_first_pass(ls_step *step, ls_decision *decision) {
     ls_engine *engine = step->engine;
     ls_status status = fill(step);
     if (status == LS_OK)
@@ -142,7 +142,7 @@ static ls_status run_first_pass(ls_step *step, ls_verdict *verdict) {
         LS_TRY(backward(step));
     else
         ls_gradient_none(engine);
-    LS_TRY(close_control(step, verdict));
+    LS_TRY(close_control(step, decision));
     if (!ls_batch_failed(engine))
         return LS_OK;
     LS_TRY(ls_exchange_discard(engine->exchange));
@@ -156,13 +156,13 @@ static ls_status run_pass(ls_step *step) {
 }
 
 /* Until the fixed-point exponents suit the gradients: as a rule once. */
-static ls_status run_passes(ls_step *step, ls_verdict *verdict) {
+static ls_status run_passes(ls_step *step, ls_decision *decision) {
     ls_engine *engine = step->engine;
     for (int pass = 0; pass < MOST_PASSES; pass++) {
         bool fits;
-        LS_TRY(pass == 0 ? run_first_pass(step, verdict) : run_pass(step));
+        LS_TRY(pass == 0 ? run_first_pass(step, decision) : run_pass(step));
         end_phase(step, LS_PHASE_CONTROL);
-        if (verdict->stop)
+        if (decision->stop)
             return ls_exchange_discard(engine->exchange);
         ls_status status = ls_gradient_check(engine, step->number, &fits);
         end_phase(step, LS_PHASE_EXCHANGE);
@@ -216,7 +216,7 @@ static void merge_statistics(const ls_step *step) {
 static ls_status apply(ls_step *step) {
     ls_engine *engine = step->engine;
     merge_statistics(step);
-    LS_TRY(ls_gradient_apply(engine, ls_announcement_data(engine->verdict)));
+    LS_TRY(ls_gradient_apply(engine, ls_broadcast_data(engine->decision)));
     ls_gradient_next(engine);
     ls_net_params_changed(engine->net);
     step->report->gradient_norm = ls_gradient_norm(engine);
@@ -227,9 +227,9 @@ static ls_status apply(ls_step *step) {
     return LS_OK;
 }
 
-static ls_status take(ls_step *step, ls_verdict *verdict) {
-    LS_TRY(run_passes(step, verdict));
-    return verdict->stop ? LS_OK : apply(step);
+static ls_status take(ls_step *step, ls_decision *decision) {
+    LS_TRY(run_passes(step, decision));
+    return decision->stop ? LS_OK : apply(step);
 }
 
 /* The recorder of the step that begins, if it is one of those to note. */
@@ -245,7 +245,7 @@ static void record_into(ls_engine *engine, ls_recorder *recorder) {
 }
 
 ls_status ls_engine_step(ls_engine *engine, int64_t epoch, int64_t batch, ls_decide *decide,
-                         void *context, ls_verdict *verdict, ls_step_report *report) {
+                         void *context, ls_decision *decision, ls_step_report *report) {
     int64_t samples = ls_batch_samples(engine, ls_data_count(engine->train), batch);
     ls_step step = {.engine = engine,
                     .epoch = epoch,
@@ -261,7 +261,7 @@ ls_status ls_engine_step(ls_engine *engine, int64_t epoch, int64_t batch, ls_dec
     LS_TRY(ls_comm_check(engine->comm));
     *report = (ls_step_report){.samples = samples, .gradient_norm = (double)NAN};
     record_into(engine, step.recorder);
-    ls_status status = take(&step, verdict);
+    ls_status status = take(&step, decision);
     record_into(engine, NULL);
     ls_record_end(step.recorder, LS_EVENT_STEP, step.number, start);
     if (status != LS_OK && !step.agreed && ls_comm_size(engine->comm) > 1)

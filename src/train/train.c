@@ -10,8 +10,8 @@
 #include "train/judge.h"
 #include "train/train_file.h"
 
-enum { DIVERGED = 1, NOT_WRITTEN };     /* ls_verdict.stop */
-enum { SAVE = 0x100, END_MASK = 0xff }; /* ls_verdict.after: an ls_train_end, and SAVE */
+enum { DIVERGED = 1, NOT_WRITTEN };     /* ls_decision.stop */
+enum { SAVE = 0x100, END_MASK = 0xff }; /* ls_decision.after: an ls_train_end, and SAVE */
 #define STOP_FILE_SECONDS 1.0           /* between looks for the file `stop` */
 
 typedef struct ls_training {
@@ -29,7 +29,7 @@ typedef struct ls_training {
     double work; /* s: this rank's own, of the steps since first_step */
     bool stop_file;
     int64_t test_steps; /* of the range test, when it was last asked whether to stop */
-    ls_status written;  /* rank 0: the last row; a failure ends the run at the next verdict */
+    ls_status written;  /* rank 0: the last row; a failure ends the run at the next decision */
     ls_status saved;    /* rank 0: the last checkpoint */
     double best_saved;  /* rank 0: the value of best.h5; NaN: there is none */
 } ls_training;
@@ -95,20 +95,20 @@ static ls_train_end wanted_end(ls_training *run, const ls_step_report *report) {
                                                                             : LS_TRAIN_DONE;
 }
 
-static ls_verdict decide(void *context, const ls_step_report *report) {
+static ls_decision decide(void *context, const ls_step_report *report) {
     ls_training *run = context;
     const ls_checkpoint_config *checkpoint = &run->config->checkpoint;
     if (run->written != LS_OK)
-        return (ls_verdict){.stop = NOT_WRITTEN};
+        return (ls_decision){.stop = NOT_WRITTEN};
     if (!isfinite(report->loss))
-        return (ls_verdict){.stop = DIVERGED};
-    ls_verdict verdict = {.lr = ls_schedule_lr(&run->schedule, run->state.step),
-                          .momentum = ls_schedule_momentum(&run->schedule, run->state.step),
-                          .after = (int32_t)wanted_end(run, report)};
+        return (ls_decision){.stop = DIVERGED};
+    ls_decision decision = {.lr = ls_schedule_lr(&run->schedule, run->state.step),
+                            .momentum = ls_schedule_momentum(&run->schedule, run->state.step),
+                            .after = (int32_t)wanted_end(run, report)};
     double pause = 60 * checkpoint->every_minutes;
     if (pause > 0 && ls_seconds() - run->last_save > pause)
-        verdict.after |= SAVE;
-    return verdict;
+        decision.after |= SAVE;
+    return decision;
 }
 
 /* ---- after a step --------------------------------------------------------------------------- */
@@ -230,13 +230,13 @@ static void show(const ls_training *run, const ls_step_report *report, double lr
     run->job->progress(run->job->context, &progress);
 }
 
-static void record(ls_training *run, const ls_step_report *report, const ls_verdict *verdict,
+static void record(ls_training *run, const ls_step_report *report, const ls_decision *decision,
                    const ls_aftermath *after) {
     if (run->file == NULL)
         return;
     ls_train_point point = {
-        .lr = verdict->lr,
-        .momentum = verdict->momentum,
+        .lr = decision->lr,
+        .momentum = decision->momentum,
         .smoothed = run->state.smooth.smoothed,
         .epoch_loss = epoch_loss(run),
         .score = {after->score[LS_SPLIT_VALIDATION], after->score[LS_SPLIT_TEST]},
@@ -252,20 +252,20 @@ static ls_status fail_diverged(const ls_training *run, const ls_step_report *rep
 }
 
 static ls_status finish_step(ls_training *run, const ls_step_report *report,
-                             const ls_verdict *verdict, ls_train_end *end) {
+                             const ls_decision *decision, ls_train_end *end) {
     double before = ls_seconds();
-    ls_aftermath after = {.save = verdict->after & SAVE,
-                          .end = (ls_train_end)(verdict->after & END_MASK),
+    ls_aftermath after = {.save = decision->after & SAVE,
+                          .end = (ls_train_end)(decision->after & END_MASK),
                           .score = {ls_no_score, ls_no_score}};
     if (ends_epoch(run))
         LS_TRY(evaluate(run, &after));
-    record(run, report, verdict, &after);
+    record(run, report, decision, &after);
     if (wants_checkpoint(run, &after))
         save_step(run);
     *end = after.end;
     double pause = ls_seconds() - before;
     run->longest_pause = pause > run->longest_pause ? pause : run->longest_pause;
-    show(run, report, verdict->lr, &after);
+    show(run, report, decision->lr, &after);
     return LS_OK;
 }
 
@@ -283,19 +283,19 @@ static void take_losses(ls_training *run, const ls_step_report *report) {
 static ls_status take_step(ls_training *run, ls_train_end *end) {
     ls_train_state *state = &run->state;
     ls_step_report report;
-    ls_verdict verdict;
+    ls_decision decision;
     if (run->job->interrupted && run->job->interrupted())
         ls_engine_request_stop(run->engine);
     LS_TRY(ls_engine_step(run->engine, state->step / run->per_epoch, state->step % run->per_epoch,
-                          decide, run, &verdict, &report));
-    if (verdict.stop == NOT_WRITTEN)
+                          decide, run, &decision, &report));
+    if (decision.stop == NOT_WRITTEN)
         return ls_comm_agree(run->engine->comm, run->written);
-    if (verdict.stop == DIVERGED)
+    if (decision.stop == DIVERGED)
         return fail_diverged(run, &report);
     take_losses(run, &report);
     run->work += ls_phases_work(report.seconds);
     state->step++;
-    return finish_step(run, &report, &verdict, end);
+    return finish_step(run, &report, &decision, end);
 }
 
 /* Asked on every rank before each step of the range test, where there is no checkpoint yet. */

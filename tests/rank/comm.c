@@ -1,4 +1,4 @@
-/* Agreement on errors, broadcasts, shared memory, boards and announcements, at any number of ranks.
+/* Agreement on errors, broadcasts, shared memory, boards and broadcasts, at any number of ranks.
  */
 #include <math.h>
 #include <string.h>
@@ -128,18 +128,18 @@ static void check_progress(ls_comm *comm) {
     ls_board_free(board);
 }
 
-static void check_announcement(ls_comm *comm) {
-    ls_announcement *announcement;
-    CHECK(comm, ls_announcement_create(comm, sizeof(double), &announcement) == LS_OK);
+static void check_hidden_broadcast(ls_comm *comm) {
+    ls_broadcast *broadcast;
+    CHECK(comm, ls_broadcast_create(comm, sizeof(double), &broadcast) == LS_OK);
     for (int round = 0; round < 50; round++) {
         double value = round * 1.5;
         if (ls_comm_rank(comm) == 0)
-            memcpy(ls_announcement_data(announcement), &value, sizeof value);
-        CHECK(comm, ls_announcement_start(announcement) == LS_OK);
-        CHECK(comm, ls_announcement_wait(announcement) == LS_OK);
-        CHECK(comm, memcmp(ls_announcement_data(announcement), &value, sizeof value) == 0);
+            memcpy(ls_broadcast_data(broadcast), &value, sizeof value);
+        CHECK(comm, ls_broadcast_start(broadcast) == LS_OK);
+        CHECK(comm, ls_broadcast_wait(broadcast) == LS_OK);
+        CHECK(comm, memcmp(ls_broadcast_data(broadcast), &value, sizeof value) == 0);
     }
-    ls_announcement_free(announcement);
+    ls_broadcast_free(broadcast);
 }
 
 /* ---- collecting, clocks --------------------------------------------------------------------- */
@@ -198,6 +198,35 @@ static void check_slowest(ls_comm *comm) {
     CHECK(comm, rank != 0 || ls_comm_node_count(comm) > 1 || strcmp(slowest.host, host) == 0);
 }
 
+static void count_failure(void *context, ls_comm *comm, ls_status status) {
+    CHECK(comm, status == LS_ERR_SYSTEM);
+    ++*(int *)context;
+}
+
+/* Whatever breaks it is told once; then all it is asked fails, and nobody is waited for. */
+static void check_broken(ls_comm *comm) {
+    ls_comm *other = NULL;
+    int failures = 0, mine = 1;
+    int64_t sum = 1;
+    CHECK(comm, ls_comm_create(MPI_COMM_NULL, &other) == LS_ERR_INPUT && other == NULL);
+    ls_message_set("");
+    CHECK(comm, ls_comm_create(MPI_COMM_WORLD, &other) == LS_OK);
+    ls_comm_on_failure(other, count_failure, &failures);
+    CHECK(comm, ls_comm_check(other) == LS_OK);
+    CHECK(comm, ls_comm_broadcast(other, &mine, sizeof mine, ls_comm_size(comm)) == LS_ERR_SYSTEM);
+    CHECK(comm, strstr(ls_message(), "MPI_Bcast") && failures == 1);
+    ls_message_set("");
+    CHECK(comm, ls_comm_break(other, LS_ERR_SYSTEM) == LS_ERR_SYSTEM && failures == 1);
+    CHECK(comm, ls_comm_agree(other, LS_OK) == LS_ERR_SYSTEM);
+    CHECK(comm, strstr(ls_message(), "cannot go on together") != NULL);
+    CHECK(comm, ls_comm_barrier(other) == LS_ERR_SYSTEM);
+    CHECK(comm, ls_comm_sum_int64(other, &sum, 1) == (ls_comm_size(comm) > 1 ? LS_ERR_SYSTEM : 0));
+    ls_comm_node_barrier(other);
+    ls_message_set("");
+    ls_comm_free(other);
+    CHECK(comm, ls_comm_check(comm) == LS_OK);
+}
+
 int main(int argc, char **argv) {
     ls_comm *comm = start_mpi(&argc, &argv);
     check_agreement(comm);
@@ -207,10 +236,11 @@ int main(int argc, char **argv) {
     check_slice_ranges(comm);
     check_board(comm);
     check_progress(comm);
-    check_announcement(comm);
+    check_hidden_broadcast(comm);
     check_collect(comm);
     check_clocks(comm);
     check_slowest(comm);
+    check_broken(comm);
     end_mpi(comm);
     return 0;
 }

@@ -1,5 +1,5 @@
 /* The engine at any number of ranks: the same bits in every exchange mode, redone steps, named
- * gradients that are not finite, a verdict to stop, snapshots, evaluation, clipping, augmentation.
+ * gradients that are not finite, a decision to stop, snapshots, evaluation, clipping, augmentation.
  * Lines "bits: ..." must not depend on the rank count. */
 #include <math.h>
 #include <stdlib.h>
@@ -7,10 +7,10 @@
 
 #include "rank/engine.h"
 
-static ls_verdict halt(void *context, const ls_step_report *report) {
+static ls_decision halt(void *context, const ls_step_report *report) {
     (void)context;
     (void)report;
-    return (ls_verdict){.stop = 7};
+    return (ls_decision){.stop = 7};
 }
 
 /* ---- what must hold ------------------------------------------------------------------------- */
@@ -162,12 +162,12 @@ static void check_not_finite(const bench *b) {
 static void check_stop(const bench *b) {
     ls_config *config;
     ls_step_report report;
-    ls_verdict verdict;
+    ls_decision decision;
     char before[LS_DIGEST_TEXT], after[LS_DIGEST_TEXT];
     ls_engine *engine = open_engine(b, NULL, &config);
     CHECK(b->comm, ls_engine_digest(engine, before) == LS_OK);
-    CHECK(b->comm, ls_engine_step(engine, 0, 0, halt, NULL, &verdict, &report) == LS_OK);
-    CHECK(b->comm, verdict.stop == 7);
+    CHECK(b->comm, ls_engine_step(engine, 0, 0, halt, NULL, &decision, &report) == LS_OK);
+    CHECK(b->comm, decision.stop == 7);
     CHECK(b->comm, ls_engine_digest(engine, after) == LS_OK);
     CHECK(b->comm, same_digest(b, before, after));
     close_engine(engine, config);

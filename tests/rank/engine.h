@@ -83,16 +83,16 @@ static inline void close_engine(ls_engine *engine, ls_config *config) {
     ls_config_free(config);
 }
 
-static inline ls_verdict go_on(void *context, const ls_step_report *report) {
+static inline ls_decision go_on(void *context, const ls_step_report *report) {
     (void)report;
-    return (ls_verdict){.lr = *(double *)context, .momentum = 0.9};
+    return (ls_decision){.lr = *(double *)context, .momentum = 0.9};
 }
 
 static inline ls_status one_step(ls_engine *engine, int64_t number, double lr,
                                  ls_step_report *report) {
-    ls_verdict verdict;
+    ls_decision decision;
     int64_t per_epoch = ls_engine_steps_per_epoch(engine);
-    return ls_engine_step(engine, number / per_epoch, number % per_epoch, go_on, &lr, &verdict,
+    return ls_engine_step(engine, number / per_epoch, number % per_epoch, go_on, &lr, &decision,
                           report);
 }
 

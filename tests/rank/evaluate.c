@@ -67,20 +67,20 @@ static ls_config *make_config(const bench *b, bool classes, const char *test_tar
     return config;
 }
 
-static ls_verdict go_on(void *context, const ls_step_report *report) {
+static ls_decision go_on(void *context, const ls_step_report *report) {
     const ls_config *config = context;
     (void)report;
-    return (ls_verdict){.lr = 0.1, .momentum = config->train.momentum};
+    return (ls_decision){.lr = 0.1, .momentum = config->train.momentum};
 }
 
 /* A network that has learnt something. */
 static ls_engine *open_engine(const bench *b, ls_config *config) {
     ls_engine *engine;
-    ls_verdict verdict;
+    ls_decision decision;
     ls_step_report report;
     CHECK(b->comm, ls_engine_create(b->comm, config, "test", true, &engine) == LS_OK);
     for (int64_t step = 0; step < STEPS; step++)
-        CHECK(b->comm, ls_engine_step(engine, step / 4, step % 4, go_on, config, &verdict,
+        CHECK(b->comm, ls_engine_step(engine, step / 4, step % 4, go_on, config, &decision,
                                       &report) == LS_OK);
     return engine;
 }

@@ -204,11 +204,11 @@ static ls_status check_after(golden *g) {
     return LS_OK;
 }
 
-static ls_verdict scheduled(void *context, const ls_step_report *report) {
+static ls_decision scheduled(void *context, const ls_step_report *report) {
     const golden *g = context;
     (void)report;
-    return (ls_verdict){.lr = ls_schedule_lr(&g->schedule, g->step),
-                        .momentum = ls_schedule_momentum(&g->schedule, g->step)};
+    return (ls_decision){.lr = ls_schedule_lr(&g->schedule, g->step),
+                         .momentum = ls_schedule_momentum(&g->schedule, g->step)};
 }
 
 static ls_status run_steps(golden *g, int64_t steps) {
@@ -217,10 +217,10 @@ static ls_status run_steps(golden *g, int64_t steps) {
     LS_TRY(ls_train_schedule(g->config, g->config->train.lr, per_epoch, &g->schedule));
     LS_TRY(read_array(g, g->file, "losses", 1, &steps, losses));
     for (g->step = 0; g->step < steps; g->step++) {
-        ls_verdict verdict;
+        ls_decision decision;
         ls_step_report report;
         LS_TRY(ls_engine_step(g->engine, g->step / per_epoch, g->step % per_epoch, scheduled, g,
-                              &verdict, &report));
+                              &decision, &report));
         if (g->step == 0)
             LS_TRY(check_first(g, report.loss));
         worst = worse(worst, relative(report.loss, losses[g->step]));
