@@ -181,17 +181,19 @@ Test(slurm, a_rank_is_lost, .fini = workspace_remove) {
 
 /* ---- preempted ------------------------------------------------------------------------------ */
 
+enum { LONG_EPOCHS = 10 }; /* the run is not over when SLURM comes to stop it, some seconds later */
+
 /* A job that needs all of the node comes first, for a second. */
 static void preempted(const char *partition) {
     need_slurm(1);
-    const char *seen = submit(1, 2, text("SBATCH_PARTITION=%s", partition),
+    const char *seen = submit(1, LONG_EPOCHS, text("SBATCH_PARTITION=%s", partition),
                               "sbatch --parsable --partition=urgent --exclusive --output=/dev/null "
                               "--wrap 'sleep 1' >/dev/null");
     expect(seen, "JobState=COMPLETED");
     expect(seen, "Restarts=1 ");
     expect(seen, "stopped as asked (signal)");
     expect(seen, "going on from ");
-    expect_same_bits(2);
+    expect_same_bits(LONG_EPOCHS);
 }
 
 Test(slurm, preempted_with_grace, .fini = workspace_remove) {
