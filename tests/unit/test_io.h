@@ -17,6 +17,10 @@ void io_remove(void);
 /* Files in the folder. */
 int io_file_count(void);
 
+/* Ends a child under a hard limit on the size of files: with HDF5's own end, but where there is a
+ * LeakSanitizer, which waits for ever when it cannot write. */
+_Noreturn void io_exit_limited(int code);
+
 /* Runs a shell command, which must succeed; its standard output, in a static buffer. */
 const char *io_command(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A Python with h5py, "" if there is none. */

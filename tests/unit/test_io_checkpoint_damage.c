@@ -315,7 +315,10 @@ static int write_limited(rlim_t limit, rlim_t most, bool large) {
         setrlimit(RLIMIT_FSIZE, &(struct rlimit){limit, most});
         ls_status status = large ? write_large(path) : checkpoint_write(path, 2);
         bool told = strstr(ls_message(), "File too large") && strstr(ls_message(), path);
-        exit(status == LS_ERR_SYSTEM && told ? 0 : 1);
+        const int code = status == LS_ERR_SYSTEM && told ? 0 : 1;
+        if (most == limit)
+            io_exit_limited(code);
+        exit(code);
     }
     waitpid(child, &result, 0);
     return result;

@@ -354,7 +354,10 @@ static void check_limit(bool hard) {
             int result = write_until_full(path, "File too large");
             struct rlimit now;
             getrlimit(RLIMIT_FSIZE, &now);
-            exit(now.rlim_cur == limit ? result : 3); /* exit: HDF5's own end is part of it */
+            result = now.rlim_cur == limit ? result : 3;
+            if (hard)
+                io_exit_limited(result);
+            exit(result); /* HDF5's own end is part of it */
         }
         cr_assert_eq(status_of(child), 0, "limit %d", (int)limit);
         cr_assert_eq(io_file_count(), 0, "a file is left");
