@@ -18,26 +18,26 @@ typedef enum ls_optimizer_kind {
     LS_OPTIMIZER_ADAMW
 } ls_optimizer_kind;
 
-typedef enum ls_layer_kind {
-    LS_LAYER_DENSE,
-    LS_LAYER_CONV,
-    LS_LAYER_MAX_POOL,
-    LS_LAYER_AVG_POOL,
-    LS_LAYER_GLOBAL_AVG_POOL,
-    LS_LAYER_BATCH_NORM,
-    LS_LAYER_ACTIVATION,
-    LS_LAYER_DROPOUT,
-    LS_LAYER_FLATTEN,
-    LS_LAYER_RESIDUAL
-} ls_layer_kind;
+/* Every kind of layer, and its name in configuration files.  Each has a row in config's table of
+ * layers, with its keys, and an ls_NAME_add in nn, with its shape rule and operations. */
+#define LS_LAYERS(X)                                                                               \
+    X(DENSE, dense)                                                                                \
+    X(CONV, conv)                                                                                  \
+    X(MAX_POOL, max_pool)                                                                          \
+    X(AVG_POOL, avg_pool)                                                                          \
+    X(GLOBAL_AVG_POOL, global_avg_pool)                                                            \
+    X(BATCH_NORM, batch_norm)                                                                      \
+    X(RELU, relu)                                                                                  \
+    X(LEAKY_RELU, leaky_relu)                                                                      \
+    X(TANH, tanh)                                                                                  \
+    X(SIGMOID, sigmoid)                                                                            \
+    X(GELU, gelu) /* exact, with erf; Hendrycks and Gimpel 2016 */                                 \
+    X(DROPOUT, dropout)                                                                            \
+    X(FLATTEN, flatten)                                                                            \
+    X(RESIDUAL, residual)
 
-typedef enum ls_activation {
-    LS_RELU,
-    LS_LEAKY_RELU,
-    LS_TANH,
-    LS_SIGMOID,
-    LS_GELU /* exact, with erf; Hendrycks and Gimpel 2016 */
-} ls_activation;
+#define LS_LAYER_CONSTANT(KIND, name) LS_LAYER_##KIND,
+typedef enum ls_layer_kind { LS_LAYERS(LS_LAYER_CONSTANT) LS_LAYER_KINDS } ls_layer_kind;
 
 /* How weights start.  He et al. 2015: N(0, 2/fan_in); Glorot and Bengio 2010: U(+-sqrt(6/(fan_in
  * + fan_out))).  With He, a last layer with weights starts at N(0, 0.01^2) (Goyal et al. 2017).
@@ -87,10 +87,9 @@ typedef struct ls_batch_norm_spec {
                       */
 } ls_batch_norm_spec;
 
-typedef struct ls_activation_spec {
-    ls_activation function;
-    double slope; /* of leaky ReLU for negative inputs, default 0.01 */
-} ls_activation_spec;
+typedef struct ls_leaky_relu_spec {
+    double slope; /* for negative inputs, default 0.01 */
+} ls_leaky_relu_spec;
 
 typedef struct ls_dropout_spec {
     double
@@ -111,7 +110,7 @@ struct ls_layer_spec {
         ls_conv_spec conv;
         ls_pool_spec pool;
         ls_batch_norm_spec batch_norm;
-        ls_activation_spec activation;
+        ls_leaky_relu_spec leaky_relu;
         ls_dropout_spec dropout;
         ls_residual_spec residual;
     };

@@ -2,29 +2,9 @@
 #include "lockstep/model.h"
 
 const char *ls_layer_kind_name(ls_layer_kind kind) {
-    switch (kind) {
-    case LS_LAYER_DENSE:
-        return "dense";
-    case LS_LAYER_CONV:
-        return "conv";
-    case LS_LAYER_MAX_POOL:
-        return "max_pool";
-    case LS_LAYER_AVG_POOL:
-        return "avg_pool";
-    case LS_LAYER_GLOBAL_AVG_POOL:
-        return "global_avg_pool";
-    case LS_LAYER_BATCH_NORM:
-        return "batch_norm";
-    case LS_LAYER_ACTIVATION:
-        return "activation";
-    case LS_LAYER_DROPOUT:
-        return "dropout";
-    case LS_LAYER_FLATTEN:
-        return "flatten";
-    case LS_LAYER_RESIDUAL:
-        return "residual";
-    }
-    return "unknown";
+#define NAME(KIND, name) #name,
+    static const char *const names[] = {LS_LAYERS(NAME)};
+    return names[kind];
 }
 
 const char *ls_compute_type_name(ls_compute_type type) {

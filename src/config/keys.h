@@ -71,11 +71,7 @@ extern const size_t ls_config_section_count;
 
 /* What an entry of a list of layers may be. */
 typedef struct ls_layer_word {
-    const char *name; /* "conv", "leaky_relu" */
-    bool repeat;      /* not a layer: a list of layers, several times; base is ls_repeat */
-    ls_layer_kind kind;
-    ls_activation function; /* of LS_LAYER_ACTIVATION */
-    const ls_key *keys;     /* offsets into ls_layer_spec */
+    const ls_key *keys; /* offsets into ls_layer_spec; of `repeat` into ls_repeat */
     size_t key_count;
     const char *help;
 } ls_layer_word;
@@ -85,6 +81,7 @@ typedef struct ls_repeat {
     struct fy_node *layers;
 } ls_repeat;
 
+/* By ls_layer_kind; the last one is `repeat`, no layer: a list of layers, several times. */
 extern const ls_layer_word ls_layer_words[];
 extern const size_t ls_layer_word_count;
 
@@ -93,6 +90,6 @@ const ls_key *ls_key_find(const ls_key *keys, size_t count, const char *name);
 /* The name of the row that was probably meant, NULL if none is near. */
 const char *ls_key_nearest(const ls_key *keys, size_t count, const char *name);
 const ls_layer_word *ls_layer_word_find(const char *name);
-const ls_layer_word *ls_layer_word_of(const ls_layer_spec *layer);
+const char *ls_layer_word_name(const ls_layer_word *word);
 
 #endif

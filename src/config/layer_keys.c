@@ -62,7 +62,7 @@ static const ls_key batch_norm_keys[] = {
 
 static const ls_key leaky_relu_keys[] = {
     NAME_KEY,
-    {KEY(activation, slope), .initial = "0.01", .min = 0, .max = 1,
+    {KEY(leaky_relu, slope), .initial = "0.01", .min = 0, .max = 1,
      .help = "Slope for negative inputs."},
 };
 
@@ -88,85 +88,44 @@ static const ls_key repeat_keys[] = {
 #define KEYS(array) .keys = array, .key_count = sizeof(array) / sizeof *(array)
 
 const ls_layer_word ls_layer_words[] = {
-    {.name = "dense", .kind = LS_LAYER_DENSE, KEYS(dense_keys), .help = "Fully connected layer."},
-    {.name = "conv",
-     .kind = LS_LAYER_CONV,
-     KEYS(conv_keys),
-     .help = "Convolution in 1, 2 or 3 dimensions, as many as the input has."},
-    {.name = "max_pool",
-     .kind = LS_LAYER_MAX_POOL,
-     KEYS(pool_keys),
-     .help = "Largest element of each window."},
-    {.name = "avg_pool",
-     .kind = LS_LAYER_AVG_POOL,
-     KEYS(pool_keys),
-     .help = "Mean of each window."},
-    {.name = "global_avg_pool",
-     .kind = LS_LAYER_GLOBAL_AVG_POOL,
-     KEYS(name_keys),
-     .help = "Mean of each channel; gives a flat sample."},
-    {.name = "batch_norm",
-     .kind = LS_LAYER_BATCH_NORM,
-     KEYS(batch_norm_keys),
-     .help = "Batch norm over a slice, per channel, with scale and shift."},
-    {.name = "relu",
-     .kind = LS_LAYER_ACTIVATION,
-     .function = LS_RELU,
-     KEYS(name_keys),
-     .help = "max(x, 0)."},
-    {.name = "leaky_relu",
-     .kind = LS_LAYER_ACTIVATION,
-     .function = LS_LEAKY_RELU,
-     KEYS(leaky_relu_keys),
-     .help = "x for positive x, slope x for negative."},
-    {.name = "tanh",
-     .kind = LS_LAYER_ACTIVATION,
-     .function = LS_TANH,
-     KEYS(name_keys),
-     .help = "Hyperbolic tangent."},
-    {.name = "sigmoid",
-     .kind = LS_LAYER_ACTIVATION,
-     .function = LS_SIGMOID,
-     KEYS(name_keys),
-     .help = "1 / (1 + exp(-x))."},
-    {.name = "gelu",
-     .kind = LS_LAYER_ACTIVATION,
-     .function = LS_GELU,
-     KEYS(name_keys),
-     .help = "x times the normal distribution function of x, exact."},
-    {.name = "dropout",
-     .kind = LS_LAYER_DROPOUT,
-     KEYS(dropout_keys),
-     .help = "Sets random elements to 0 in training and scales the others up."},
-    {.name = "flatten",
-     .kind = LS_LAYER_FLATTEN,
-     KEYS(name_keys),
-     .help = "Makes a sample flat: (channels, height, width) becomes one row."},
-    {.name = "residual",
-     .kind = LS_LAYER_RESIDUAL,
-     KEYS(residual_keys),
-     .help = "out = body(in) + projection(in)."},
-    {.name = "repeat",
-     .repeat = true,
-     KEYS(repeat_keys),
-     .help = "Not a layer: the same list of layers several times, each with its own weights."},
+    [LS_LAYER_DENSE] = {KEYS(dense_keys), .help = "Fully connected layer."},
+    [LS_LAYER_CONV] = {KEYS(conv_keys),
+                       .help = "Convolution in 1, 2 or 3 dimensions, as many as the input has."},
+    [LS_LAYER_MAX_POOL] = {KEYS(pool_keys), .help = "Largest element of each window."},
+    [LS_LAYER_AVG_POOL] = {KEYS(pool_keys), .help = "Mean of each window."},
+    [LS_LAYER_GLOBAL_AVG_POOL] = {KEYS(name_keys),
+                                  .help = "Mean of each channel; gives a flat sample."},
+    [LS_LAYER_BATCH_NORM] = {KEYS(batch_norm_keys),
+                             .help = "Batch norm over a slice, per channel, with scale and shift."},
+    [LS_LAYER_RELU] = {KEYS(name_keys), .help = "max(x, 0)."},
+    [LS_LAYER_LEAKY_RELU] = {KEYS(leaky_relu_keys),
+                             .help = "x for positive x, slope x for negative."},
+    [LS_LAYER_TANH] = {KEYS(name_keys), .help = "Hyperbolic tangent."},
+    [LS_LAYER_SIGMOID] = {KEYS(name_keys), .help = "1 / (1 + exp(-x))."},
+    [LS_LAYER_GELU] = {KEYS(name_keys),
+                       .help = "x times the normal distribution function of x, exact."},
+    [LS_LAYER_DROPOUT] = {KEYS(dropout_keys),
+                          .help =
+                              "Sets random elements to 0 in training and scales the others up."},
+    [LS_LAYER_FLATTEN] = {KEYS(name_keys),
+                          .help =
+                              "Makes a sample flat: (channels, height, width) becomes one row."},
+    [LS_LAYER_RESIDUAL] = {KEYS(residual_keys), .help = "out = body(in) + projection(in)."},
+    [LS_LAYER_KINDS] =
+        {KEYS(repeat_keys),
+         .help = "Not a layer: the same list of layers several times, each with its own weights."},
 };
 
 const size_t ls_layer_word_count = sizeof ls_layer_words / sizeof *ls_layer_words;
 
-const ls_layer_word *ls_layer_word_find(const char *name) {
-    for (size_t i = 0; i < ls_layer_word_count; i++)
-        if (strcmp(ls_layer_words[i].name, name) == 0)
-            return &ls_layer_words[i];
-    return NULL;
+const char *ls_layer_word_name(const ls_layer_word *word) {
+    size_t kind = (size_t)(word - ls_layer_words);
+    return kind < LS_LAYER_KINDS ? ls_layer_kind_name((ls_layer_kind)kind) : "repeat";
 }
 
-const ls_layer_word *ls_layer_word_of(const ls_layer_spec *layer) {
-    for (size_t i = 0; i < ls_layer_word_count; i++) {
-        const ls_layer_word *word = &ls_layer_words[i];
-        if (!word->repeat && word->kind == layer->kind &&
-            (layer->kind != LS_LAYER_ACTIVATION || word->function == layer->activation.function))
-            return word;
-    }
+const ls_layer_word *ls_layer_word_find(const char *name) {
+    for (size_t i = 0; i < ls_layer_word_count; i++)
+        if (strcmp(ls_layer_word_name(&ls_layer_words[i]), name) == 0)
+            return &ls_layer_words[i];
     return NULL;
 }

@@ -4,7 +4,9 @@
 
 #include "config/layers.h"
 
-enum { LAYERS_LIMIT = 4096, WORDS_LIMIT = 32 };
+enum { LAYERS_LIMIT = 4096 };
+
+#define REPEAT (&ls_layer_words[LS_LAYER_KINDS])
 
 static ls_status append_all(struct fy_node *node, const char *owner, const ls_place *place,
                             ls_layer_list *list);
@@ -17,13 +19,13 @@ static ls_status fail_unknown_key(const ls_layer_word *word, const ls_place *pla
     const char *nearest = ls_key_nearest(word->keys, word->key_count, name);
     ls_printable(name, shown);
     if (nearest)
-        return ls_fail_at(place, "%s: unknown key '%s'; did you mean '%s'?", word->name, shown,
-                          nearest);
+        return ls_fail_at(place, "%s: unknown key '%s'; did you mean '%s'?",
+                          ls_layer_word_name(word), shown, nearest);
     ls_text known = {0};
     for (size_t i = 0; i < word->key_count; i++)
         ls_text_add(&known, "%s%s", i ? ", " : "", word->keys[i].name);
-    ls_status status = ls_fail_at(place, "%s: unknown key '%s'; its keys are %s", word->name, shown,
-                                  known.data ? known.data : "");
+    ls_status status = ls_fail_at(place, "%s: unknown key '%s'; its keys are %s",
+                                  ls_layer_word_name(word), shown, known.data ? known.data : "");
     ls_text_free(&known);
     return status;
 }
@@ -54,24 +56,26 @@ static ls_status read_keys(const ls_layer_word *word, void *base, const ls_place
     LS_TRY(ls_keys_set_defaults(word->keys, word->key_count, base));
     if (!ls_node_is_null(node) && !fy_node_is_mapping(node)) {
         ls_place at = ls_node_place(node, place);
-        return ls_fail_at(&at, "%s: expected its keys, as in '%s: {%s: ...}'", word->name,
-                          word->name, word->keys[word->key_count > 1].name);
+        return ls_fail_at(&at, "%s: expected its keys, as in '%s: {%s: ...}'",
+                          ls_layer_word_name(word), ls_layer_word_name(word),
+                          word->keys[word->key_count > 1].name);
     }
     while (!ls_node_is_null(node) && (pair = fy_node_mapping_iterate(node, &iterator))) {
         ls_place key_place = ls_node_place(fy_node_pair_key(pair), place);
         ls_place value_place = ls_node_place(fy_node_pair_value(pair), &key_place);
         LS_TRY(ls_node_value(fy_node_pair_key(pair), &name));
         const ls_key *key = ls_key_find(word->keys, word->key_count, name.text);
-        ls_status status =
-            key ? read_value(key, word->name, base, &value_place, fy_node_pair_value(pair))
-                : fail_unknown_key(word, &key_place, name.text);
+        ls_status status = key ? read_value(key, ls_layer_word_name(word), base, &value_place,
+                                            fy_node_pair_value(pair))
+                               : fail_unknown_key(word, &key_place, name.text);
         ls_free((char *)name.text);
         LS_TRY(status);
         given |= 1U << (key - word->keys);
     }
     for (size_t i = 0; i < word->key_count; i++)
         if (word->keys[i].initial == NULL && !(given & 1U << i))
-            return ls_fail_at(place, "%s: the key '%s' is missing", word->name, word->keys[i].name);
+            return ls_fail_at(place, "%s: the key '%s' is missing", ls_layer_word_name(word),
+                              word->keys[i].name);
     return LS_OK;
 }
 
@@ -103,14 +107,12 @@ static ls_status append_layer(const ls_layer_word *word, const ls_place *place,
                               struct fy_node *keys, ls_layer_list *list) {
     ls_layer_spec *layer = NULL;
     LS_TRY(append(list, place, &layer));
-    layer->kind = word->kind;
+    layer->kind = (ls_layer_kind)(word - ls_layer_words);
     layer->line = place->line;
-    if (word->kind == LS_LAYER_ACTIVATION)
-        layer->activation.function = word->function;
     LS_TRY(read_keys(word, layer, place, keys));
     if (layer->name && !name_is_valid(layer->name))
         return ls_fail_at(place, "%s.name: expected letters, digits, '_' and '-', got '%s'",
-                          word->name, layer->name);
+                          ls_layer_word_name(word), layer->name);
     return LS_OK;
 }
 
@@ -131,12 +133,11 @@ static ls_status append_word(const char *name, const ls_place *place, struct fy_
                              ls_layer_list *list) {
     const ls_layer_word *word = ls_layer_word_find(name);
     if (word)
-        return (word->repeat ? append_repeated : append_layer)(word, place, keys, list);
-    const char *names[WORDS_LIMIT];
+        return (word == REPEAT ? append_repeated : append_layer)(word, place, keys, list);
+    const char *names[LS_LAYER_KINDS + 1];
     char shown[LS_PRINTABLE];
-    LS_REQUIRE(ls_layer_word_count <= WORDS_LIMIT);
     for (size_t i = 0; i < ls_layer_word_count; i++)
-        names[i] = ls_layer_words[i].name;
+        names[i] = ls_layer_word_name(&ls_layer_words[i]);
     const char *nearest = ls_nearest(name, names, ls_layer_word_count);
     if (nearest)
         return ls_fail_at(place, "unknown layer '%s'; did you mean '%s'?",
@@ -195,13 +196,12 @@ static ls_status append_all(struct fy_node *node, const char *owner, const ls_pl
 /* ---- names ---------------------------------------------------------------------------------- */
 
 static ls_status name_all(const ls_place *place, ls_layer_list *list) {
-    int numbers[WORDS_LIMIT] = {0};
-    LS_REQUIRE(ls_layer_word_count <= WORDS_LIMIT);
+    int numbers[LS_LAYER_KINDS] = {0};
     for (size_t i = 0; i < list->count; i++) {
         ls_layer_spec *layer = &list->layers[i];
-        const ls_layer_word *word = ls_layer_word_of(layer);
-        int number = ++numbers[word - ls_layer_words];
-        if (layer->name == NULL && !(layer->name = ls_format("%s%d", word->name, number)))
+        const char *kind = ls_layer_kind_name(layer->kind);
+        int number = ++numbers[layer->kind];
+        if (layer->name == NULL && !(layer->name = ls_format("%s%d", kind, number)))
             return LS_ERR_SYSTEM;
         for (size_t j = 0; j < i; j++)
             if (strcmp(list->layers[j].name, layer->name) == 0) {
@@ -260,8 +260,8 @@ void ls_layers_write(const ls_layer_list *list, int indent, ls_text *text) {
     ls_text_add(text, list->count ? "\n" : " []\n");
     for (size_t i = 0; i < list->count; i++) {
         const ls_layer_spec *layer = &list->layers[i];
-        const ls_layer_word *word = ls_layer_word_of(layer);
-        ls_text_add(text, "%*s- %s:", indent, "", word->name);
+        const ls_layer_word *word = &ls_layer_words[layer->kind];
+        ls_text_add(text, "%*s- %s:", indent, "", ls_layer_kind_name(layer->kind));
         if (has_lists(word)) {
             ls_text_add(text, "\n");
             write_block(word, layer, indent + 4, text);

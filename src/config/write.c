@@ -93,7 +93,7 @@ static void write_key_help(const ls_key *key, const char *prefix, ls_text *text)
 /* "conv: {filters: 32, kernel: 3, stride: 1}": with its defaults and examples. */
 static void write_layer_example(const ls_layer_word *word, ls_text *text) {
     const char *before = ": {";
-    ls_text_add(text, "%s", word->name);
+    ls_text_add(text, "%s", ls_layer_word_name(word));
     for (size_t i = 0; i < word->key_count; i++) {
         const ls_key *key = &word->keys[i];
         if (key->initial && *key->initial == '\0')

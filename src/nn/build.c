@@ -102,7 +102,7 @@ static ls_status add_branch(ls_builder *builder, const ls_layer_list *list, cons
     return status;
 }
 
-static ls_status residual_add(ls_builder *builder, const ls_layer_spec *layer, int in, int *out) {
+ls_status ls_residual_add(ls_builder *builder, const ls_layer_spec *layer, int in, int *out) {
     const ls_residual_spec *spec = &layer->residual;
     const char *path = builder->path;
     char texts[2][LS_SHAPE_TEXT];
@@ -127,18 +127,8 @@ static ls_status residual_add(ls_builder *builder, const ls_layer_spec *layer, i
     return ls_sum_add(builder, ends, out);
 }
 
-static ls_op_add *const ADD[] = {
-    [LS_LAYER_DENSE] = ls_dense_add,
-    [LS_LAYER_CONV] = ls_conv_add,
-    [LS_LAYER_MAX_POOL] = ls_pool_add,
-    [LS_LAYER_AVG_POOL] = ls_pool_add,
-    [LS_LAYER_GLOBAL_AVG_POOL] = ls_global_pool_add,
-    [LS_LAYER_BATCH_NORM] = ls_norm_add,
-    [LS_LAYER_ACTIVATION] = ls_activation_add,
-    [LS_LAYER_DROPOUT] = ls_dropout_add,
-    [LS_LAYER_FLATTEN] = ls_flatten_add,
-    [LS_LAYER_RESIDUAL] = residual_add,
-};
+#define ADD(KIND, name) ls_##name##_add,
+static ls_layer_add *const add_kind[] = {LS_LAYERS(ADD)};
 
 static size_t trained_elements(const ls_param_list *params, size_t first) {
     size_t elements = 0;
@@ -150,7 +140,7 @@ static size_t trained_elements(const ls_param_list *params, size_t first) {
 static ls_status add_layer(ls_builder *builder, const ls_layer_spec *layer, int in, int *out) {
     ls_net *net = builder->net;
     size_t first_param = net->params.count;
-    LS_TRY(ADD[layer->kind](builder, layer, in, out));
+    LS_TRY(add_kind[layer->kind](builder, layer, in, out));
     if (layer->kind == LS_LAYER_RESIDUAL)
         return LS_OK; /* its layers are in the table */
     LS_TRY(ls_grow(&net->layers, net->layer_count, &net->layer_capacity, sizeof *net->layers));

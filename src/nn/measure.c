@@ -19,19 +19,6 @@ void ls_net_record(ls_net *net, ls_recorder *recorder) {
     net->recorder = recorder;
 }
 
-/* Multiplications and additions of one sample: each weight takes part once for each place of the
- * output. */
-static double op_flops(const ls_net *net, const ls_op *op) {
-    double flops = 0;
-    for (size_t i = op->first_param; i < op->first_param + op->params; i++) {
-        const ls_param *param = &net->params.entries[i].param;
-        if (param->role == LS_PARAM_WEIGHT)
-            flops += 2.0 * (double)param->count *
-                     (double)ls_shape_spatial(&net->values[op->out[0]].shape);
-    }
-    return flops;
-}
-
 static double param_bytes(const ls_net *net, const ls_op *op) {
     size_t floats = 0;
     for (size_t i = op->first_param; i < op->first_param + op->params; i++)
@@ -86,7 +73,7 @@ void ls_plan_work(const ls_plan *plan, size_t index, ls_pass_work *forward,
     backward->bytes = param_bytes(net, op) * (data_gradient ? 2 : 1);
     for (int slot = 0; slot < plan->slot_count; slot++) {
         const ls_variant *variant = plan->slots[slot].variant;
-        double flops = op_flops(net, op) * (double)plan->slots[slot].samples;
+        double flops = op->flops * (double)plan->slots[slot].samples;
         forward->flops += flops;
         backward->flops += data_gradient ? 2 * flops : flops;
         forward->bytes += forward_bytes(variant, op);

@@ -70,7 +70,10 @@ void ls_net_params_changed(ls_net *net) {
 }
 
 double ls_net_forward_flops(const ls_net *net) {
-    return net->flops;
+    double flops = 0;
+    for (size_t i = 0; i < net->op_count; i++)
+        flops += net->ops[i]->flops;
+    return flops;
 }
 
 size_t ls_net_memory(const ls_net *net) {
@@ -98,5 +101,5 @@ void ls_net_describe(const ls_net *net, ls_text *text) {
                     layer->parameters);
     }
     ls_text_add(text, "%-*s  %-15s  %-18s  %12zu\n", width, "total", "", "", total);
-    ls_text_add(text, "%.3g Mflop a sample forward\n", net->flops * 1e-6);
+    ls_text_add(text, "%.3g Mflop a sample forward\n", ls_net_forward_flops(net) * 1e-6);
 }

@@ -67,7 +67,6 @@ struct ls_net {
     int dropouts;           /* numbers the dropout layers */
     const char *norm_layer; /* see ls_net_norm_values */
     int64_t norm_values;
-    double flops;
 
     const float *flat;
     const uint16_t *rounded; /* flat in bf16; NULL in float32 */

@@ -10,9 +10,8 @@ enum {
     /* kernels of operations that have one for each pass; others number theirs as they like */
     LS_FORWARD = 0,
     LS_BACKWARD = 1,
-    LS_OP_VALUES = 2,   /* inputs or outputs of an operation */
-    LS_OP_KERNELS = 12, /* kernels of an operation for one variant */
-    LS_OP_PRODUCTS = 7
+    LS_PASSES = 2,
+    LS_OP_VALUES = 2 /* inputs or outputs of an operation */
 };
 
 typedef struct ls_op ls_op;
@@ -32,6 +31,7 @@ struct ls_op {
     bool keeps_input, keeps_output, keeps_workspace;
     bool backward;              /* has parameters or passes a gradient on */
     size_t params, first_param; /* trained ones, consecutive */
+    double flops;               /* multiplications and additions of one sample, forward */
 };
 
 /* Where an array of an operation's result lives. */
@@ -44,9 +44,10 @@ typedef enum ls_sharing {
 
 /* An operation prepared for one mode and one number of samples. */
 typedef struct ls_prepared {
-    ls_kernel *kernel[LS_OP_KERNELS]; /* numbered by the operation */
-    const ls_product *product[LS_OP_PRODUCTS];
-    ls_sharing forward;                /* out[*], from in[0] */
+    int kernels, products;      /* of the class */
+    ls_kernel **kernel;         /* (kernels), numbered by the operation, as the products are */
+    const ls_product **product; /* (products) */
+    ls_sharing forward;         /* out[*], from in[0] */
     ls_sharing backward[LS_OP_VALUES]; /* gradient of in[*], from that of out[0] */
     size_t workspace; /* bytes of the slot, from forward on; until backward if the op keeps it */
     size_t scratch;   /* bytes shared by the slots, while forward or backward runs */
@@ -55,7 +56,7 @@ typedef struct ls_prepared {
 /* An operation on the arrays of one slot.  Gradients are NULL where none is wanted. */
 typedef struct ls_work {
     const ls_prepared *prepared;
-    ls_call *call[LS_OP_KERNELS]; /* of the kernels */
+    ls_call **call; /* of the kernels */
     int64_t samples;
     void *in[LS_OP_VALUES], *out[LS_OP_VALUES];
     void *in_gradient[LS_OP_VALUES], *out_gradient[LS_OP_VALUES];
@@ -65,6 +66,7 @@ typedef struct ls_work {
 } ls_work;
 
 struct ls_op_class {
+    int kernels, products; /* how many it prepares at the most */
     /* Sets the layouts of the outputs, and `prepared`, of which it owns the kernels even if it
      * fails. */
     ls_status (*prepare)(ls_op *op, ls_variant *variant, ls_prepared *prepared);
@@ -95,10 +97,10 @@ ls_status ls_op_run_backward(ls_op *op, ls_plan *plan, int slot);
 
 /* ---- building (build.c): each adds its operations to the net, and gives the value they make - */
 
-typedef ls_status ls_op_add(ls_builder *builder, const ls_layer_spec *layer, int in, int *out);
+typedef ls_status ls_layer_add(ls_builder *builder, const ls_layer_spec *layer, int in, int *out);
 
-ls_op_add ls_dense_add, ls_conv_add, ls_pool_add, ls_global_pool_add, ls_norm_add,
-    ls_activation_add, ls_dropout_add, ls_flatten_add;
+#define LS_LAYER_DECLARE(KIND, name) ls_layer_add ls_##name##_add;
+LS_LAYERS(LS_LAYER_DECLARE)
 
 /* The value in plain layout, seen as `shape`, which has as many elements. */
 ls_status ls_plain_add(ls_builder *builder, int in, const ls_shape *shape, int *out);

@@ -36,7 +36,7 @@ ls_status ls_fork_add(ls_builder *builder, int in, int out[2]) {
 /* ---- sum ------------------------------------------------------------------------------------ */
 
 /* in[1] is brought into the layout of in[0], in scratch, and its gradient back. */
-enum { CONVERT, CONVERT_BACK };
+enum { CONVERT, CONVERT_BACK, KERNELS };
 
 typedef struct ls_sum {
     ls_op op;
@@ -110,8 +110,11 @@ static ls_status sum_backward(ls_op *op, ls_plan *plan, int slot) {
     return LS_OK;
 }
 
-static const ls_op_class SUM = {
-    .prepare = sum_prepare, .bind = sum_bind, .forward = sum_forward, .backward = sum_backward};
+static const ls_op_class SUM = {.kernels = KERNELS,
+                                .prepare = sum_prepare,
+                                .bind = sum_bind,
+                                .forward = sum_forward,
+                                .backward = sum_backward};
 
 bool ls_sum_fuse_relu(const ls_builder *builder, int value) {
     ls_sum *sum = (ls_sum *)ls_builder_producer(builder, &SUM, value);

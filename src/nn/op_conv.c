@@ -15,6 +15,7 @@ enum {
     DST_DATA, /* gradient of the output for DATA, for WEIGHTS */
     DST_WEIGHTS,
     SRC_GRADIENT, /* gradient of the input, as DATA gives it, into the network's layout */
+    KERNELS,
     MAX_PACKED = 16
 };
 
@@ -301,7 +302,8 @@ static void conv_clear(ls_op *op) {
         ls_free(conv->packed[i].data);
 }
 
-static const ls_op_class CONV = {.prepare = conv_prepare,
+static const ls_op_class CONV = {.kernels = KERNELS,
+                                 .prepare = conv_prepare,
                                  .bind = conv_bind,
                                  .forward = conv_forward,
                                  .backward = conv_backward,
@@ -353,7 +355,7 @@ static ls_status conv_params(ls_builder *builder, ls_conv *conv, int ndims,
     LS_TRY(ls_builder_param(builder, &conv->op, "weight", LS_PARAM_WEIGHT, ndims, shape, start));
     conv->weight_count = (size_t)((double)shape[0] * (double)shape[1] * taps);
     const ls_shape *out = ls_builder_shape(builder, conv->op.out[0]);
-    builder->net->flops += 2.0 * (double)conv->weight_count * (double)ls_shape_spatial(out);
+    conv->op.flops = 2.0 * (double)conv->weight_count * (double)ls_shape_spatial(out);
     if (!conv->bias)
         return LS_OK;
     return ls_builder_param(builder, &conv->op, "bias", LS_PARAM_BIAS, 1, shape,

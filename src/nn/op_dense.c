@@ -13,7 +13,7 @@ enum {
 };
 
 /* Products; REST: for the last block, where it is smaller. */
-enum { FORWARD, FORWARD_REST, WEIGHTS, WEIGHTS_REST, DATA, DATA_MORE, DATA_REST };
+enum { FORWARD, FORWARD_REST, WEIGHTS, WEIGHTS_REST, DATA, DATA_MORE, DATA_REST, PRODUCTS };
 
 typedef struct ls_dense {
     ls_op op;
@@ -101,7 +101,7 @@ static float *transposed_output(const ls_dense *dense, const ls_work *work) {
 /* Of the scratch: the library's, then floats: y, or a block of gradients. */
 static size_t library_scratch(const ls_prepared *prepared) {
     size_t bytes = 0;
-    for (int i = 0; i < LS_OP_PRODUCTS; i++)
+    for (int i = 0; i < prepared->products; i++)
         if (prepared->product[i])
             bytes = larger(bytes, ls_product_scratch(prepared->product[i]));
     return ls_align_bytes(bytes);
@@ -251,8 +251,10 @@ static ls_status dense_backward(ls_op *op, ls_plan *plan) {
     return wanted ? input_gradient(dense, plan) : LS_OK;
 }
 
-static const ls_op_class DENSE = {
-    .prepare = dense_prepare, .forward_all = dense_forward, .backward_all = dense_backward};
+static const ls_op_class DENSE = {.products = PRODUCTS,
+                                  .prepare = dense_prepare,
+                                  .forward_all = dense_forward,
+                                  .backward_all = dense_backward};
 
 /* ---- building ------------------------------------------------------------------------------- */
 
@@ -297,7 +299,7 @@ ls_status ls_dense_add(ls_builder *builder, const ls_layer_spec *layer, int in, 
     if (dense->bias)
         LS_TRY(ls_builder_param(builder, &dense->op, "bias", LS_PARAM_BIAS, 1, &dense->units,
                                 (ls_start){LS_START_CONSTANT, 0}));
-    builder->net->flops += 2.0 * (double)dense->inputs * (double)dense->units;
+    dense->op.flops = 2.0 * (double)dense->inputs * (double)dense->units;
     *out = dense->op.out[0];
     return LS_OK;
 }

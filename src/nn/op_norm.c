@@ -109,7 +109,8 @@ static ls_status norm_backward(ls_op *op, ls_plan *plan, int slot) {
     return LS_OK;
 }
 
-static const ls_op_class NORM = {.prepare = norm_prepare,
+static const ls_op_class NORM = {.kernels = LS_PASSES,
+                                 .prepare = norm_prepare,
                                  .bind = norm_bind,
                                  .forward = ls_op_run_forward,
                                  .backward = norm_backward};
@@ -122,7 +123,7 @@ bool ls_norm_fuse_relu(const ls_builder *builder, int value) {
     return true;
 }
 
-ls_status ls_norm_add(ls_builder *builder, const ls_layer_spec *layer, int in, int *out) {
+ls_status ls_batch_norm_add(ls_builder *builder, const ls_layer_spec *layer, int in, int *out) {
     const ls_batch_norm_spec *spec = &layer->batch_norm;
     const ls_shape shape = *ls_builder_shape(builder, in);
     ls_norm *norm;

@@ -27,7 +27,8 @@ static ls_status plain_bind(ls_op *op, const ls_net *net, ls_work *work) {
                                 work->scratch);
 }
 
-static const ls_op_class PLAIN = {.prepare = plain_prepare,
+static const ls_op_class PLAIN = {.kernels = LS_PASSES,
+                                  .prepare = plain_prepare,
                                   .bind = plain_bind,
                                   .forward = ls_op_run_forward,
                                   .backward = ls_op_run_backward};

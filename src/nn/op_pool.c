@@ -39,7 +39,8 @@ static ls_status pool_bind(ls_op *op, const ls_net *net, ls_work *work) {
     return ls_work_bind(work, net, LS_BACKWARD, backward, 4);
 }
 
-static const ls_op_class POOL = {.prepare = pool_prepare,
+static const ls_op_class POOL = {.kernels = LS_PASSES,
+                                 .prepare = pool_prepare,
                                  .bind = pool_bind,
                                  .forward = ls_op_run_forward,
                                  .backward = ls_op_run_backward};
@@ -56,26 +57,37 @@ static ls_status append(ls_builder *builder, ls_pooling pooling, const ls_window
     return LS_OK;
 }
 
-ls_status ls_pool_add(ls_builder *builder, const ls_layer_spec *layer, int in, int *out) {
+static ls_status make_window(const ls_builder *builder, const ls_layer_spec *layer, int in,
+                             ls_window *window, ls_shape *shape) {
     const ls_pool_spec *spec = &layer->pool;
-    const ls_window_spec window = {.kernel = spec->size,
+    const ls_window_spec wanted = {.kernel = spec->size,
                                    .stride = spec->stride.count ? spec->stride : spec->size,
                                    .padding = spec->padding};
-    ls_window made;
-    ls_shape shape;
-    LS_TRY(ls_window_make(builder, layer, &window, ls_builder_shape(builder, in), &made, &shape));
-    for (int i = 0; i < made.ndims; i++)
-        if (made.padding[i] >= made.kernel[i])
+    LS_TRY(ls_window_make(builder, layer, &wanted, ls_builder_shape(builder, in), window, shape));
+    for (int i = 0; i < window->ndims; i++)
+        if (window->padding[i] >= window->kernel[i])
             return ls_layer_fail(builder, layer,
                                  "padding %lld must be less than the size %lld: a "
                                  "window would see nothing else",
-                                 (long long)made.padding[i], (long long)made.kernel[i]);
-    if (layer->kind == LS_LAYER_AVG_POOL)
-        return append(builder, LS_POOL_AVERAGE, &made, in, &shape, out);
+                                 (long long)window->padding[i], (long long)window->kernel[i]);
+    return LS_OK;
+}
+
+ls_status ls_avg_pool_add(ls_builder *builder, const ls_layer_spec *layer, int in, int *out) {
+    ls_window window;
+    ls_shape shape;
+    LS_TRY(make_window(builder, layer, in, &window, &shape));
+    return append(builder, LS_POOL_AVERAGE, &window, in, &shape, out);
+}
+
+ls_status ls_max_pool_add(ls_builder *builder, const ls_layer_spec *layer, int in, int *out) {
+    ls_window window;
+    ls_shape shape;
+    LS_TRY(make_window(builder, layer, in, &window, &shape));
     if (!ls_activation_can_wait(builder, in))
-        return append(builder, LS_POOL_MAX, &made, in, &shape, out);
+        return append(builder, LS_POOL_MAX, &window, in, &shape, out);
     ls_op *activation = ls_builder_take_last(builder);
-    ls_status status = append(builder, LS_POOL_MAX, &made, activation->in[0], &shape, &in);
+    ls_status status = append(builder, LS_POOL_MAX, &window, activation->in[0], &shape, &in);
     if (status != LS_OK) {
         ls_op_free(activation);
         return status;
@@ -85,7 +97,8 @@ ls_status ls_pool_add(ls_builder *builder, const ls_layer_spec *layer, int in, i
     return LS_OK;
 }
 
-ls_status ls_global_pool_add(ls_builder *builder, const ls_layer_spec *layer, int in, int *out) {
+ls_status ls_global_avg_pool_add(ls_builder *builder, const ls_layer_spec *layer, int in,
+                                 int *out) {
     const ls_shape shape = *ls_builder_shape(builder, in);
     ls_window_spec whole = {.kernel = {.count = shape.ndims - 1}};
     ls_window window;

@@ -90,13 +90,17 @@ ls_status ls_plan_create(ls_net *net, ls_mode mode, int slots, const int64_t *sa
     return status;
 }
 
+static void free_calls(ls_work *work) {
+    for (int k = 0; work->call && k < work->prepared->kernels; k++)
+        ls_call_free(work->call[k]);
+    ls_free(work->call);
+    work->call = NULL;
+}
+
 static void unbind(ls_plan *plan) {
     size_t count = plan->work ? plan->net->op_count * (size_t)plan->slot_count : 0;
     for (size_t i = 0; i < count; i++)
-        for (int k = 0; k < LS_OP_KERNELS; k++) {
-            ls_call_free(plan->work[i].call[k]);
-            plan->work[i].call[k] = NULL;
-        }
+        free_calls(&plan->work[i]);
     plan->addresses = 0;
 }
 
@@ -160,6 +164,7 @@ static ls_status bind(ls_plan *plan) {
         for (int slot = 0; slot < plan->slot_count; slot++) {
             ls_work *work = ls_op_work(plan, op, slot);
             set_work(plan, op, &plan->slots[slot], work);
+            LS_TRY(LS_NEW(work->call, (size_t)op->class->kernels));
             if (op->class->bind)
                 LS_TRY(op->class->bind(op, net, work));
         }

@@ -2,12 +2,18 @@
  * lives when.  Slots of equal size share it, in all plans. */
 #include "nn/net.h"
 
+static void prepared_free(ls_prepared *prepared) {
+    for (int k = 0; prepared->kernel && k < prepared->kernels; k++)
+        ls_kernel_free(prepared->kernel[k]);
+    ls_free(prepared->kernel);
+    ls_free(prepared->product);
+}
+
 void ls_variant_free(ls_variant *variant) {
     if (!variant)
         return;
     for (size_t i = 0; variant->prepared && i < variant->net->op_count; i++)
-        for (int k = 0; k < LS_OP_KERNELS; k++)
-            ls_kernel_free(variant->prepared[i].kernel[k]);
+        prepared_free(&variant->prepared[i]);
     ls_free(variant->layouts);
     ls_free(variant->prepared);
     ls_free(variant->buffers);
@@ -33,12 +39,19 @@ static ls_status allocate(ls_variant *variant) {
     return LS_NEW(variant->buffers, 2 * net->value_count + net->op_count);
 }
 
+static ls_status prepare_op(ls_variant *variant, ls_op *op, ls_prepared *prepared) {
+    prepared->kernels = op->class->kernels;
+    prepared->products = op->class->products;
+    LS_TRY(LS_NEW(prepared->kernel, (size_t)prepared->kernels));
+    LS_TRY(LS_NEW(prepared->product, (size_t)prepared->products));
+    return op->class->prepare(op, variant, prepared);
+}
+
 static ls_status prepare(ls_variant *variant) {
     const ls_net *net = variant->net;
     LS_TRY(ls_variant_plain(variant, 0, LS_COMPUTE_FLOAT32, &variant->layouts[0]));
     for (size_t i = 0; i < net->op_count; i++) {
-        ls_op *op = net->ops[i];
-        LS_TRY(op->class->prepare(op, variant, &variant->prepared[i]));
+        LS_TRY(prepare_op(variant, net->ops[i], &variant->prepared[i]));
         if (variant->prepared[i].scratch > variant->scratch)
             variant->scratch = variant->prepared[i].scratch;
     }

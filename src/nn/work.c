@@ -3,7 +3,7 @@
 
 size_t ls_prepared_scratch(const ls_prepared *prepared) {
     size_t largest = 0;
-    for (int i = 0; i < LS_OP_KERNELS; i++) {
+    for (int i = 0; i < prepared->kernels; i++) {
         const ls_kernel *kernel = prepared->kernel[i];
         size_t bytes = kernel ? ls_kernel_bytes(kernel, LS_ARG_SCRATCH) : 0;
         largest = bytes > largest ? bytes : largest;

@@ -51,9 +51,9 @@
     }
 #define NN_ACTIVATION(f)                                                                           \
     {                                                                                              \
-        .kind = LS_LAYER_ACTIVATION, .activation = {.function = (f), .slope = 0.1 }                \
+        .kind = (f), .leaky_relu = {.slope = 0.1 }                                                 \
     }
-#define NN_RELU NN_ACTIVATION(LS_RELU)
+#define NN_RELU NN_ACTIVATION(LS_LAYER_RELU)
 #define NN_DROPOUT(r)                                                                              \
     {                                                                                              \
         .kind = LS_LAYER_DROPOUT, .dropout = {.rate = (r) }                                        \

@@ -220,26 +220,27 @@ static array batch_norm(context *c, const ls_batch_norm_spec *spec, const char *
     return y;
 }
 
-static double activate(const ls_activation_spec *spec, double x) {
-    switch (spec->function) {
-    case LS_RELU:
+static double activate(const ls_layer_spec *layer, double x) {
+    switch (layer->kind) {
+    case LS_LAYER_RELU:
         return x > 0 ? x : 0;
-    case LS_LEAKY_RELU:
-        return x > 0 ? x : (double)(float)spec->slope * x;
-    case LS_TANH:
+    case LS_LAYER_LEAKY_RELU:
+        return x > 0 ? x : (double)(float)layer->leaky_relu.slope * x;
+    case LS_LAYER_TANH:
         return tanh(x);
-    case LS_SIGMOID:
+    case LS_LAYER_SIGMOID:
         return 1 / (1 + exp(-x));
-    case LS_GELU:
+    case LS_LAYER_GELU:
         return 0.5 * x * (1 + erf(x / sqrt(2.0)));
+    default:
+        return NAN;
     }
-    return NAN;
 }
 
-static array activation(const ls_activation_spec *spec, const array *x) {
+static array activation(const ls_layer_spec *layer, const array *x) {
     array y = make(x->samples, x->shape);
     for (int64_t i = 0; i < x->samples * elements(&x->shape); i++)
-        y.data[i] = activate(spec, x->data[i]);
+        y.data[i] = activate(layer, x->data[i]);
     return y;
 }
 
@@ -291,13 +292,18 @@ static array run_layer(context *c, const ls_layer_spec *layer, const char *path,
         return global_pool(x);
     case LS_LAYER_BATCH_NORM:
         return batch_norm(c, &layer->batch_norm, path, x);
-    case LS_LAYER_ACTIVATION:
-        return activation(&layer->activation, x);
+    case LS_LAYER_RELU:
+    case LS_LAYER_LEAKY_RELU:
+    case LS_LAYER_TANH:
+    case LS_LAYER_SIGMOID:
+    case LS_LAYER_GELU:
+        return activation(layer, x);
     case LS_LAYER_DROPOUT:
         return dropout(c, &layer->dropout, x);
     case LS_LAYER_RESIDUAL:
         return residual(c, &layer->residual, path, x);
     case LS_LAYER_FLATTEN:
+    case LS_LAYER_KINDS:
         break;
     }
     array y = make(x->samples, (ls_shape){1, {elements(&x->shape)}});

@@ -307,23 +307,25 @@ Test(nn_compute, highest_instruction_set) {
 /* The result of a network on the lowest set agrees with the reference too. */
 Test(nn_compute, network_on_the_lowest_instruction_set) {
     TRY(ls_compute_init(1, "sse41"));
-    net_check(&(net_case){.input = {3, {3, 6, 6}},
-                          .outputs = 3,
-                          .loss = LS_LOSS_CROSS_ENTROPY,
-                          .layers = NN_LIST(NN_CONV(9, 3), NN_NORM, NN_RELU, NN_CONV(8, 3),
-                                            NN_MAX_POOL(2), NN_ACTIVATION(LS_GELU), NN_DENSE(3)),
-                          .slots = 1,
-                          .samples = {4}});
+    net_check(
+        &(net_case){.input = {3, {3, 6, 6}},
+                    .outputs = 3,
+                    .loss = LS_LOSS_CROSS_ENTROPY,
+                    .layers = NN_LIST(NN_CONV(9, 3), NN_NORM, NN_RELU, NN_CONV(8, 3),
+                                      NN_MAX_POOL(2), NN_ACTIVATION(LS_LAYER_GELU), NN_DENSE(3)),
+                    .slots = 1,
+                    .samples = {4}});
 }
 
 Test(nn_compute, network_on_avx2) {
     if (ls_compute_init(1, "avx2") != LS_OK)
         return; /* not this machine */
-    net_check(&(net_case){.input = {3, {3, 6, 6}},
-                          .outputs = 3,
-                          .loss = LS_LOSS_CROSS_ENTROPY,
-                          .layers = NN_LIST(NN_CONV(9, 3), NN_NORM, NN_RELU, NN_CONV(8, 3),
-                                            NN_MAX_POOL(2), NN_ACTIVATION(LS_GELU), NN_DENSE(3)),
-                          .slots = 1,
-                          .samples = {4}});
+    net_check(
+        &(net_case){.input = {3, {3, 6, 6}},
+                    .outputs = 3,
+                    .loss = LS_LOSS_CROSS_ENTROPY,
+                    .layers = NN_LIST(NN_CONV(9, 3), NN_NORM, NN_RELU, NN_CONV(8, 3),
+                                      NN_MAX_POOL(2), NN_ACTIVATION(LS_LAYER_GELU), NN_DENSE(3)),
+                    .slots = 1,
+                    .samples = {4}});
 }

@@ -40,7 +40,7 @@
 
 Test(nn_layers, dense) {
     CHECK(SHAPE_0D(5), NN_DENSE(7));
-    CHECK(SHAPE_2D(2, 3, 4), NN_DENSE(33), NN_ACTIVATION(LS_TANH), NN_DENSE(5));
+    CHECK(SHAPE_2D(2, 3, 4), NN_DENSE(33), NN_ACTIVATION(LS_LAYER_TANH), NN_DENSE(5));
     CHECK(SHAPE_0D(5), {.kind = LS_LAYER_DENSE, .dense = {.units = 4, .bias = false}});
 }
 
@@ -147,9 +147,9 @@ Test(nn_layers, max_pool) {
 /* ReLU and what it becomes before a maximum. */
 Test(nn_layers, max_pool_after_activation) {
     CHECK(SHAPE_2D(2, 6, 6), NN_CONV(5, 1), NN_RELU, NN_MAX_POOL(2), NN_CONV(3, 2), NN_RELU);
-    CHECK(SHAPE_2D(2, 6, 6), NN_CONV(5, 1), NN_ACTIVATION(LS_LEAKY_RELU), NN_MAX_POOL(2));
-    CHECK(SHAPE_2D(2, 6, 6), NN_CONV(5, 1),
-          {.kind = LS_LAYER_ACTIVATION, .activation = {LS_LEAKY_RELU, -0.5}}, NN_MAX_POOL(2));
+    CHECK(SHAPE_2D(2, 6, 6), NN_CONV(5, 1), NN_ACTIVATION(LS_LAYER_LEAKY_RELU), NN_MAX_POOL(2));
+    CHECK(SHAPE_2D(2, 6, 6), NN_CONV(5, 1), {.kind = LS_LAYER_LEAKY_RELU, .leaky_relu = {-0.5}},
+          NN_MAX_POOL(2));
     CHECK(SHAPE_2D(2, 6, 6), NN_RELU, NN_MAX_POOL(2), NN_CONV(3, 2));
 }
 
@@ -180,7 +180,7 @@ Test(nn_layers, batch_norm) {
 }
 
 Test(nn_layers, activations) {
-    for (int function = LS_RELU; function <= LS_GELU; function++) {
+    for (int function = LS_LAYER_RELU; function <= LS_LAYER_GELU; function++) {
         CHECK(SHAPE_0D(6), NN_DENSE(9), NN_ACTIVATION(function));
         CHECK(SHAPE_2D(2, 4, 4), NN_CONV(5, 2), NN_ACTIVATION(function), NN_CONV(3, 2));
         CHECK(SHAPE_2D(2, 4, 4), NN_ACTIVATION(function), NN_CONV(3, 2));
@@ -240,14 +240,15 @@ Test(nn_layers, residual_at_the_ends) {
 Test(nn_layers, cross_entropy) {
     static const double weights[] = {2, 0.5, 0, 1, 1.5};
     for (int i = 0; i < 4; i++)
-        net_check(&(net_case){.input = SHAPE_0D(4),
-                              .outputs = 5,
-                              .loss = LS_LOSS_CROSS_ENTROPY,
-                              .label_smoothing = i % 2 * 0.1,
-                              .class_weights = i < 2 ? NULL : weights,
-                              .layers = NN_LIST(NN_DENSE(6), NN_ACTIVATION(LS_TANH), NN_DENSE(5)),
-                              .slots = 2,
-                              .samples = {4, 3}});
+        net_check(
+            &(net_case){.input = SHAPE_0D(4),
+                        .outputs = 5,
+                        .loss = LS_LOSS_CROSS_ENTROPY,
+                        .label_smoothing = i % 2 * 0.1,
+                        .class_weights = i < 2 ? NULL : weights,
+                        .layers = NN_LIST(NN_DENSE(6), NN_ACTIVATION(LS_LAYER_TANH), NN_DENSE(5)),
+                        .slots = 2,
+                        .samples = {4, 3}});
 }
 
 /* The output need not be flat. */

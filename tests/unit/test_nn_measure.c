@@ -39,14 +39,14 @@ Test(nn_measure, names) {
     cr_expect_str_eq(ls_net_op_layer(net, last), "loss");
     cr_expect_str_eq(ls_net_op_kind(net, last), "loss");
     cr_expect_eq(find(net, "conv1", "conv"), 0);
-    cr_expect_lt(find(net, "max_pool3", "max_pool"), find(net, "activation2", "activation"));
+    cr_expect_lt(find(net, "max_pool3", "max_pool"), find(net, "relu2", "relu"));
     find(net, "residual4/body/conv1", "conv");
     find(net, "residual4/projection/conv1", "conv");
     find(net, "dense6", "dense");
     size_t ends = 0; /* of the residual block */
     for (size_t i = 0; i <= last; i++) {
         ends += strcmp(ls_net_op_layer(net, i), "residual4") == 0;
-        cr_expect_str_neq(ls_net_op_layer(net, i), "residual4/body/activation3");
+        cr_expect_str_neq(ls_net_op_layer(net, i), "residual4/body/relu3");
     }
     cr_expect_eq(ends, 2);
     net_close(&network);

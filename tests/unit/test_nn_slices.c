@@ -23,8 +23,8 @@ static net_network everything(ls_compute_type type) {
             NN_RESIDUAL(.body = NN_LIST(NN_CONV(18, 3, .padding = NN_EACH(1)), NN_NORM, NN_RELU,
                                         NN_DROPOUT(0.3), NN_CONV(18, 1), NN_NORM)),
             NN_RELU,
-            NN_RESIDUAL(.body =
-                            NN_LIST(NN_CONV(7, 2, .stride = NN_EACH(2)), NN_ACTIVATION(LS_GELU)),
+            NN_RESIDUAL(.body = NN_LIST(NN_CONV(7, 2, .stride = NN_EACH(2)),
+                                        NN_ACTIVATION(LS_LAYER_GELU)),
                         .projection = NN_LIST(NN_CONV(7, 1, .stride = NN_EACH(2)))),
             NN_AVG_POOL(2), NN_FLATTEN, NN_DENSE(33), NN_RELU, NN_DROPOUT(0.5), NN_DENSE(4))});
 }
