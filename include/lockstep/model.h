@@ -32,6 +32,7 @@ typedef enum ls_optimizer_kind {
     X(TANH, tanh)                                                                                  \
     X(SIGMOID, sigmoid)                                                                            \
     X(GELU, gelu) /* exact, with erf; Hendrycks and Gimpel 2016 */                                 \
+    X(SCALE, scale)                                                                                \
     X(DROPOUT, dropout)                                                                            \
     X(FLATTEN, flatten)                                                                            \
     X(RESIDUAL, residual)
@@ -91,6 +92,10 @@ typedef struct ls_leaky_relu_spec {
     double slope; /* for negative inputs, default 0.01 */
 } ls_leaky_relu_spec;
 
+typedef struct ls_scale_spec {
+    double factor;
+} ls_scale_spec;
+
 typedef struct ls_dropout_spec {
     double
         rate; /* share of elements set to 0 in training, [0, 1); the rest is scaled by 1/(1-rate) */
@@ -111,6 +116,7 @@ struct ls_layer_spec {
         ls_pool_spec pool;
         ls_batch_norm_spec batch_norm;
         ls_leaky_relu_spec leaky_relu;
+        ls_scale_spec scale;
         ls_dropout_spec dropout;
         ls_residual_spec residual;
     };

@@ -1,6 +1,7 @@
 /* The table of layer kinds and their keys.  A new key of a layer is one row here and one field in
  * lockstep/model.h. */
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 #include "config/keys.h"
@@ -66,6 +67,12 @@ static const ls_key leaky_relu_keys[] = {
      .help = "Slope for negative inputs."},
 };
 
+static const ls_key scale_keys[] = {
+    NAME_KEY,
+    {KEY(scale, factor), .example = "1.2", .min = -INFINITY, .max = INFINITY,
+     .help = "What every element is multiplied by."},
+};
+
 static const ls_key dropout_keys[] = {
     NAME_KEY,
     {KEY(dropout, rate), .example = "0.5", .min = 0, .max = 1, .open = LS_BELOW_MAX,
@@ -104,6 +111,8 @@ const ls_layer_word ls_layer_words[] = {
     [LS_LAYER_SIGMOID] = {KEYS(name_keys), .help = "1 / (1 + exp(-x))."},
     [LS_LAYER_GELU] = {KEYS(name_keys),
                        .help = "x times the normal distribution function of x, exact."},
+    [LS_LAYER_SCALE] = {KEYS(scale_keys),
+                        .help = "Multiplies by a constant, as an output after tanh."},
     [LS_LAYER_DROPOUT] = {KEYS(dropout_keys),
                           .help =
                               "Sets random elements to 0 in training and scales the others up."},

@@ -372,6 +372,10 @@ void ls_key_write(const ls_key *key, const void *base, ls_text *text) {
 static void range_write(const ls_key *key, ls_text *text) {
     bool above = key->open & LS_ABOVE_MIN, below = key->open & LS_BELOW_MAX;
     bool endless = isinf(key->max);
+    if (endless && isinf(key->min)) {
+        ls_text_add(text, ", not inf or nan");
+        return;
+    }
     ls_text_add(text, above ? " above " : endless ? " of at least " : " from ");
     number_write(key->min, text);
     if (!endless) {

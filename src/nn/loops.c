@@ -72,6 +72,13 @@ void ls_loop_add(ls_compute_type type, size_t count, bool relu, const void *a, c
 }
 
 LS_CLONES
+void ls_loop_scale(ls_compute_type type, size_t count, float scale, const void *x, void *y) {
+    INDEPENDENT
+    for (size_t i = 0; i < count; i++)
+        put(type, y, i, scale * get(type, x, i));
+}
+
+LS_CLONES
 void ls_loop_mask(ls_compute_type type, size_t count, float scale, const uint8_t *keep,
                   const void *x, void *y) {
     INDEPENDENT
@@ -80,12 +87,6 @@ void ls_loop_mask(ls_compute_type type, size_t count, float scale, const uint8_t
 }
 
 /* ---- float32 only, and rows ----------------------------------------------------------------- */
-
-LS_CLONES
-void ls_loop_scale(size_t count, float scale, float *x) {
-    for (size_t i = 0; i < count; i++)
-        x[i] *= scale;
-}
 
 LS_CLONES
 void ls_loop_add_bias(int64_t rows, int64_t count, const float *bias, float *y) {

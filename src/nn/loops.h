@@ -21,6 +21,8 @@ void ls_loop_leaky_gradient(ls_compute_type type, size_t count, float slope, con
 /* y = a + b, with ReLU if wanted. */
 void ls_loop_add(ls_compute_type type, size_t count, bool relu, const void *a, const void *b,
                  void *y);
+/* y = scale x. */
+void ls_loop_scale(ls_compute_type type, size_t count, float scale, const void *x, void *y);
 /* y = keep ? scale x : 0. */
 void ls_loop_mask(ls_compute_type type, size_t count, float scale, const uint8_t *keep,
                   const void *x, void *y);
@@ -28,7 +30,6 @@ void ls_loop_mask(ls_compute_type type, size_t count, float scale, const uint8_t
 void ls_loop_round(size_t count, const float *x, uint16_t *y);
 /* The same of x, float32: the first half of the array then holds the result. */
 void ls_loop_round_in_place(size_t count, void *x);
-void ls_loop_scale(size_t count, float scale, float *x);
 /* y (rows, count): bias is added to each row. */
 void ls_loop_add_bias(int64_t rows, int64_t count, const float *bias, float *y);
 /* to (columns, rows) = transposed from (rows, columns); the arrays do not overlap. */

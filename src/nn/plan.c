@@ -278,7 +278,8 @@ static void backward_loss(const ls_plan *plan, float loss_scale) {
     for (int i = 0; i < plan->slot_count; i++) {
         float *gradient = gradient_address(plan, &plan->slots[i], net->output);
         if (gradient)
-            ls_loop_scale((size_t)(plan->slots[i].samples * net->outputs), loss_scale, gradient);
+            ls_loop_scale(LS_COMPUTE_FLOAT32, (size_t)(plan->slots[i].samples * net->outputs),
+                          loss_scale, gradient, gradient);
     }
     ls_record_end(net->recorder, LS_EVENT_BACKWARD, (int64_t)net->op_count, start);
 }

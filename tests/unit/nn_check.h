@@ -54,6 +54,10 @@
         .kind = (f), .leaky_relu = {.slope = 0.1 }                                                 \
     }
 #define NN_RELU NN_ACTIVATION(LS_LAYER_RELU)
+#define NN_SCALE(x)                                                                                \
+    {                                                                                              \
+        .kind = LS_LAYER_SCALE, .scale = {.factor = (x) }                                          \
+    }
 #define NN_DROPOUT(r)                                                                              \
     {                                                                                              \
         .kind = LS_LAYER_DROPOUT, .dropout = {.rate = (r) }                                        \

@@ -244,6 +244,13 @@ static array activation(const ls_layer_spec *layer, const array *x) {
     return y;
 }
 
+static array scale(double factor, const array *x) {
+    array y = make(x->samples, x->shape);
+    for (int64_t i = 0; i < x->samples * elements(&x->shape); i++)
+        y.data[i] = factor * x->data[i];
+    return y;
+}
+
 static array dropout(context *c, const ls_dropout_spec *spec, const array *x) {
     array y = make(x->samples, x->shape);
     int64_t count = elements(&x->shape);
@@ -298,6 +305,8 @@ static array run_layer(context *c, const ls_layer_spec *layer, const char *path,
     case LS_LAYER_SIGMOID:
     case LS_LAYER_GELU:
         return activation(layer, x);
+    case LS_LAYER_SCALE:
+        return scale(layer->scale.factor, x);
     case LS_LAYER_DROPOUT:
         return dropout(c, &layer->dropout, x);
     case LS_LAYER_RESIDUAL:

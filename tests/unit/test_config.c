@@ -346,9 +346,9 @@ Test(config, reference_layers_parse) {
         line += strlen("\n# ");
         ls_text_add(&text, "    %.*s\n", (int)strcspn(line, "\n"), line);
     }
-    cr_expect_eq(shown, 15);
+    cr_expect_eq(shown, 16);
     ls_config *c = parse_with(text.data, NULL);
-    cr_expect_eq(c->model.layers.count, 14 + 3 * 2);
+    cr_expect_eq(c->model.layers.count, 15 + 3 * 2);
     expect_round_trip(c);
     ls_config_free(c);
     ls_text_free(&reference);

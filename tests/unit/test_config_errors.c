@@ -88,6 +88,8 @@ Test(config_errors, values) {
          "x.yaml:1:14: find_lr.end: expected a number above 0, got '1e999'"},
         {"find_lr.end: 1e-999\n",
          "x.yaml:1:14: find_lr.end: expected a number above 0, got '1e-999'"},
+        {"model.layers: [scale: {factor: inf}]\n",
+         "x.yaml:1:32: scale.factor: expected a number, not inf or nan, got 'inf'"},
         {"find_lr.end: nan\n", "x.yaml:1:14: find_lr.end: expected a number above 0, got 'nan'"},
         {"find_lr.end: 0x1p3\n",
          "x.yaml:1:14: find_lr.end: expected a number above 0, got '0x1p3'"},

@@ -175,6 +175,7 @@ Test(config_layers, every_kind) {
                                : kind == LS_LAYER_CONV     ? "filters: 1, kernel: 1"
                                : kind == LS_LAYER_MAX_POOL ? "size: 1"
                                : kind == LS_LAYER_AVG_POOL ? "size: 1"
+                               : kind == LS_LAYER_SCALE    ? "factor: 2"
                                : kind == LS_LAYER_DROPOUT  ? "rate: 0"
                                : kind == LS_LAYER_RESIDUAL ? "body: [relu]"
                                                            : "");

@@ -187,6 +187,12 @@ Test(nn_layers, activations) {
     }
 }
 
+Test(nn_layers, scale) {
+    CHECK(SHAPE_0D(6), NN_DENSE(9), NN_SCALE(1.25), NN_DENSE(5), NN_SCALE(-0.5));
+    CHECK(SHAPE_2D(2, 4, 4), NN_SCALE(3), NN_CONV(5, 2), NN_SCALE(0.5), NN_MAX_POOL(2));
+    CHECK(SHAPE_2D(2, 4, 4), NN_CONV(5, 2), NN_RELU, NN_SCALE(2), NN_RELU, NN_CONV(3, 2));
+}
+
 Test(nn_layers, dropout) {
     CHECK(SHAPE_0D(6), NN_DENSE(30), NN_DROPOUT(0.4), NN_DENSE(9), NN_DROPOUT(0.2));
     CHECK(SHAPE_2D(2, 4, 4), NN_CONV(5, 2), NN_RELU, NN_DROPOUT(0.5), NN_CONV(3, 2));
