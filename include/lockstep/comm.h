@@ -10,6 +10,7 @@
 #define LOCKSTEP_COMM_H
 
 #include "lockstep/base.h"
+#include "lockstep/choices.h"
 #include "lockstep/record.h"
 
 #ifdef __cplusplus
@@ -117,17 +118,6 @@ void ls_broadcast_free(ls_broadcast *broadcast);
 /* ---- exchange: the sum of one flat array over all ranks ------------------------------------- */
 
 typedef struct ls_exchange ls_exchange;
-
-typedef enum ls_exchange_mode {
-    LS_EXCHANGE_AUTO, /* node where every node has the same number of ranks, otherwise flat */
-    LS_EXCHANGE_NODE, /* through the node's shared memory, then among nodes, each rank its part */
-    LS_EXCHANGE_FLAT  /* one MPI_Iallreduce a bucket over all ranks */
-} ls_exchange_mode;
-
-typedef enum ls_exchange_type {
-    LS_EXCHANGE_INT32,  /* fixed point: the same bits on any layout */
-    LS_EXCHANGE_FLOAT32 /* for comparison: the bits depend on layout and MPI's algorithm */
-} ls_exchange_type;
 
 /* Elements of one chunk: parts of ranks and partial sums over the flat array (norms, digests) have
  * their boundaries at multiples of it, so that they do not depend on the rank count. */

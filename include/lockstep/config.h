@@ -13,28 +13,6 @@
 extern "C" {
 #endif
 
-typedef enum ls_ramp_choice { LS_CONFIG_RAMP_EXPONENTIAL, LS_CONFIG_RAMP_LINEAR } ls_ramp_choice;
-typedef enum ls_exchange_choice {
-    LS_CONFIG_EXCHANGE_AUTO,
-    LS_CONFIG_EXCHANGE_NODE,
-    LS_CONFIG_EXCHANGE_FLAT
-} ls_exchange_choice;
-typedef enum ls_schedule_choice {
-    LS_CONFIG_SCHEDULE_CONSTANT,
-    LS_CONFIG_SCHEDULE_STEP,
-    LS_CONFIG_SCHEDULE_MULTISTEP,
-    LS_CONFIG_SCHEDULE_EXPONENTIAL,
-    LS_CONFIG_SCHEDULE_POLYNOMIAL,
-    LS_CONFIG_SCHEDULE_COSINE,
-    LS_CONFIG_SCHEDULE_COSINE_RESTARTS,
-    LS_CONFIG_SCHEDULE_TRIANGULAR,
-    LS_CONFIG_SCHEDULE_TRIANGULAR2,
-    LS_CONFIG_SCHEDULE_EXP_RANGE,
-    LS_CONFIG_SCHEDULE_ONE_CYCLE
-} ls_schedule_choice;
-typedef enum ls_anneal_choice { LS_CONFIG_ANNEAL_COSINE, LS_CONFIG_ANNEAL_LINEAR } ls_anneal_choice;
-typedef enum ls_sum_choice { LS_CONFIG_SUM_FIXED, LS_CONFIG_SUM_FLOAT32 } ls_sum_choice;
-
 #define LS_INTEGERS_LIMIT 16
 
 typedef struct ls_integers {
@@ -67,7 +45,7 @@ typedef struct ls_augment_config {
 typedef struct ls_find_lr_config {
     double start, end;
     int64_t steps; /* 0: those of one epoch */
-    ls_ramp_choice ramp;
+    ls_ramp_kind ramp;
     double beta;
     double stop_factor;
     bool accuracy;              /* record the accuracy of each batch (Smith's own variant) */
@@ -94,7 +72,7 @@ typedef struct ls_train_config {
 
 /* How the LR moves over the run: the formulas are in lockstep/schedule.h.  NaN: auto. */
 typedef struct ls_schedule_config {
-    ls_schedule_choice kind;
+    ls_schedule_kind kind;
     double warmup_epochs, warmup_factor;
     int64_t every_epochs; /* 0: a third of the run */
     double factor;
@@ -103,7 +81,7 @@ typedef struct ls_schedule_config {
     double base_lr, max_lr, final_lr;
     double cycle_epochs, cycle_multiplier;
     double rise;
-    ls_anneal_choice anneal;
+    ls_anneal anneal;
     bool cycle_momentum;
     double min_momentum, max_momentum;
 } ls_schedule_config;
@@ -134,8 +112,8 @@ struct ls_config {
     char *init;     /* HDF5 file with weights to start from, or "none" */
     char *init_new; /* layers that it need not have, "dense1,dense2", or "none" */
     char *frozen;   /* layers whose weights stay as they are, or "none" */
-    ls_exchange_choice exchange;
-    ls_sum_choice exchange_sum;
+    ls_exchange_mode exchange;
+    ls_exchange_type exchange_sum;
     double stall_seconds; /* of waiting, after which a warning says for whom; 0: never */
 };
 

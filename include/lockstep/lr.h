@@ -7,14 +7,13 @@
 #define LOCKSTEP_LR_H
 
 #include "lockstep/base.h"
+#include "lockstep/choices.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /* ---- the ramp ------------------------------------------------------------------------------- */
-
-typedef enum ls_ramp_kind { LS_RAMP_EXPONENTIAL, LS_RAMP_LINEAR } ls_ramp_kind;
 
 /* LR of step i of n: start (end/start)^(i/(n-1)), or start + (end - start) i/(n-1).  n = 1: start.
  * Exactly start at 0 and end at n - 1. */

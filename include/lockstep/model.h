@@ -4,19 +4,13 @@
 #define LOCKSTEP_MODEL_H
 
 #include "lockstep/base.h"
+#include "lockstep/choices.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 #define LS_MAX_SPATIAL 3 /* depth, height, width */
-
-/* How weights change; the formulas are in lockstep/optim.h. */
-typedef enum ls_optimizer_kind {
-    LS_OPTIMIZER_SGD,
-    LS_OPTIMIZER_LARS,
-    LS_OPTIMIZER_ADAMW
-} ls_optimizer_kind;
 
 /* Every kind of layer, and its name in configuration files.  Each has a row in config's table of
  * layers, with its keys, and an ls_NAME_add in nn, with its shape rule and operations. */
@@ -39,17 +33,6 @@ typedef enum ls_optimizer_kind {
 
 #define LS_LAYER_CONSTANT(KIND, name) LS_LAYER_##KIND,
 typedef enum ls_layer_kind { LS_LAYERS(LS_LAYER_CONSTANT) LS_LAYER_KINDS } ls_layer_kind;
-
-/* How weights start.  He et al. 2015: N(0, 2/fan_in); Glorot and Bengio 2010: U(+-sqrt(6/(fan_in
- * + fan_out))).  With He, a last layer with weights starts at N(0, 0.01^2) (Goyal et al. 2017).
- * Biases and batch-norm shifts start at 0, batch-norm scales at 1. */
-typedef enum ls_init { LS_INIT_HE, LS_INIT_GLOROT } ls_init;
-
-typedef enum ls_loss { LS_LOSS_CROSS_ENTROPY, LS_LOSS_MEAN_SQUARED_ERROR } ls_loss;
-
-/* What a network's activations, their gradients and the weights that it multiplies with are kept
- * in.  bfloat16 is the upper half of a float32: its range, 8 bits of precision. */
-typedef enum ls_compute_type { LS_COMPUTE_FLOAT32, LS_COMPUTE_BF16 } ls_compute_type;
 
 /* A window of a convolution or pooling.  A count of 1 means the same number in every spatial
  * dimension; otherwise one number per dimension, outermost (depth) first. */

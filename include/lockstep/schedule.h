@@ -11,6 +11,7 @@
 #define LOCKSTEP_SCHEDULE_H
 
 #include "lockstep/base.h"
+#include "lockstep/choices.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -18,63 +19,49 @@ extern "C" {
 
 #define LS_MILESTONES 16
 
-typedef enum ls_schedule_kind {
-    /* lr */
-    LS_SCHEDULE_CONSTANT,
-
-    /* lr factor^floor(e / every_epochs).  torch: StepLR. */
-    LS_SCHEDULE_STEP,
-
-    /* lr factor^(how many milestones are <= e), as in He et al., "Deep Residual Learning", CVPR
-     * 2016.  torch: MultiStepLR. */
-    LS_SCHEDULE_MULTISTEP,
-
-    /* lr decay^(t / steps_per_epoch): by `decay` an epoch, but a little every step, so that the
-     * curve has no corners.  torch: ExponentialLR with gamma = decay^(1 / steps_per_epoch). */
-    LS_SCHEDULE_EXPONENTIAL,
-
-    /* final_lr + (lr - final_lr) (1 - t/N)^power.  torch: PolynomialLR, whose end is 0. */
-    LS_SCHEDULE_POLYNOMIAL,
-
-    /* final_lr + (lr - final_lr) (1 + cos(pi t/N)) / 2: Loshchilov and Hutter, "SGDR: Stochastic
-     * Gradient Descent with Warm Restarts", ICLR 2017, eq. 5, one run without restarts.  torch:
-     * CosineAnnealingLR with T_max = N. */
-    LS_SCHEDULE_COSINE,
-
-    /* The same with restarts: t counts from the start of the cycle, N is its length: cycle_steps
-     * for the first one, each next one cycle_multiplier times as long (whole steps).  torch:
-     * CosineAnnealingWarmRestarts, with T_0 and T_mult in steps. */
-    LS_SCHEDULE_COSINE_RESTARTS,
-
-    /* From base_lr up to max_lr and down again on straight lines, every cycle_steps = 2 stepsize:
-     * base_lr + (max_lr - base_lr) s(t), s(t) = 1 - |t mod C / (C/2) - 1|, C = cycle_steps.
-     * L. N. Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017.  torch:
-     * CyclicLR, mode triangular. */
-    LS_SCHEDULE_TRIANGULAR,
-
-    /* base_lr + (max_lr - base_lr) s(t) / 2^floor(t/C): the height halves with every cycle.  Same
-     * paper.  torch: CyclicLR, mode triangular2. */
-    LS_SCHEDULE_TRIANGULAR2,
-
-    /* gamma^t (base_lr + (max_lr - base_lr) s(t)), gamma = decay^(1 / steps_per_epoch).  Same
-     * paper: "each boundary value declines by an exponential factor of gamma^iteration".  torch's
-     * CyclicLR in mode exp_range lets only the height decline, base_lr + (max_lr - base_lr) s(t)
-     * gamma^t, and so ends at base_lr; the paper's form goes on to 0. */
-    LS_SCHEDULE_EXP_RANGE,
-
-    /* From base_lr up to max_lr over the first `rise` of the run, then down to final_lr, while the
-     * momentum goes from max_momentum down to min_momentum and back.  Both ways along half a cosine
-     * or a straight line (anneal).  With p = rise N - 1 the peak is at t = p, between two steps as
-     * a rule, and final_lr at t = N - 1.  L. N. Smith and N. Topin, "Super-Convergence", 2018,
-     * simplified as everybody does: they come down to base_lr as fast as they rose, and fall to
-     * final_lr in a third phase.  torch: OneCycleLR with three_phase=False, pct_start = rise,
-     * div_factor = max_lr / base_lr, final_div_factor = base_lr / final_lr. */
-    LS_SCHEDULE_ONE_CYCLE
-} ls_schedule_kind;
-
+/* The kinds:
+ *
+ * constant: lr
+ *
+ * step: lr factor^floor(e / every_epochs).  torch: StepLR.
+ *
+ * multistep: lr factor^(how many milestones are <= e), as in He et al., "Deep Residual Learning",
+ * CVPR 2016.  torch: MultiStepLR.
+ *
+ * exponential: lr decay^(t / steps_per_epoch): by `decay` an epoch, but a little every step, so
+ * that the curve has no corners.  torch: ExponentialLR with gamma = decay^(1 / steps_per_epoch).
+ *
+ * polynomial: final_lr + (lr - final_lr) (1 - t/N)^power.  torch: PolynomialLR, whose end is 0.
+ *
+ * cosine: final_lr + (lr - final_lr) (1 + cos(pi t/N)) / 2: Loshchilov and Hutter, "SGDR:
+ * Stochastic Gradient Descent with Warm Restarts", ICLR 2017, eq. 5, one run without restarts.
+ * torch: CosineAnnealingLR with T_max = N.
+ *
+ * cosine_restarts: The same with restarts: t counts from the start of the cycle, N is its length:
+ * cycle_steps for the first one, each next one cycle_multiplier times as long (whole steps).
+ * torch: CosineAnnealingWarmRestarts, with T_0 and T_mult in steps.
+ *
+ * triangular: From base_lr up to max_lr and down again on straight lines, every cycle_steps = 2
+ * stepsize: base_lr + (max_lr - base_lr) s(t), s(t) = 1 - |t mod C / (C/2) - 1|, C = cycle_steps.
+ * L. N. Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017.  torch: CyclicLR,
+ * mode triangular.
+ *
+ * triangular2: base_lr + (max_lr - base_lr) s(t) / 2^floor(t/C): the height halves with every
+ * cycle.  Same paper.  torch: CyclicLR, mode triangular2.
+ *
+ * exp_range: gamma^t (base_lr + (max_lr - base_lr) s(t)), gamma = decay^(1 / steps_per_epoch).
+ * Same paper: "each boundary value declines by an exponential factor of gamma^iteration".  torch's
+ * CyclicLR in mode exp_range lets only the height decline, base_lr + (max_lr - base_lr) s(t)
+ * gamma^t, and so ends at base_lr; the paper's form goes on to 0.
+ *
+ * one_cycle: From base_lr up to max_lr over the first `rise` of the run, then down to final_lr,
+ * while the momentum goes from max_momentum down to min_momentum and back.  Both ways along half a
+ * cosine or a straight line (anneal).  With p = rise N - 1 the peak is at t = p, between two steps
+ * as a rule, and final_lr at t = N - 1.  L. N. Smith and N. Topin, "Super-Convergence", 2018,
+ * simplified as everybody does: they come down to base_lr as fast as they rose, and fall to
+ * final_lr in a third phase.  torch: OneCycleLR with three_phase=False, pct_start = rise,
+ * div_factor = max_lr / base_lr, final_div_factor = base_lr / final_lr. */
 const char *ls_schedule_name(ls_schedule_kind kind); /* "step", "cosine_restarts", ... */
-
-typedef enum ls_anneal { LS_ANNEAL_COSINE, LS_ANNEAL_LINEAR } ls_anneal;
 
 /* The fields behind `momentum` count only for the kinds whose formulas have them. */
 typedef struct ls_schedule {

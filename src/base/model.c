@@ -8,7 +8,8 @@ const char *ls_layer_kind_name(ls_layer_kind kind) {
 }
 
 const char *ls_compute_type_name(ls_compute_type type) {
-    return type == LS_COMPUTE_BF16 ? "bf16" : "float32";
+    static const char *const names[] = {LS_COMPUTE_TYPES(LS_WORD)};
+    return names[type];
 }
 
 static void list_free(ls_layer_list *list) {

@@ -122,7 +122,7 @@ ls_status ls_exchange_create(ls_comm *comm, ls_exchange_mode mode, ls_exchange_t
     LS_REQUIRE(length > 0);
     LS_TRY(LS_NEW(x, 1));
     x->comm = comm;
-    x->type = type == LS_EXCHANGE_INT32 ? MPI_INT32_T : MPI_FLOAT;
+    x->type = type == LS_EXCHANGE_FIXED ? MPI_INT32_T : MPI_FLOAT;
     x->length = length;
     ls_status status;
     LS_TRY_GOTO(failed, choose_mode(x, mode));

@@ -70,8 +70,7 @@ const ls_key ls_config_keys[] = {
     {KEY(find_lr.steps), .change = LS_CHANGE_NOTHING, .initial = "0", .min = 0, .max = INT_MAX,
      .unit = "steps", .help = "Length of the ramp; 0: the steps of one epoch."},
     {KEY(find_lr.ramp), .change = LS_CHANGE_NOTHING, .initial = "exponential",
-     .words = LS_WORDS("exponential", "linear"),
-     .help = "How the learning rate grows from start to end."},
+     .words = LS_WORDS_OF(LS_RAMPS), .help = "How the learning rate grows from start to end."},
     {KEY(find_lr.beta), .change = LS_CHANGE_NOTHING, .initial = "0.98", .min = 0, .max = 1,
      .open = LS_BELOW_MAX, .help = "Weight of the past in the smoothed loss; 0: no smoothing."},
     {KEY(find_lr.stop_factor), .change = LS_CHANGE_NOTHING, .initial = "4", .min = 1,
@@ -98,7 +97,7 @@ const ls_key ls_config_keys[] = {
      .max = INT_MAX, .unit = "samples",
      .help = "Linear scaling rule: train.lr is meant for this batch, and is multiplied by "
              "batch.size / lr_reference_batch (Goyal et al. 2017; they have 256).  0: off."},
-    {KEY(train.optimizer), .initial = "sgd", .words = LS_WORDS("sgd", "lars", "adamw"),
+    {KEY(train.optimizer), .initial = "sgd", .words = LS_WORDS_OF(LS_OPTIMIZERS),
      .help = "Momentum SGD; LARS, which scales the learning rate of each array of weights by its "
              "norm, for large batches (You et al. 2017); or AdamW (Loshchilov and Hutter 2019).  "
              "The range test works with each."},
@@ -136,8 +135,7 @@ const ls_key ls_config_keys[] = {
              "\"accuracy 0.9\", \"loss 0.25\" or \"r2 0.8\"."},
 
     {KEY(schedule.kind), .change = LS_CHANGE_SCHEDULE, .initial = "step",
-     .words = LS_WORDS("constant", "step", "multistep", "exponential", "polynomial", "cosine",
-                       "cosine_restarts", "triangular", "triangular2", "exp_range", "one_cycle"),
+     .words = LS_WORDS_OF(LS_SCHEDULES),
      .help = "How the learning rate moves over the run; formulas and sources: "
              "lockstep/schedule.h.  'lockstep schedule CONFIG' draws it."},
     {KEY(schedule.warmup_epochs), .change = LS_CHANGE_SCHEDULE, .initial = "0", .min = 0,
@@ -186,7 +184,7 @@ const ls_key ls_config_keys[] = {
      .open = LS_ABOVE_MIN | LS_BELOW_MAX,
      .help = "one_cycle: share of the run in which the learning rate goes up."},
     {KEY(schedule.anneal), .change = LS_CHANGE_SCHEDULE, .initial = "cosine",
-     .words = LS_WORDS("cosine", "linear"),
+     .words = LS_WORDS_OF(LS_ANNEALS),
      .help = "one_cycle: the way up and down, half a cosine or a straight line."},
     {KEY(schedule.cycle_momentum), .change = LS_CHANGE_SCHEDULE, .initial = "true",
      .help = "one_cycle: the momentum goes down while the learning rate goes up, and back; false: "
@@ -209,7 +207,7 @@ const ls_key ls_config_keys[] = {
      .help = "How many of the newest checkpoints stay; the best one stays beside them."},
 
     {KEY(compute.type), .change = LS_CHANGE_NOTHING, .initial = "float32",
-     .words = LS_WORDS("float32", "bf16"),
+     .words = LS_WORDS_OF(LS_COMPUTE_TYPES),
      .help =
          "What activations, their gradients and the weights they meet are kept in.  bf16 is "
          "faster; a CPU without it computes in float32.  The weights that are updated, gradient "
@@ -230,10 +228,10 @@ const ls_key ls_config_keys[] = {
              "statistics follow the data all the same."},
 
     {KEY(exchange), .change = LS_CHANGE_NOTHING, .initial = "auto",
-     .words = LS_WORDS("auto", "node", "flat"),
+     .words = LS_WORDS_OF(LS_EXCHANGE_MODES),
      .help = "How gradients are summed. node: in the node's shared memory, then between nodes; "
              "flat: one allreduce over all ranks; auto: node where it fits."},
-    {KEY(exchange_sum), .initial = "fixed", .words = LS_WORDS("fixed", "float32"),
+    {KEY(exchange_sum), .initial = "fixed", .words = LS_WORDS_OF(LS_EXCHANGE_TYPES),
      .help = "What is summed. fixed: integers, the same bits on any number of ranks; float32: for "
              "comparison, not the same bits."},
 
@@ -242,8 +240,7 @@ const ls_key ls_config_keys[] = {
      .help = "Warn when a rank has waited for others so long, and again each time as much has "
              "passed: which ranks or hosts it waits for; 0: never."},
 
-    {KEY(model.loss), .initial = "cross_entropy",
-     .words = LS_WORDS("cross_entropy", "mean_squared_error"),
+    {KEY(model.loss), .initial = "cross_entropy", .words = LS_WORDS_OF(LS_LOSSES),
      .help = "Loss: cross_entropy for classes, mean_squared_error for regression."},
     {KEY(model.label_smoothing), .initial = "0", .min = 0, .max = 1, .open = LS_BELOW_MAX,
      .help = "a in target = (1 - a) onehot + a / classes."},
@@ -252,7 +249,7 @@ const ls_key ls_config_keys[] = {
      .help = "Weight of each class in the loss, [1, 2.5, 1]; balanced: one over its samples.  They "
              "are scaled to a mean of 1 over the training samples; the loss is divided by the "
              "samples, as without them."},
-    {KEY(model.init), .initial = "he", .words = LS_WORDS("he", "glorot"),
+    {KEY(model.init), .initial = "he", .words = LS_WORDS_OF(LS_INITS),
      .help = "Initial weights. he: normal, variance 2 / fan_in; glorot: uniform in "
              "+-sqrt(6 / (fan_in + fan_out))."},
     {KEY(model.layers),

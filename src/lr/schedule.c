@@ -5,19 +5,7 @@
 #include "lockstep/schedule.h"
 
 const char *ls_schedule_name(ls_schedule_kind kind) {
-    static const char *const names[] = {
-        [LS_SCHEDULE_CONSTANT] = "constant",
-        [LS_SCHEDULE_STEP] = "step",
-        [LS_SCHEDULE_MULTISTEP] = "multistep",
-        [LS_SCHEDULE_EXPONENTIAL] = "exponential",
-        [LS_SCHEDULE_POLYNOMIAL] = "polynomial",
-        [LS_SCHEDULE_COSINE] = "cosine",
-        [LS_SCHEDULE_TRIANGULAR] = "triangular",
-        [LS_SCHEDULE_COSINE_RESTARTS] = "cosine_restarts",
-        [LS_SCHEDULE_TRIANGULAR2] = "triangular2",
-        [LS_SCHEDULE_EXP_RANGE] = "exp_range",
-        [LS_SCHEDULE_ONE_CYCLE] = "one_cycle",
-    };
+    static const char *const names[] = {LS_SCHEDULES(LS_WORD)};
     return names[kind];
 }
 

@@ -70,18 +70,6 @@ static ls_status share_weights(ls_engine *engine) {
     return LS_OK;
 }
 
-static ls_exchange_mode exchange_mode(ls_exchange_choice choice) {
-    switch (choice) {
-    case LS_CONFIG_EXCHANGE_NODE:
-        return LS_EXCHANGE_NODE;
-    case LS_CONFIG_EXCHANGE_FLAT:
-        return LS_EXCHANGE_FLAT;
-    case LS_CONFIG_EXCHANGE_AUTO:
-        break;
-    }
-    return LS_EXCHANGE_AUTO;
-}
-
 /* Samples, in training or evaluation. */
 static size_t longest_batch(const ls_engine *engine) {
     int64_t train = engine->train ? ls_data_count(engine->train) : 0;
@@ -95,9 +83,8 @@ static size_t longest_batch(const ls_engine *engine) {
 static ls_status make_exchange(ls_engine *engine) {
     const ls_config *config = engine->config;
     size_t params = ls_net_param_count(engine->net);
-    engine->fixed = config->exchange_sum == LS_CONFIG_SUM_FIXED;
-    LS_TRY(ls_exchange_create(engine->comm, exchange_mode(config->exchange),
-                              engine->fixed ? LS_EXCHANGE_INT32 : LS_EXCHANGE_FLOAT32,
+    engine->fixed = config->exchange_sum == LS_EXCHANGE_FIXED;
+    LS_TRY(ls_exchange_create(engine->comm, config->exchange, config->exchange_sum,
                               ls_net_trained_size(engine->net), &engine->exchange));
     size_t words = (sizeof(ls_forward_row) + sizeof(float) * ls_net_statistics_size(engine->net)) /
                    sizeof(uint32_t);

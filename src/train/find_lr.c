@@ -34,10 +34,6 @@ static ls_decision decide(void *context, const ls_step_report *report) {
         .lr = run->lr, .momentum = run->engine->config->train.momentum, .stop = (int32_t)stop};
 }
 
-static ls_ramp_kind ramp_kind(const ls_find_lr_config *config) {
-    return config->ramp == LS_CONFIG_RAMP_LINEAR ? LS_RAMP_LINEAR : LS_RAMP_EXPONENTIAL;
-}
-
 /* ---- one point ------------------------------------------------------------------------------ */
 
 static ls_status validate(ls_find_lr_run *run, double *loss) {
@@ -83,8 +79,8 @@ static ls_status take_step(ls_find_lr_run *run, ls_find_lr_result *result, ls_st
     ls_decision decision;
     ls_step_report report;
     double validation = (double)NAN;
-    run->lr = ls_ramp_lr(ramp_kind(run->config), run->config->start, run->config->end, run->steps,
-                         run->step);
+    run->lr =
+        ls_ramp_lr(run->config->ramp, run->config->start, run->config->end, run->steps, run->step);
     if (run->job->interrupted && run->job->interrupted(run->job->context))
         ls_engine_request_stop(engine);
     ls_status status = ls_engine_step(engine, run->step / per_epoch, run->step % per_epoch, decide,

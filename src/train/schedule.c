@@ -5,20 +5,6 @@
 
 #include "lockstep/train.h"
 
-static const ls_schedule_kind kinds[] = {
-    [LS_CONFIG_SCHEDULE_CONSTANT] = LS_SCHEDULE_CONSTANT,
-    [LS_CONFIG_SCHEDULE_STEP] = LS_SCHEDULE_STEP,
-    [LS_CONFIG_SCHEDULE_MULTISTEP] = LS_SCHEDULE_MULTISTEP,
-    [LS_CONFIG_SCHEDULE_EXPONENTIAL] = LS_SCHEDULE_EXPONENTIAL,
-    [LS_CONFIG_SCHEDULE_POLYNOMIAL] = LS_SCHEDULE_POLYNOMIAL,
-    [LS_CONFIG_SCHEDULE_COSINE] = LS_SCHEDULE_COSINE,
-    [LS_CONFIG_SCHEDULE_COSINE_RESTARTS] = LS_SCHEDULE_COSINE_RESTARTS,
-    [LS_CONFIG_SCHEDULE_TRIANGULAR] = LS_SCHEDULE_TRIANGULAR,
-    [LS_CONFIG_SCHEDULE_TRIANGULAR2] = LS_SCHEDULE_TRIANGULAR2,
-    [LS_CONFIG_SCHEDULE_EXP_RANGE] = LS_SCHEDULE_EXP_RANGE,
-    [LS_CONFIG_SCHEDULE_ONE_CYCLE] = LS_SCHEDULE_ONE_CYCLE,
-};
-
 _Static_assert(LS_INTEGERS_LIMIT <= LS_MILESTONES, "every list of milestones fits");
 
 #define DECAY_OVER_RUN 0.01
@@ -60,7 +46,7 @@ ls_status ls_train_schedule(const ls_config *config, double lr, int64_t steps_pe
     const ls_schedule_config *keys = &config->schedule;
     const ls_train_config *train = &config->train;
     ls_schedule s = {
-        .kind = kinds[keys->kind],
+        .kind = keys->kind,
         .steps = train->epochs * steps_per_epoch,
         .steps_per_epoch = steps_per_epoch,
         .warmup_steps = llrint(keys->warmup_epochs * (double)steps_per_epoch),
@@ -68,7 +54,7 @@ ls_status ls_train_schedule(const ls_config *config, double lr, int64_t steps_pe
         .lr = ls_scaled_lr(lr, config->batch.size, train->lr_reference_batch),
         .momentum = train->momentum,
         .rise = keys->rise,
-        .anneal = keys->anneal == LS_CONFIG_ANNEAL_LINEAR ? LS_ANNEAL_LINEAR : LS_ANNEAL_COSINE,
+        .anneal = keys->anneal,
         .cycle_momentum = keys->cycle_momentum,
         .min_momentum = keys->min_momentum,
         .max_momentum = keys->max_momentum,

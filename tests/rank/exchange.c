@@ -118,7 +118,7 @@ static void check_record(ls_comm *comm, ls_exchange_mode mode) {
     ls_exchange *x;
     ls_recorder recorder = {0};
     size_t seen, bytes = 0;
-    CHECK(comm, ls_exchange_create(comm, mode, LS_EXCHANGE_INT32, LENGTH, &x) == LS_OK);
+    CHECK(comm, ls_exchange_create(comm, mode, LS_EXCHANGE_FIXED, LENGTH, &x) == LS_OK);
     int buckets = ls_exchange_buckets(x);
     for (int bucket = 0; bucket < buckets; bucket++)
         bytes += ls_exchange_bucket_bytes(x, bucket);
@@ -153,11 +153,11 @@ static void check_record(ls_comm *comm, ls_exchange_mode mode) {
 /* On uneven nodes the node mode is refused, and auto is flat. */
 static void check_uneven(ls_comm *comm, size_t length) {
     ls_exchange *x;
-    CHECK(comm, ls_exchange_create(comm, LS_EXCHANGE_NODE, LS_EXCHANGE_INT32, length, &x) ==
+    CHECK(comm, ls_exchange_create(comm, LS_EXCHANGE_NODE, LS_EXCHANGE_FIXED, length, &x) ==
                     LS_ERR_INPUT);
     CHECK(comm, strstr(ls_message(), "use 'flat' or 'auto'") != NULL);
     ls_message_set("");
-    check_mode(comm, LS_EXCHANGE_AUTO, LS_EXCHANGE_INT32, length);
+    check_mode(comm, LS_EXCHANGE_AUTO, LS_EXCHANGE_FIXED, length);
 }
 
 int main(int argc, char **argv) {
@@ -167,8 +167,8 @@ int main(int argc, char **argv) {
         if (uneven(comm))
             check_uneven(comm, lengths[i]);
         else
-            check_mode(comm, LS_EXCHANGE_NODE, LS_EXCHANGE_INT32, lengths[i]);
-        check_mode(comm, LS_EXCHANGE_FLAT, LS_EXCHANGE_INT32, lengths[i]);
+            check_mode(comm, LS_EXCHANGE_NODE, LS_EXCHANGE_FIXED, lengths[i]);
+        check_mode(comm, LS_EXCHANGE_FLAT, LS_EXCHANGE_FIXED, lengths[i]);
         check_mode(comm, LS_EXCHANGE_AUTO, LS_EXCHANGE_FLOAT32, lengths[i]);
     }
     if (!uneven(comm))

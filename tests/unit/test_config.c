@@ -28,7 +28,7 @@ Test(config, defaults) {
     cr_expect_eq(c->find_lr.start, 1e-8);
     cr_expect_eq(c->find_lr.end, 10);
     cr_expect_eq(c->find_lr.steps, 0);
-    cr_expect_eq(c->find_lr.ramp, LS_CONFIG_RAMP_EXPONENTIAL);
+    cr_expect_eq(c->find_lr.ramp, LS_RAMP_EXPONENTIAL);
     cr_expect_eq(c->find_lr.beta, 0.98);
     cr_expect_eq(c->find_lr.stop_factor, 4);
     cr_expect_not(c->find_lr.accuracy);
@@ -43,8 +43,8 @@ Test(config, defaults) {
     cr_expect_eq(c->compute.type, LS_COMPUTE_FLOAT32);
     cr_expect_str_eq(c->compute.isa, "auto");
     cr_expect_eq(c->compute.threads, 1);
-    cr_expect_eq(c->exchange, LS_CONFIG_EXCHANGE_AUTO);
-    cr_expect_eq(c->exchange_sum, LS_CONFIG_SUM_FIXED);
+    cr_expect_eq(c->exchange, LS_EXCHANGE_AUTO);
+    cr_expect_eq(c->exchange_sum, LS_EXCHANGE_FIXED);
     cr_expect_eq(c->stall_seconds, 60);
     cr_expect_eq(c->model.loss, LS_LOSS_CROSS_ENTROPY);
     cr_expect_eq(c->model.label_smoothing, 0);
@@ -140,15 +140,15 @@ Test(config, every_type) {
     cr_expect_eq(c->find_lr.start, 1e-3);
     cr_expect_eq(c->find_lr.end, 0.5);
     cr_expect_eq(c->find_lr.beta, 0);
-    cr_expect_eq(c->find_lr.ramp, LS_CONFIG_RAMP_LINEAR);
+    cr_expect_eq(c->find_lr.ramp, LS_RAMP_LINEAR);
     cr_expect_eq(c->train.lr, 5);
     cr_expect_eq(c->train.momentum, 0);
     cr_expect(c->train.nesterov);
     cr_expect_eq(c->train.weight_decay, 5e-4);
     cr_expect_eq(c->train.epochs, 3);
     cr_expect_str_eq(c->compute.isa, "avx2");
-    cr_expect_eq(c->exchange, LS_CONFIG_EXCHANGE_FLAT);
-    cr_expect_eq(c->exchange_sum, LS_CONFIG_SUM_FLOAT32);
+    cr_expect_eq(c->exchange, LS_EXCHANGE_FLAT);
+    cr_expect_eq(c->exchange_sum, LS_EXCHANGE_FLOAT32);
     cr_expect_eq(c->model.loss, LS_LOSS_MEAN_SQUARED_ERROR);
     cr_expect_eq(c->model.init, LS_INIT_GLOROT);
     ls_config_free(c);
