@@ -46,7 +46,7 @@ static ls_status check_full_batch(const ls_engine *engine) {
 static bool all_frozen(const ls_engine *engine) {
     for (size_t i = 0; i < ls_net_param_count(engine->net); i++) {
         ls_param_role role = ls_net_param(engine->net, i)->role;
-        if (role != LS_PARAM_MEAN && role != LS_PARAM_VARIANCE && !engine->frozen[i])
+        if (role != LS_PARAM_MEAN && role != LS_PARAM_VARIANCE && !engine->weights->frozen[i])
             return false;
     }
     return true;

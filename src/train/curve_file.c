@@ -163,7 +163,8 @@ ls_status ls_curve_file_finish(ls_curve_file *file, ls_find_lr_result *result) {
         LS_TRY(ls_run_set_text(file->run, "stop_detail", result->stop_detail));
     LS_TRY(ls_run_set_text(file->run, "state_digest", result->digest));
     LS_TRY(ls_run_set_text(file->run, "state_restored", result->restored ? "yes" : "no"));
-    LS_TRY(ls_run_set_text(file->run, "layout_invariant", file->engine->fixed ? "yes" : "no"));
+    LS_TRY(ls_run_set_text(file->run, "layout_invariant",
+                           file->engine->config->exchange_sum == LS_EXCHANGE_FIXED ? "yes" : "no"));
     LS_TRY(write_suggestions(file, result));
     LS_TRY(ls_run_finish(file->run));
     if (file->interim && rename(file->interim, file->path) != 0)

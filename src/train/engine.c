@@ -1,7 +1,5 @@
-/* The engine: builds the network, lays out the node's shared weights. */
+/* The engine: builds the network and the parts of a step. */
 #include "train/engine.h"
-
-enum { SHARE_GRAIN = 16 }; /* elements of the flat array */
 
 static ls_status set_up_augment(ls_engine *engine) {
     const ls_augment_config *config = &engine->config->augment;
@@ -38,38 +36,6 @@ static ls_status build_net(ls_engine *engine, const char *name) {
     return ls_comm_agree(engine->comm, ls_memory_for(status, "the network of model.layers"));
 }
 
-/* This rank's share of the node's parameters: elements [*first, *end). */
-static void my_share(const ls_engine *engine, size_t *first, size_t *end) {
-    size_t grains = ls_net_flat_size(engine->net) / SHARE_GRAIN;
-    size_t rank = (size_t)ls_comm_node_rank(engine->comm);
-    size_t ranks = (size_t)ls_comm_node_size(engine->comm);
-    *first = grains * rank / ranks * SHARE_GRAIN;
-    *end = grains * (rank + 1) / ranks * SHARE_GRAIN;
-}
-
-static ls_status share_weights(ls_engine *engine) {
-    size_t flat = ls_net_flat_size(engine->net), trained = ls_net_trained_size(engine->net);
-    size_t chunks = (trained + LS_CHUNK - 1) / LS_CHUNK;
-    size_t rounded = engine->type == LS_COMPUTE_BF16 ? flat * sizeof *engine->rounded : 0;
-    size_t states = trained * (size_t)engine->optimizer->state_count;
-    size_t squares = chunks + 2 * ls_gradient_parts(engine);
-    size_t bytes = (flat + states) * sizeof(float) + rounded + squares * sizeof(double);
-    LS_TRY(ls_shared_create(engine->comm, bytes, "weights and momentum", &engine->memory));
-    engine->params = ls_shared_data(engine->memory);
-    for (int i = 0; i < engine->optimizer->state_count; i++)
-        engine->states[i] = engine->params + flat + (size_t)i * trained;
-    unsigned char *rest = (unsigned char *)(engine->params + flat + states);
-    engine->rounded = rounded ? (uint16_t *)rest : NULL;
-    engine->squares = (double *)(rest + rounded);
-    engine->part_squares = engine->squares + chunks;
-    size_t first, end;
-    my_share(engine, &first, &end);
-    ls_net_init_params(engine->net, (uint64_t)engine->config->seed, first, end, engine->params);
-    ls_comm_node_barrier(engine->comm);
-    ls_net_bind(engine->net, engine->params, engine->rounded);
-    return LS_OK;
-}
-
 /* Samples, in training or evaluation. */
 static size_t longest_batch(const ls_engine *engine) {
     int64_t train = engine->train ? ls_data_count(engine->train) : 0;
@@ -80,25 +46,33 @@ static size_t longest_batch(const ls_engine *engine) {
     return (size_t)(size < most ? size : most);
 }
 
-static ls_status make_exchange(ls_engine *engine) {
-    const ls_config *config = engine->config;
-    size_t params = ls_net_param_count(engine->net);
-    engine->fixed = config->exchange_sum == LS_EXCHANGE_FIXED;
-    LS_TRY(ls_exchange_create(engine->comm, config->exchange, config->exchange_sum,
-                              ls_net_trained_size(engine->net), &engine->exchange));
+static ls_status make_step(ls_engine *engine) {
     size_t words = (sizeof(ls_forward_row) + sizeof(float) * ls_net_statistics_size(engine->net)) /
                    sizeof(uint32_t);
     words += words % 2; /* rows start where a double may */
     LS_TRY(ls_board_create(engine->comm, engine->slices, words, &engine->forward_board));
-    LS_TRY(ls_board_create(engine->comm, engine->slices, params, &engine->gradient_board));
     LS_TRY(ls_broadcast_create(engine->comm, sizeof(ls_orders), &engine->decision));
-    LS_TRY(LS_NEW(engine->exponent, params));
-    LS_TRY(LS_NEW(engine->next_exponent, params));
-    LS_TRY(LS_NEW(engine->trust, params));
     LS_TRY(LS_NEW(engine->slice_loss, (size_t)engine->slices));
-    LS_TRY(LS_NEW(engine->ids, longest_batch(engine)));
-    ls_gradient_reset(engine);
-    return LS_OK;
+    return LS_NEW(engine->ids, longest_batch(engine));
+}
+
+static ls_status make_sums(ls_engine *engine) {
+    const ls_config *config = engine->config;
+    LS_TRY(ls_exchange_create(engine->comm, config->exchange, config->exchange_sum,
+                              ls_net_trained_size(engine->net), &engine->exchange));
+    return ls_quantizer_create(engine->comm, engine->net, config->exchange_sum, engine->slices,
+                               &engine->quantizer);
+}
+
+/* From the network to what a step needs. */
+static ls_status make_parts(ls_engine *engine) {
+    const ls_config *config = engine->config;
+    LS_TRY(ls_weights_create(engine->comm, engine->net, ls_optimizer_of(config->train.optimizer),
+                             engine->type, (uint64_t)config->seed, &engine->weights));
+    LS_TRY(ls_comm_agree(engine->comm, ls_memory_for(make_sums(engine), "the gradient sums")));
+    LS_TRY(ls_updater_create(engine->comm, &config->train, engine->weights, engine->quantizer,
+                             engine->exchange, &engine->updater));
+    return ls_comm_agree(engine->comm, ls_memory_for(make_step(engine), "the losses of a step"));
 }
 
 static ls_status check_ranks(const ls_engine *engine) {
@@ -125,8 +99,7 @@ static ls_status set_up(ls_engine *engine, const char *name, bool more) {
     LS_TRY(build_net(engine, name));
     ls_net_weigh_classes(engine->net, engine->class_weights);
     engine->steps_per_epoch = engine->train ? ls_batch_count(engine) : 0;
-    LS_TRY(share_weights(engine));
-    LS_TRY(ls_comm_agree(engine->comm, ls_memory_for(make_exchange(engine), "the gradient sums")));
+    LS_TRY(make_parts(engine));
     LS_TRY(ls_warm_start(engine));
     ls_engine_params_changed(engine);
     return LS_OK;
@@ -140,7 +113,6 @@ static ls_status create(ls_comm *comm, const ls_config *config, const ls_sources
     made->config = config;
     made->sources = sources;
     made->checkpoint = checkpoint;
-    made->optimizer = ls_optimizer_of(config->train.optimizer);
     made->slices = (int)config->batch.slices;
     ls_slice_range(made->slices, ls_comm_size(comm), ls_comm_rank(comm), &made->first_slice,
                    &made->end_slice);
@@ -183,16 +155,13 @@ void ls_engine_free(ls_engine *engine) {
         ls_free(engine->plans[i].slice);
     }
     ls_free(engine->ids);
-    ls_free(engine->frozen);
     ls_free(engine->slice_loss);
-    ls_free(engine->trust);
-    ls_free(engine->next_exponent);
-    ls_free(engine->exponent);
     ls_broadcast_free(engine->decision);
-    ls_board_free(engine->gradient_board);
     ls_board_free(engine->forward_board);
+    ls_updater_free(engine->updater);
+    ls_quantizer_free(engine->quantizer);
     ls_exchange_free(engine->exchange);
-    ls_shared_free(engine->memory);
+    ls_weights_free(engine->weights);
     ls_net_free(engine->net);
     ls_free(engine->background);
     ls_normalization_free(&engine->target_norm);
@@ -225,29 +194,24 @@ int64_t ls_engine_steps_per_epoch(const ls_engine *engine) {
 }
 
 float *ls_engine_params(ls_engine *engine) {
-    return engine->params;
+    return engine->weights->params;
 }
 
 const ls_optimizer *ls_engine_optimizer(const ls_engine *engine) {
-    return engine->optimizer;
+    return engine->weights->optimizer;
 }
 
 float *ls_engine_state(ls_engine *engine, int state) {
-    return engine->states[state];
+    return engine->weights->states[state];
 }
 
 void ls_engine_params_changed(ls_engine *engine) {
-    size_t first, end;
-    my_share(engine, &first, &end);
-    if (engine->rounded)
-        ls_net_round(end - first, engine->params + first, engine->rounded + first);
-    ls_comm_node_barrier(engine->comm);
-    ls_net_params_changed(engine->net);
+    ls_weights_changed(engine->weights);
 }
 
 ls_engine_memory ls_engine_memory_now(const ls_engine *engine) {
     ls_engine_memory memory = {.data = ls_data_bytes(engine->train),
-                               .weights = ls_shared_bytes(engine->memory),
+                               .weights = ls_shared_bytes(engine->weights->memory),
                                .network = ls_net_memory(engine->net)};
     if (engine->validation)
         memory.data += ls_data_bytes(engine->validation);

@@ -5,6 +5,7 @@
 #include "lockstep/augment.h"
 #include "lockstep/optim.h"
 #include "lockstep/train.h"
+#include "train/update.h"
 
 enum { PLAN_LIMIT = 6 }; /* full and last batch: of training, of evaluation over all, over a part */
 
@@ -33,7 +34,7 @@ typedef struct ls_sources {
 /* What rank 0 tells the others in a step. */
 typedef struct ls_orders {
     ls_decision decision;
-    float correction1, correction2; /* see ls_hyper; by one rank, as hosts' pow may differ */
+    ls_rates rates; /* corrections of one rank, as hosts' pow may differ */
 } ls_orders;
 
 struct ls_engine {
@@ -57,15 +58,10 @@ struct ls_engine {
     int64_t steps_per_epoch;
     bool batches_checked; /* and what they leave out told */
 
-    ls_shared *memory; /* of the node: */
-    float *params;     /* ls_net_flat_size */
-    const ls_optimizer *optimizer;
-    int64_t updates;               /* done since its states were zero */
-    float *states[LS_MOST_STATES]; /* the optimizer's, ls_net_trained_size each, behind params */
-    uint16_t *rounded;             /* in bf16: params, ls_net_round; else NULL */
-    double *squares;      /* sum of squared mean gradients, per chunk of LS_CHUNK elements */
-    double *part_squares; /* where the optimizer wants norms: of gradient and weights, per part */
-    float *trust;         /* per parameter, of the norms */
+    ls_weights *weights;
+    ls_quantizer *quantizer;
+    ls_exchange *exchange;
+    ls_updater *updater;
 
     ls_plan *own_plan; /* of ls_engine_predict_batch; NULL: none yet */
     int64_t own_samples;
@@ -73,15 +69,9 @@ struct ls_engine {
     int64_t plan_calls;
     uint64_t *ids; /* scratch: sample indices of one slice */
 
-    ls_exchange *exchange;
-    bool fixed;                    /* fixed-point sums; otherwise plain float32 */
-    int *exponent, *next_exponent; /* per parameter: fixed point of this pass and of the next */
-    bool calibrated;               /* exponents come from gradients seen, not from a guess */
-    ls_board *forward_board;       /* ls_forward_row and statistics */
-    ls_board *gradient_board;      /* per parameter: bits of the largest |gradient| */
-    ls_broadcast *decision;
+    ls_board *forward_board; /* ls_forward_row and statistics */
+    ls_broadcast *decision;  /* ls_orders */
 
-    bool *frozen;        /* per parameter: not updated, not part of the gradient's norm */
     bool stop_requested; /* on this rank */
     double *slice_loss;  /* of the last step */
 
@@ -135,37 +125,5 @@ ls_status ls_split_data(const ls_engine *engine, ls_split split, const ls_data *
  * (evaluate.c).  Not collective: fails on this rank alone. */
 ls_status ls_batch_evaluate(ls_engine *engine, const ls_data *data, int64_t samples, int64_t batch,
                             const ls_batch_plan **plan);
-
-/* ---- gradients (gradient.c) ----------------------------------------------------------------- */
-
-/* One backward pass; `poll` is called between layers. */
-typedef struct ls_gradient_pass {
-    ls_engine *engine;
-    const ls_batch_plan *plan;
-    void (*poll)(void *context);
-    void *context;
-} ls_gradient_pass;
-
-void ls_gradient_begin(ls_engine *engine, const ls_batch_plan *plan);
-ls_grad_sink ls_gradient_sink(ls_gradient_pass *pass);
-/* Tells the exchange that this rank has added all it has. */
-void ls_gradient_end(ls_engine *engine);
-/* Both, for a rank that has no gradient: nobody will want the sums. */
-void ls_gradient_none(ls_engine *engine);
-
-/* Collective.  Whether the exponents in use suit the largest gradients of all slices; also works
- * out those of the next pass.  LS_ERR_NUMERIC names a gradient that is not finite. */
-ls_status ls_gradient_check(ls_engine *engine, int64_t step, bool *fits);
-/* Forgets all gradients: the exponents are found anew. */
-void ls_gradient_reset(ls_engine *engine);
-/* Takes over the exponents of the next pass. */
-void ls_gradient_next(ls_engine *engine);
-
-/* Parts of the flat array that lie in one chunk and one parameter; 0 where nobody wants norms. */
-size_t ls_gradient_parts(const ls_engine *engine);
-/* Collective.  Waits for the sums and updates the node's weights. */
-ls_status ls_gradient_apply(ls_engine *engine, const ls_orders *orders);
-/* Norm of the mean gradient applied last. */
-double ls_gradient_norm(const ls_engine *engine);
 
 #endif

@@ -30,12 +30,12 @@ static ls_status write_array(const ls_param *param, const char *group, const flo
 
 static ls_status write_param(const ls_engine *engine, const ls_param *param,
                              ls_checkpoint_writer *writer) {
-    LS_TRY(write_array(param, "model", engine->params + param->offset, writer));
+    LS_TRY(write_array(param, "model", engine->weights->params + param->offset, writer));
     if (param->role == LS_PARAM_MEAN || param->role == LS_PARAM_VARIANCE)
         return LS_OK;
-    for (int i = 0; i < engine->optimizer->state_count; i++)
-        LS_TRY(write_array(param, engine->optimizer->state_names[i],
-                           engine->states[i] + param->offset, writer));
+    for (int i = 0; i < engine->weights->optimizer->state_count; i++)
+        LS_TRY(write_array(param, engine->weights->optimizer->state_names[i],
+                           engine->weights->states[i] + param->offset, writer));
     return LS_OK;
 }
 
@@ -59,7 +59,7 @@ static ls_status write_arrays(const ls_engine *engine, ls_checkpoint_writer *wri
     for (int64_t i = 0; i < params; i++)
         LS_TRY(write_param(engine, ls_net_param(engine->net, (size_t)i), writer));
     LS_TRY(ls_checkpoint_array(writer, "exchange/exponent", LS_TYPE_I32, 1, &params,
-                               engine->exponent));
+                               engine->quantizer->exponent));
     return write_normalization(engine, writer);
 }
 
@@ -96,7 +96,7 @@ static ls_status write_state(const ls_engine *engine, const ls_train_state *stat
     LS_TRY(ls_checkpoint_integer(writer, "state/step", state->step));
     LS_TRY(ls_checkpoint_integer(writer, "state/epoch", state->step / per_epoch));
     LS_TRY(ls_checkpoint_integer(writer, "state/batch", state->step % per_epoch));
-    LS_TRY(ls_checkpoint_integer(writer, "state/calibrated", engine->calibrated));
+    LS_TRY(ls_checkpoint_integer(writer, "state/calibrated", engine->quantizer->calibrated));
     LS_TRY(ls_checkpoint_number(writer, "state/lr", state->lr));
     LS_TRY(ls_checkpoint_number(writer, "state/loss_average", state->smooth.average));
     LS_TRY(ls_checkpoint_integer(writer, "state/loss_points", state->smooth.points));
@@ -152,12 +152,12 @@ ls_status ls_state_read_param(const ls_checkpoint_reader *reader, const char *gr
 static ls_status read_weights(ls_engine *engine, ls_checkpoint_reader *reader) {
     for (size_t i = 0; i < ls_net_param_count(engine->net); i++) {
         const ls_param *param = ls_net_param(engine->net, i);
-        LS_TRY(ls_state_read_param(reader, "model", param, engine->params));
+        LS_TRY(ls_state_read_param(reader, "model", param, engine->weights->params));
         if (param->role == LS_PARAM_MEAN || param->role == LS_PARAM_VARIANCE)
             continue;
-        for (int k = 0; k < engine->optimizer->state_count; k++)
-            LS_TRY(ls_state_read_param(reader, engine->optimizer->state_names[k], param,
-                                       engine->states[k]));
+        for (int k = 0; k < engine->weights->optimizer->state_count; k++)
+            LS_TRY(ls_state_read_param(reader, engine->weights->optimizer->state_names[k], param,
+                                       engine->weights->states[k]));
     }
     return LS_OK;
 }
@@ -213,10 +213,10 @@ static ls_status check_ranges(const ls_engine *engine, const ls_train_state *sta
         return ls_fail(LS_ERR_INPUT, "the checkpoint's state/%s has a value that no run has",
                        wrong);
     for (size_t i = 0; i < ls_net_param_count(engine->net); i++)
-        if (!ls_fixed_is_exponent(engine->exponent[i]))
+        if (!ls_fixed_is_exponent(engine->quantizer->exponent[i]))
             return ls_fail(LS_ERR_INPUT,
                            "the checkpoint's exchange/exponent has a value that no run has: %d",
-                           engine->exponent[i]);
+                           engine->quantizer->exponent[i]);
     return LS_OK;
 }
 
@@ -233,7 +233,7 @@ static ls_status read_run_name(const ls_checkpoint_reader *reader, ls_train_stat
 
 static ls_status read_exponents(ls_engine *engine, const ls_checkpoint_reader *reader) {
     return ls_checkpoint_read(reader, "exchange/exponent", LS_TYPE_I32,
-                              ls_net_param_count(engine->net), engine->exponent);
+                              ls_net_param_count(engine->net), engine->quantizer->exponent);
 }
 
 static ls_status read_score(const ls_checkpoint_reader *reader, ls_split split, ls_score *score) {
@@ -269,7 +269,7 @@ static ls_status read_state(ls_engine *engine, ls_checkpoint_reader *reader,
     LS_TRY(ls_checkpoint_get_integer(reader, "state/loss_points", &state->smooth.points));
     LS_TRY(read_epoch_loss(reader, state));
     LS_TRY(read_scores(reader, state));
-    engine->calibrated = calibrated != 0;
+    engine->quantizer->calibrated = calibrated != 0;
     return read_run_name(reader, state);
 }
 
@@ -372,7 +372,8 @@ ls_status ls_state_read_model(ls_engine *engine) {
 static ls_status read_model(ls_engine *engine, const ls_checkpoint_reader *reader) {
     LS_TRY(read_normalization(engine, reader));
     for (size_t i = 0; i < ls_net_param_count(engine->net); i++)
-        LS_TRY(ls_state_read_param(reader, "model", ls_net_param(engine->net, i), engine->params));
+        LS_TRY(ls_state_read_param(reader, "model", ls_net_param(engine->net, i),
+                                   engine->weights->params));
     return LS_OK;
 }
 
@@ -436,11 +437,12 @@ static ls_status find_newest(ls_engine *engine, const char *folder, char path[PA
 }
 
 static ls_status share_state(ls_engine *engine, ls_train_state *state) {
-    size_t exponents = ls_net_param_count(engine->net) * sizeof *engine->exponent;
+    size_t exponents = ls_net_param_count(engine->net) * sizeof *engine->quantizer->exponent;
     LS_TRY(ls_comm_broadcast(engine->comm, state, sizeof *state, 0));
-    engine->updates = state->step;
-    LS_TRY(ls_comm_broadcast(engine->comm, &engine->calibrated, sizeof engine->calibrated, 0));
-    return ls_comm_broadcast(engine->comm, engine->exponent, exponents, 0);
+    engine->weights->updates = state->step;
+    LS_TRY(ls_comm_broadcast(engine->comm, &engine->quantizer->calibrated,
+                             sizeof engine->quantizer->calibrated, 0));
+    return ls_comm_broadcast(engine->comm, engine->quantizer->exponent, exponents, 0);
 }
 
 void ls_state_name_run(ls_train_state *state) {

@@ -1,5 +1,6 @@
 /* One step: forward, rank 0's decision while backward runs, exchange, update. */
 #include <math.h>
+#include <string.h>
 
 #include "train/engine.h"
 
@@ -64,6 +65,15 @@ static ls_status open_control(ls_step *step) {
     return LS_OK;
 }
 
+static void set_rates(const ls_engine *engine, ls_orders *orders) {
+    const ls_decision *decision = &orders->decision;
+    ls_rates *rates = &orders->rates;
+    rates->lr = (float)decision->lr;
+    rates->momentum = (float)decision->momentum;
+    ls_adam_corrections(decision->momentum, engine->config->train.beta2,
+                        engine->weights->updates + 1, &rates->correction1, &rates->correction2);
+}
+
 static ls_status broadcast_decision(ls_step *step) {
     ls_engine *engine = step->engine;
     ls_orders *orders = ls_broadcast_data(engine->decision);
@@ -71,8 +81,7 @@ static ls_status broadcast_decision(ls_step *step) {
     *orders = (ls_orders){.decision = {.stop = true}};
     if (!ls_batch_failed(engine))
         orders->decision = step->decide(step->context, step->report);
-    ls_adam_corrections(orders->decision.momentum, engine->config->train.beta2, engine->updates + 1,
-                        &orders->correction1, &orders->correction2);
+    set_rates(engine, orders);
     step->decided = true;
     return ls_broadcast_start(engine->decision);
 }
@@ -116,17 +125,43 @@ static ls_status forward(ls_step *step) {
     return LS_OK;
 }
 
+/* Quantised while in cache. */
+static void take_block(void *context, int slot, size_t param, size_t offset, size_t count,
+                       const float *gradient) {
+    const ls_step *step = context;
+    ls_engine *engine = step->engine;
+    uint32_t *addends = ls_exchange_buffer(engine->exchange);
+    ls_quantizer_add(engine->quantizer, step->plan->slice[slot], param, count, gradient, slot == 0,
+                     addends + offset);
+}
+
+static void take_final(void *context, size_t offset, size_t count) {
+    ls_step *step = context;
+    (void)count;
+    ls_exchange_final(step->engine->exchange, offset);
+    poll_control(step);
+}
+
 static ls_status backward(ls_step *step) {
     ls_engine *engine = step->engine;
-    ls_gradient_pass pass = {
-        .engine = engine, .plan = step->plan, .poll = poll_control, .context = step};
-    ls_grad_sink sink = ls_gradient_sink(&pass);
-    ls_gradient_begin(engine, step->plan);
-    if (step->plan->plan)
-        LS_TRY(ls_plan_backward(step->plan->plan, 1.0f / (float)step->plan->samples, &sink));
-    ls_gradient_end(engine);
+    const ls_batch_plan *plan = step->plan;
+    const ls_grad_sink sink = {.context = step, .block = take_block, .final = take_final};
+    ls_exchange_begin(engine->exchange);
+    ls_quantizer_begin(engine->quantizer);
+    if (plan->plan)
+        LS_TRY(ls_plan_backward(plan->plan, 1.0f / (float)plan->samples, &sink));
+    else /* nothing to add */
+        memset(ls_exchange_buffer(engine->exchange), 0,
+               ls_net_trained_size(engine->net) * sizeof(int32_t));
+    ls_exchange_final(engine->exchange, 0);
     end_phase(step, LS_PHASE_BACKWARD);
     return LS_OK;
+}
+
+/* Of a rank that has no gradient: nobody will want the sums. */
+static void add_nothing(ls_engine *engine) {
+    ls_exchange_begin(engine->exchange);
+    ls_exchange_final(engine->exchange, 0);
 }
 
 /* Forward and backward, with the losses and the decision on their way meanwhile.  What fails on a
@@ -141,7 +176,7 @@ static ls_status run_first_pass(ls_step *step, ls_decision *decision) {
     if (status == LS_OK)
         LS_TRY(backward(step));
     else
-        ls_gradient_none(engine);
+        add_nothing(engine);
     LS_TRY(close_control(step, decision));
     if (!ls_batch_failed(engine))
         return LS_OK;
@@ -164,7 +199,7 @@ static ls_status run_passes(ls_step *step, ls_decision *decision) {
         end_phase(step, LS_PHASE_CONTROL);
         if (decision->stop)
             return ls_exchange_discard(engine->exchange);
-        ls_status status = ls_gradient_check(engine, step->number, &fits);
+        ls_status status = ls_quantizer_check(engine->quantizer, step->number, &fits);
         end_phase(step, LS_PHASE_EXCHANGE);
         if (status == LS_OK && fits)
             return LS_OK;
@@ -172,7 +207,7 @@ static ls_status run_passes(ls_step *step, ls_decision *decision) {
         step->agreed = true; /* a gradient that is not finite */
         LS_TRY(status);
         step->agreed = false;
-        ls_gradient_next(engine);
+        ls_quantizer_next(engine->quantizer);
         step->report->redone++;
     }
     return ls_fail(LS_ERR_BUG, "fixed-point exponents of step %lld found no fit",
@@ -192,7 +227,7 @@ static void merge_statistics(const ls_step *step) {
         const ls_param *param = ls_net_param(engine->net, p);
         if (param->role != LS_PARAM_MEAN && param->role != LS_PARAM_VARIANCE)
             continue;
-        float *running = engine->params + param->offset;
+        float *running = engine->weights->params + param->offset;
         for (size_t i = 0; i < param->count; i++) {
             double batch = 0;
             for (int slice = 0; slice < engine->slices; slice++) {
@@ -216,10 +251,11 @@ static void merge_statistics(const ls_step *step) {
 static ls_status apply(ls_step *step) {
     ls_engine *engine = step->engine;
     merge_statistics(step);
-    LS_TRY(ls_gradient_apply(engine, ls_broadcast_data(engine->decision)));
-    ls_gradient_next(engine);
+    const ls_orders *orders = ls_broadcast_data(engine->decision);
+    LS_TRY(ls_updater_apply(engine->updater, &orders->rates));
+    ls_quantizer_next(engine->quantizer);
     ls_net_params_changed(engine->net);
-    step->report->gradient_norm = ls_gradient_norm(engine);
+    step->report->gradient_norm = ls_updater_norm(engine->updater);
     end_phase(step, LS_PHASE_UPDATE);
     double waited = ls_exchange_waited(engine->exchange);
     step->report->seconds[LS_PHASE_UPDATE] -= waited;

@@ -158,7 +158,8 @@ ls_status ls_train_file_finish(ls_train_file *file, const ls_train_result *resul
     LS_TRY(ls_run_set_number(file->run, "best", result->best));
     LS_TRY(ls_run_set_number(file->run, "best_epoch", (double)result->best_epoch));
     LS_TRY(ls_run_set_text(file->run, "state_digest", result->digest));
-    LS_TRY(ls_run_set_text(file->run, "layout_invariant", file->engine->fixed ? "yes" : "no"));
+    LS_TRY(ls_run_set_text(file->run, "layout_invariant",
+                           file->engine->config->exchange_sum == LS_EXCHANGE_FIXED ? "yes" : "no"));
     return ls_run_finish(file->run);
 }
 

@@ -46,7 +46,7 @@ static ls_status load(ls_engine *engine) {
     for (size_t i = 0; i < ls_net_param_count(engine->net) && status == LS_OK; i++) {
         const ls_param *param = ls_net_param(engine->net, i);
         if (!names_layer(config->init_new, param->name))
-            status = ls_state_read_param(reader, "model", param, engine->params);
+            status = ls_state_read_param(reader, "model", param, engine->weights->params);
         if (status == LS_ERR_INPUT) {
             char *message =
                 ls_format("init: %s: %s; a layer that starts anew is listed in init_new",
@@ -62,11 +62,11 @@ static ls_status load(ls_engine *engine) {
 ls_status ls_warm_start(ls_engine *engine) {
     const ls_config *config = engine->config;
     size_t params = ls_net_param_count(engine->net);
-    LS_TRY(ls_comm_agree(engine->comm, LS_NEW(engine->frozen, params)));
     LS_TRY(check_list(engine->net, "frozen", config->frozen));
     LS_TRY(check_list(engine->net, "init_new", config->init_new));
     for (size_t i = 0; i < params; i++)
-        engine->frozen[i] = names_layer(config->frozen, ls_net_param(engine->net, i)->name);
+        engine->weights->frozen[i] =
+            names_layer(config->frozen, ls_net_param(engine->net, i)->name);
     if (ls_config_is_none(config->init))
         return LS_OK;
     ls_status status = ls_comm_node_rank(engine->comm) == 0 ? load(engine) : LS_OK;

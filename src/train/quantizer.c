@@ -1,0 +1,147 @@
+/* Fixed-point gradients: exponents, and the ranges that they follow. */
+#include "train/quantizer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "lockstep/optim.h"
+
+enum { NOT_FINITE_BITS = 0x7f800000 }; /* float bits from here on are infinity and NaN */
+
+static bool is_fixed(const ls_quantizer *quantizer) {
+    return quantizer->type == LS_EXCHANGE_FIXED;
+}
+
+ls_status ls_quantizer_create(ls_comm *comm, const ls_net *net, ls_exchange_type type, int slices,
+                              ls_quantizer **quantizer) {
+    size_t params = ls_net_param_count(net);
+    ls_quantizer *made;
+    LS_TRY(LS_NEW(made, 1));
+    *made = (ls_quantizer){.net = net, .type = type, .slices = slices};
+    ls_slice_range(slices, ls_comm_size(comm), ls_comm_rank(comm), &made->first_slice,
+                   &made->end_slice);
+    ls_status status = ls_board_create(comm, slices, params, &made->largest);
+    if (status == LS_OK)
+        status = LS_NEW(made->exponent, params);
+    if (status == LS_OK)
+        status = LS_NEW(made->next_exponent, params);
+    if (status != LS_OK) {
+        ls_quantizer_free(made);
+        return status;
+    }
+    ls_quantizer_reset(made);
+    *quantizer = made;
+    return LS_OK;
+}
+
+void ls_quantizer_free(ls_quantizer *quantizer) {
+    if (quantizer == NULL)
+        return;
+    ls_board_free(quantizer->largest);
+    ls_free(quantizer->next_exponent);
+    ls_free(quantizer->exponent);
+    ls_free(quantizer);
+}
+
+/* ---- a pass --------------------------------------------------------------------------------- */
+
+void ls_quantizer_begin(ls_quantizer *quantizer) {
+    size_t params = ls_net_param_count(quantizer->net);
+    for (int slice = quantizer->first_slice; slice < quantizer->end_slice; slice++)
+        memset(ls_board_row(quantizer->largest, slice), 0, params * sizeof(uint32_t));
+}
+
+static uint32_t add_float(float *sums, const float *gradient, size_t count, bool first) {
+    uint32_t largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &gradient[i], sizeof bits);
+        bits &= 0x7fffffffu;
+        largest = bits > largest ? bits : largest;
+        sums[i] = first ? gradient[i] : sums[i] + gradient[i];
+    }
+    return largest;
+}
+
+void ls_quantizer_add(ls_quantizer *quantizer, int slice, size_t param, size_t count,
+                      const float *gradient, bool first, void *addends) {
+    uint32_t *row = ls_board_row(quantizer->largest, slice);
+    uint32_t largest = is_fixed(quantizer)
+                           ? ls_fixed_add(addends, gradient, count, quantizer->exponent[param],
+                                          quantizer->slices, first)
+                           : add_float(addends, gradient, count, first);
+    row[param] = largest > row[param] ? largest : row[param];
+}
+
+/* ---- between passes ------------------------------------------------------------------------- */
+
+static ls_status check_finite(const ls_quantizer *quantizer, int64_t step) {
+    size_t params = ls_net_param_count(quantizer->net);
+    for (int slice = 0; slice < quantizer->slices; slice++) {
+        const uint32_t *row = ls_board_row(quantizer->largest, slice);
+        for (size_t i = 0; i < params; i++)
+            if (row[i] >= NOT_FINITE_BITS)
+                return ls_fail(LS_ERR_NUMERIC,
+                               "the gradient of %s is not finite in slice %d of step %lld",
+                               ls_net_param(quantizer->net, i)->name, slice, (long long)step);
+    }
+    return LS_OK;
+}
+
+/* Over all slices. */
+static float largest_gradient(const ls_quantizer *quantizer, size_t param) {
+    uint32_t bits = 0;
+    float value;
+    for (int slice = 0; slice < quantizer->slices; slice++) {
+        uint32_t other = ls_board_row(quantizer->largest, slice)[param];
+        bits = other > bits ? other : bits;
+    }
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+ls_status ls_quantizer_check(ls_quantizer *quantizer, int64_t step, bool *fits) {
+    int slices = quantizer->slices;
+    LS_TRY(ls_board_start(quantizer->largest));
+    LS_TRY(ls_board_wait(quantizer->largest));
+    LS_TRY(check_finite(quantizer, step));
+    *fits = quantizer->calibrated || !is_fixed(quantizer);
+    quantizer->calibrated = true;
+    for (size_t i = 0; i < ls_net_param_count(quantizer->net); i++) {
+        float largest = largest_gradient(quantizer, i);
+        int exponent = quantizer->exponent[i];
+        if (is_fixed(quantizer) && !ls_fixed_fits(exponent, largest, slices))
+            *fits = false;
+        quantizer->next_exponent[i] = largest > 0 ? ls_fixed_exponent(largest, slices) : exponent;
+    }
+    return LS_OK;
+}
+
+void ls_quantizer_next(ls_quantizer *quantizer) {
+    memcpy(quantizer->exponent, quantizer->next_exponent,
+           ls_net_param_count(quantizer->net) * sizeof *quantizer->exponent);
+}
+
+void ls_quantizer_reset(ls_quantizer *quantizer) {
+    quantizer->calibrated = false;
+    for (size_t i = 0; i < ls_net_param_count(quantizer->net); i++)
+        quantizer->exponent[i] = ls_fixed_exponent(0, quantizer->slices);
+}
+
+/* ---- the sums ------------------------------------------------------------------------------- */
+
+double ls_quantizer_square_sum(const ls_quantizer *quantizer, size_t param, size_t count,
+                               const void *sums) {
+    return is_fixed(quantizer) ? ls_square_sum_fixed(count, sums, quantizer->exponent[param])
+                               : ls_square_sum_float(count, sums);
+}
+
+void ls_quantizer_scale(const ls_quantizer *quantizer, size_t param, float factor, size_t count,
+                        const void *sums, float *out) {
+    bool fixed = is_fixed(quantizer);
+    float unit = fixed ? ldexpf(1, -quantizer->exponent[param]) : 1;
+    for (size_t i = 0; i < count; i++) {
+        float sum = fixed ? (float)((const int32_t *)sums)[i] : ((const float *)sums)[i];
+        out[i] = sum * unit * factor;
+    }
+}

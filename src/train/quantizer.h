@@ -1,0 +1,44 @@
+/* train, inside: gradients as fixed point: an exponent for each parameter, from the largest
+ * gradients of the step before; see "fixed point" in lockstep/optim.h. */
+#ifndef LOCKSTEP_TRAIN_QUANTIZER_H
+#define LOCKSTEP_TRAIN_QUANTIZER_H
+
+#include "lockstep/comm.h"
+#include "lockstep/nn.h"
+
+typedef struct ls_quantizer {
+    const ls_net *net;
+    ls_exchange_type type; /* LS_EXCHANGE_FLOAT32: nothing is quantised, ranges are noted */
+    int slices, first_slice, end_slice; /* of a batch; this rank's: [first, end) */
+    int *exponent, *next_exponent;      /* per parameter: of this pass and of the next */
+    bool calibrated;   /* the exponents come from gradients seen, not from a guess */
+    ls_board *largest; /* a row a slice, per parameter: bits of the largest |gradient| */
+} ls_quantizer;
+
+/* Collective.  The net stays the caller's. */
+ls_status ls_quantizer_create(ls_comm *comm, const ls_net *net, ls_exchange_type type, int slices,
+                              ls_quantizer **quantizer);
+void ls_quantizer_free(ls_quantizer *quantizer);
+
+/* Before the gradients of a pass. */
+void ls_quantizer_begin(ls_quantizer *quantizer);
+/* Adds `count` elements of a parameter's gradient in a slice to the rank's addends, int32 or
+ * float32; `first`: in their place. */
+void ls_quantizer_add(ls_quantizer *quantizer, int slice, size_t param, size_t count,
+                      const float *gradient, bool first, void *addends);
+/* Collective, after a pass.  Whether the exponents in use suit the largest gradients of all slices;
+ * also works out those of the next pass.  LS_ERR_NUMERIC, on all ranks, names a gradient that is
+ * not finite. */
+ls_status ls_quantizer_check(ls_quantizer *quantizer, int64_t step, bool *fits);
+/* Takes over the exponents of the next pass. */
+void ls_quantizer_next(ls_quantizer *quantizer);
+/* Forgets all gradients: the exponents are found anew. */
+void ls_quantizer_reset(ls_quantizer *quantizer);
+
+/* Of `count` sums of a parameter: their squares' sum; as floats, times `factor`. */
+double ls_quantizer_square_sum(const ls_quantizer *quantizer, size_t param, size_t count,
+                               const void *sums);
+void ls_quantizer_scale(const ls_quantizer *quantizer, size_t param, float factor, size_t count,
+                        const void *sums, float *out);
+
+#endif
