@@ -209,6 +209,15 @@ ls_process_memory ls_process_memory_now(void);
 void ls_temporary_set(const char *path);
 void ls_temporary_catch_signals(void);
 
+/* Gives a temporary file that is whole and closed its name: bytes to the disk, then the name, then
+ * the name to the disk.  After that no signal takes it away.  On failure it is as before;
+ * LS_ERR_SYSTEM where the machine is in trouble, LS_ERR_INPUT where the name cannot be had. */
+ls_status ls_file_publish(const char *temporary, const char *path);
+/* Whether errno tells of the machine's trouble, such as a full disk, and not of a wrong path. */
+bool ls_is_system_trouble(int reason);
+/* The folder that a file is in, new memory (ls_free); NULL: out of memory. */
+char *ls_folder_of(const char *path);
+
 /* From now on the first signal `number` calls `handler`, which may do only what signal-safety(7)
  * allows.  Others within `patience` seconds are ignored, for a batch system may send two at once; a
  * later one does what the system does by default.  Call it in the thread that computes:

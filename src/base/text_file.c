@@ -71,17 +71,15 @@ ls_status ls_text_file_add(ls_text_file *file, const char *text, size_t bytes) {
 }
 
 ls_status ls_text_file_finish(ls_text_file *file) {
-    bool whole =
-        fflush(file->stream) == 0 && (file->temporary == NULL || fsync(fileno(file->stream)) == 0);
-    int reason = errno, failed = fclose(file->stream) != 0 || !whole;
+    bool whole = fflush(file->stream) == 0;
+    int reason = errno, closed = fclose(file->stream);
     file->stream = NULL;
-    if (!whole)
-        errno = reason;
-    if (!failed && file->temporary)
-        failed = rename(file->temporary, file->path);
-    if (failed)
-        return ls_fail(LS_ERR_SYSTEM, "cannot write '%s': %s", file->path, strerror(errno));
-    ls_temporary_set(NULL);
+    if (!whole || closed != 0)
+        return ls_fail(LS_ERR_SYSTEM, "cannot write '%s': %s", file->path,
+                       strerror(whole ? errno : reason));
+    if (file->temporary == NULL)
+        return LS_OK;
+    LS_TRY(ls_file_publish(file->temporary, file->path));
     ls_free(file->temporary);
     file->temporary = NULL;
     return LS_OK;

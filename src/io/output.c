@@ -17,12 +17,6 @@ enum { ATTRIBUTE_LIMIT = 32768 };
 
 /* ---- failure -------------------------------------------------------------------------------- */
 
-/* Whether a failure with this errno is the machine's, not the user's. */
-static bool is_system_trouble(int reason) {
-    return reason == ENOSPC || reason == EDQUOT || reason == EFBIG || reason == EIO ||
-           reason == ENOMEM || reason == EMFILE || reason == ENFILE;
-}
-
 /* HDF5 1.10 crashes when the program ends if it could not write all of a file when it closed it. So
  * once a write has failed, what it still has goes to memory, where it cannot fail.  A limit on the
  * size of files holds for such memory too: it is lifted until the file is closed. */
@@ -64,7 +58,7 @@ static ls_status get_room(ls_h5_output *output) {
     if (H5Fget_vfd_handle(output->file, H5P_DEFAULT, &handle) < 0 ||
         H5Fget_filesize(output->file, &bytes) < 0)
         return ls_h5_output_fail(output);
-    if (fallocate(*(int *)handle, 0, 0, (off_t)bytes) == 0 || !is_system_trouble(errno))
+    if (fallocate(*(int *)handle, 0, 0, (off_t)bytes) == 0 || !ls_is_system_trouble(errno))
         return LS_OK; /* some file systems cannot do it */
     ls_status status =
         ls_fail(LS_ERR_SYSTEM, "cannot write '%s': %s", output->path, strerror(errno));
@@ -111,12 +105,6 @@ ls_status ls_h5_output_end(ls_h5_output *output, hid_t dataset) {
 /* ---- the file ------------------------------------------------------------------------------- */
 
 /* The folder of a path; free with ls_free. */
-static char *folder_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL)
-        return ls_strdup(".");
-    return slash == path ? ls_strdup("/") : ls_format("%.*s", (int)(slash - path), path);
-}
 
 /* A plain file first: the system says why it cannot be, HDF5 would not. */
 static ls_status reserve(const ls_h5_output *output) {
@@ -131,8 +119,8 @@ static ls_status reserve(const ls_h5_output *output) {
         return LS_OK;
     }
     int reason = errno;
-    char *folder = folder_of(output->path);
-    ls_status status = ls_fail(is_system_trouble(reason) ? LS_ERR_SYSTEM : LS_ERR_INPUT,
+    char *folder = ls_folder_of(output->path);
+    ls_status status = ls_fail(ls_is_system_trouble(reason) ? LS_ERR_SYSTEM : LS_ERR_INPUT,
                                "cannot make '%s' in folder '%s': %s", output->path,
                                folder ? folder : "?", strerror(reason));
     ls_free(folder);
@@ -207,37 +195,14 @@ ls_status ls_h5_output_close(ls_h5_output *output) {
     return result < 0 ? ls_h5_output_fail(output) : LS_OK;
 }
 
-/* Brings a file or folder to the disk. */
-static ls_status sync_path(const ls_h5_output *output, const char *path) {
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    int result = descriptor < 0 ? -1 : fsync(descriptor);
-    int reason = errno;
-    if (descriptor >= 0)
-        close(descriptor);
-    /* Some file systems cannot sync a folder, and say so. */
-    if (result < 0 && reason != EINVAL && reason != ENOTSUP)
-        return ls_fail(LS_ERR_SYSTEM, "cannot write '%s' to the disk: %s", output->path,
-                       strerror(reason));
-    return LS_OK;
-}
-
 ls_status ls_h5_output_publish(ls_h5_output *output) {
     LS_TRY(ls_h5_output_close(output));
     if (output->sealed)
         LS_TRY(ls_h5_seal(output->temporary, output->path));
-    LS_TRY(sync_path(output, output->temporary));
-    if (rename(output->temporary, output->path) != 0)
-        return ls_fail(is_system_trouble(errno) ? LS_ERR_SYSTEM : LS_ERR_INPUT,
-                       "cannot name the finished file '%s': %s", output->path, strerror(errno));
-    ls_temporary_set(NULL);
+    LS_TRY(ls_file_publish(output->temporary, output->path));
     ls_free(output->temporary);
     output->temporary = NULL;
-    char *folder = folder_of(output->path);
-    if (folder == NULL)
-        return LS_ERR_SYSTEM;
-    ls_status status = sync_path(output, folder);
-    ls_free(folder);
-    return status;
+    return LS_OK;
 }
 
 void ls_h5_output_free(ls_h5_output *output) {

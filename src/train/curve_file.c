@@ -1,7 +1,6 @@
 /* The run file of a range test: what is stored, and the suggestions read off it at the end. */
 #include "train/curve_file.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -138,10 +137,7 @@ ls_status ls_curve_file_finish(ls_curve_file *file, ls_find_lr_result *result) {
     LS_TRY(ls_run_set_text(run, "state_restored", result->restored ? "yes" : "no"));
     LS_TRY(write_suggestions(run, result));
     LS_TRY(ls_step_file_finish(&file->rows, result->digest, file->layout_invariant));
-    if (file->interim && rename(file->interim, file->path) != 0)
-        return ls_fail(LS_ERR_SYSTEM, "cannot rename '%s' to '%s': %s", file->interim, file->path,
-                       strerror(errno));
-    return LS_OK;
+    return file->interim ? ls_file_publish(file->interim, file->path) : LS_OK;
 }
 
 void ls_curve_file_free(ls_curve_file *file) {
