@@ -42,9 +42,11 @@ typedef struct ls_augment_config {
     bool flip;
 } ls_augment_config;
 
+#define LS_AUTO (-1) /* the word `auto` of a key that is an integer */
+
 typedef struct ls_find_lr_config {
     double start, end;
-    int64_t steps; /* 0: those of one epoch */
+    int64_t steps; /* 0: those of one epoch; LS_AUTO: lockstep/train.h */
     ls_ramp_kind ramp;
     double beta;
     double stop_factor;

@@ -108,6 +108,14 @@ typedef struct ls_find_lr_job {
     void *context;
 } ls_find_lr_job;
 
+/* `find_lr.steps: auto`: 55 points a decade of the default ramp, whatever the data set.  Of 28
+ * tasks of scripts/lr-benchmark an epoch has 9 to 940 steps; below 100 or so the edge of stability
+ * shows late, or not at all. */
+enum { LS_FIND_LR_AUTO_STEPS = 500 };
+
+/* Steps of the ramp by the key find_lr.steps, for a training set of so many steps. */
+int64_t ls_find_lr_steps(int64_t steps, int64_t per_epoch);
+
 /* Collective.  Runs the test and puts the engine back into the state before it.  *result on all
  * ranks.  LS_STOPPED when it was asked to stop. */
 ls_status ls_find_lr(ls_engine *engine, const ls_find_lr_job *job, ls_find_lr_result *result);

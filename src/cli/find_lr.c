@@ -88,11 +88,12 @@ const ls_command ls_command_find_lr = {
     .name = "find-lr",
     .summary = "Find the learning rate by a range test: raise it each step, watch the loss",
     .operands = "CONFIG [--out DIR] [--set KEY=VALUE]... [--trace FILE]",
-    .details = "Over one epoch the learning rate rises from find_lr.start to find_lr.end; the test "
-               "stops\nwhen the smoothed loss passes find_lr.stop_factor times its best. The curve "
-               "and what it\nsuggests are written to DIR/find-lr.h5; the model is left as it was. "
-               "The result does not\ndepend on the number of ranks, only the time does.\n"
-               "\n" LS_TRACE_HELP,
+    .details =
+        "Over find_lr.steps the learning rate rises from find_lr.start to find_lr.end; the "
+        "test stops\nwhen the smoothed loss passes find_lr.stop_factor times its best. The curve "
+        "and what it\nsuggests are written to DIR/find-lr.h5; the model is left as it was. "
+        "The result does not\ndepend on the number of ranks, only the time does.\n"
+        "\n" LS_TRACE_HELP,
     .min_operands = 1,
     .max_operands = 1,
     .options = options,

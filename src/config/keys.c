@@ -67,8 +67,10 @@ const ls_key ls_config_keys[] = {
      .open = LS_ABOVE_MIN, .help = "Learning rate of the first step."},
     {KEY(find_lr.end), .change = LS_CHANGE_NOTHING, .initial = "10", .min = 0, .max = INFINITY,
      .open = LS_ABOVE_MIN, .help = "Learning rate of the last step, larger than find_lr.start."},
-    {KEY(find_lr.steps), .change = LS_CHANGE_NOTHING, .initial = "0", .min = 0, .max = INT_MAX,
-     .unit = "steps", .help = "Length of the ramp; 0: the steps of one epoch."},
+    {KEY(find_lr.steps), .change = LS_CHANGE_NOTHING, .initial = "auto", .min = 0, .max = INT_MAX,
+     .words = LS_WORDS("auto"), .unit = "steps",
+     .help = "Length of the ramp.  auto: 500, several epochs of a small data set, less than one of "
+             "a large one; 0: the steps of one epoch."},
     {KEY(find_lr.ramp), .change = LS_CHANGE_NOTHING, .initial = "exponential",
      .words = LS_WORDS_OF(LS_RAMPS), .help = "How the learning rate grows from start to end."},
     {KEY(find_lr.beta), .change = LS_CHANGE_NOTHING, .initial = "0.98", .min = 0, .max = 1,

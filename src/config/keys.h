@@ -44,8 +44,8 @@ typedef struct ls_key {
     double min, max;     /* of numbers, and of integers, alone or in a list */
     int open;            /* LS_ABOVE_MIN, LS_BELOW_MAX */
     /* Choice: the words of the enum, in order.  Text: all that is allowed, NULL for anything.
-     * Number: one word, stored as NaN.  Extent: one word, stored as count 0.  Weights: that word,
-     * and the one for balanced ones.  NULL at the end. */
+     * Integer: one word, stored as LS_AUTO.  Number: one word, stored as NaN.  Extent: one word,
+     * stored as count 0.  Weights: that word, and the one for balanced ones.  NULL at the end. */
     const char *const *words;
     ls_change change;    /* what another value means to a run that goes on */
     const char *unit;    /* NULL: none */

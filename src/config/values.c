@@ -65,6 +65,13 @@ static int word_index(const ls_key *key, const char *text) {
     return -1;
 }
 
+static bool integer_or_word_parse(const ls_key *key, const char *text, int64_t *integer) {
+    if (word_index(key, text) != 0)
+        return integer_parse(key, text, integer);
+    *integer = LS_AUTO;
+    return true;
+}
+
 static bool number_parse(const ls_key *key, const char *text, double *number) {
     if (word_index(key, text) == 0) {
         *number = NAN;
@@ -184,7 +191,7 @@ static ls_status parse(const ls_key *key, const char *text, void *field) {
     bool fits = false;
     switch (key->type) {
     case LS_KEY_INTEGER:
-        fits = integer_parse(key, text, field);
+        fits = integer_or_word_parse(key, text, field);
         break;
     case LS_KEY_NUMBER:
         fits = number_parse(key, text, field);
@@ -334,7 +341,10 @@ void ls_key_write(const ls_key *key, const void *base, ls_text *text) {
     const void *field = (const char *)base + key->offset;
     switch (key->type) {
     case LS_KEY_INTEGER:
-        ls_text_add(text, "%lld", (long long)*(const int64_t *)field);
+        if (key->words && *(const int64_t *)field == LS_AUTO)
+            ls_text_add(text, "%s", key->words[0]);
+        else
+            ls_text_add(text, "%lld", (long long)*(const int64_t *)field);
         break;
     case LS_KEY_NUMBER:
         if (isnan(*(const double *)field))

@@ -152,6 +152,18 @@ static ls_status run_between_digests(ls_find_lr_run *run, ls_find_lr_result *res
     return conclude(run, result);
 }
 
+int64_t ls_find_lr_steps(int64_t steps, int64_t per_epoch) {
+    return steps == LS_AUTO ? LS_FIND_LR_AUTO_STEPS : steps > 0 ? steps : per_epoch;
+}
+
+static void announce(const ls_find_lr_run *run) {
+    const ls_find_lr_config *config = run->config;
+    ls_log(LS_LOG_NORMAL, "range test: up to %lld steps (%.3g epochs), learning rate %g to %g",
+           (long long)run->steps,
+           (double)run->steps / (double)ls_engine_steps_per_epoch(run->engine), config->start,
+           config->end);
+}
+
 ls_status ls_find_lr(ls_engine *engine, const ls_find_lr_job *job, ls_find_lr_result *result) {
     const ls_find_lr_config *config = &engine->config->find_lr;
     ls_find_lr_run run = {.engine = engine, .config = config, .job = job, .started = ls_seconds()};
@@ -160,7 +172,8 @@ ls_status ls_find_lr(ls_engine *engine, const ls_find_lr_job *job, ls_find_lr_re
     if (config->validation_every > 0 && !ls_engine_judge(engine, &run.judge))
         return ls_fail(LS_ERR_INPUT, "find_lr.validation_every needs a validation or a test split, "
                                      "and data.test_inputs is none");
-    run.steps = config->steps > 0 ? config->steps : ls_engine_steps_per_epoch(engine);
+    run.steps = ls_find_lr_steps(config->steps, ls_engine_steps_per_epoch(engine));
+    announce(&run);
     ls_range_test_begin(&run.test, config->beta, config->stop_factor);
     LS_TRY(open_file(&run));
     ls_status status = run_between_digests(&run, &made);

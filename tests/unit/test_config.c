@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lockstep/train.h"
 #include "test_config.h"
 
 #define MINIMAL                                                                                    \
@@ -27,7 +28,7 @@ Test(config, defaults) {
     cr_expect_eq(c->train.clip_norm, 0);
     cr_expect_eq(c->find_lr.start, 1e-8);
     cr_expect_eq(c->find_lr.end, 10);
-    cr_expect_eq(c->find_lr.steps, 0);
+    cr_expect_eq(c->find_lr.steps, LS_AUTO);
     cr_expect_eq(c->find_lr.ramp, LS_RAMP_EXPONENTIAL);
     cr_expect_eq(c->find_lr.beta, 0.98);
     cr_expect_eq(c->find_lr.stop_factor, 4);
@@ -198,6 +199,24 @@ Test(config, harmless_forms) {
     cr_expect_eq(c->seed, 7);
     cr_expect_eq(c->find_lr.end, 10);
     ls_config_free(c);
+}
+
+Test(config, steps_of_the_range_test) {
+    const struct {
+        const char *set;
+        int64_t steps, made;
+    } cases[] = {{"find_lr.steps=auto", LS_AUTO, 500},
+                 {"find_lr.steps=0", 0, 37},
+                 {"find_lr.steps=7", 7, 7}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ls_config *c = parse_with(MINIMAL, SETS(cases[i].set));
+        cr_expect_eq(c->find_lr.steps, cases[i].steps, "%s", cases[i].set);
+        cr_expect_eq(ls_find_lr_steps(c->find_lr.steps, 37), cases[i].made, "%s", cases[i].set);
+        ls_config_free(c);
+    }
+    expect_message(MINIMAL, SETS("find_lr.steps=aut"),
+                   "--set find_lr.steps=aut: find_lr.steps: expected an integer from 0 to "
+                   "2147483647, or auto, got 'aut'; did you mean 'auto'?");
 }
 
 /* ---- --set ---------------------------------------------------------------------------------- */
