@@ -53,8 +53,9 @@ typedef struct ls_curve {
     const double *lr, *loss, *smoothed;
     const double *noise;    /* standard error of each loss, from its slices; NULL when not known */
     const double *accuracy; /* share of right answers of each batch; NULL when not measured */
+    double momentum;        /* of the test's steps, in [0, 1) */
     bool diverged; /* the test was stopped after the last point, as the loss ran off or was not
-                      finite */
+                    finite */
 } ls_curve;
 
 /* smoothed[i] for raw losses, as ls_range_test_take does.  A loss that is not finite makes it and
@@ -103,23 +104,20 @@ typedef struct ls_suggestion {
  * (slows), or whose next one is worse than the best so far by a tenth of the depth (or 3 e)
  * (ragged, or falls).
  *
- * recommended: the valley is where the loss is within a tenth of the depth (or 3 e) of its bottom,
- * from `left`, where it gets there first, to `right`, after which it first leaves it.  Recommended
- * is left^0.6 right^0.4, a little left of the valley's middle on a log scale, but at most right/6,
- * and no further than 3 points before `right`.  Why: `right`, where training becomes unstable,
- * hardly depends on the ramp, but is no place to train at; `left` comes earlier the more steps
- * there are.  On exponential ramps the middle is left of the loss's minimum, near a tenth of where
- * the lagging smoothed loss has its own.  A linear ramp gets to the valley late, which the second
- * limit mends; on a coarse ramp an instability shows some points late, hence the third.
+ * recommended: half of the learning rate at the edge of stability, less the lag of momentum.
+ * - edge: from the bottom on, the last point before the running mean, over the same points as the
+ *   level, leaves its smallest value near the bottom by a tenth of the depth (or 3 e). The mean,
+ * not the median: single batches whose loss jumps are how instability begins.
+ * - lag: with momentum mu a step's LR has its effect over 1 / (1 - mu) steps. So the LR that led to
+ *   the edge is that of so many points before it, but not below a third of the edge's.
+ * Its index is the edge's point. Why: a run whose LR falls later is best with the largest LR at
+ * which it is stable, and where it becomes unstable hardly depends on the length of the ramp; where
+ * the fall ends, which other rules look at, comes earlier the more steps there are.
  *
- * Measured on Fashion-MNIST: logistic regression, MLPs, tanh nets, batch norm, LeNet; momentum 0
- * and 0.9; batches of 64 to 512; 151 ramps of 20 to 2,000 points.  How far the training loss after
- * one epoch (about 0.4) at the suggested LR is above that at the best LR: mean, 90 % quantile,
- * worst (4.6 is divergence):
- * - recommended 0.028, 0.070, 0.15
- * - minimum 0.037, 0.084, 0.27; it hangs on the number of points: mean 0.09 at 20 and 0.06 at
- *   2,000 points, where recommended has 0.05 and 0.02
- * - valley 0.31, 0.44, 4.6; steep 0.43, 0.54, 4.6; slide 1.4, 4.6, 4.6 */
+ * Measured by scripts/lr-benchmark: the best LR of a grid, trained to the end, against that of the
+ * rule. The half and the lag were fixed on the tasks of its half `tune`; README.md has the figures
+ * of the other. They do not depend on the schedule: on the tasks of `tune` that keep their LR, a
+ * smaller share was no better. */
 enum {
     LS_SUGGEST_MINIMUM, /* LR of the smallest L, divided by 10; index: of that smallest */
     LS_SUGGEST_STEEP,   /* left LR of the pair with the smallest dL/dln(lr) */
@@ -127,7 +125,7 @@ enum {
     LS_SUGGEST_SLIDE,   /* left end of 15 points, slid left until the end slopes agree to 0.005 */
     LS_SUGGEST_BASE_LR, /* bounds for cyclical learning rates */
     LS_SUGGEST_MAX_LR,
-    LS_SUGGEST_RECOMMENDED, /* index -1 */
+    LS_SUGGEST_RECOMMENDED, /* index: of the edge of stability */
     LS_SUGGEST_COUNT
 };
 

@@ -45,17 +45,30 @@ static const char *base_name(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-ls_status ls_run_about(ls_run_reader *reader, const char *path, char **about) {
+/* The configuration that the file keeps; NULL when there is none, or one of another version. */
+static ls_config *stored_config(ls_run_reader *reader, const char *path) {
     const char *text = ls_run_note_text(reader, "configuration");
     ls_config *config = NULL;
     if (text && ls_config_parse(path, text, NULL, 0, &config) != LS_OK)
         ls_message_set("");
+    return config;
+}
+
+ls_status ls_run_about(ls_run_reader *reader, const char *path, char **about) {
+    ls_config *config = stored_config(reader, path);
     const char *state = ls_run_finished(reader) ? "" : ", unfinished";
     *about = config ? ls_format("%s, batch %lld, momentum %g%s", base_name(config->data.file),
                                 (long long)config->batch.size, config->train.momentum, state)
                     : ls_format("%s%s", base_name(path), state);
     ls_config_free(config);
     return *about ? LS_OK : LS_ERR_SYSTEM;
+}
+
+static void read_momentum(ls_run_reader *reader, const char *path, ls_curve_data *data) {
+    ls_config *config = stored_config(reader, path);
+    if (config)
+        data->momentum = config->train.momentum;
+    ls_config_free(config);
 }
 
 static ls_status read_run(ls_run_reader *reader, const char *path, ls_curve_data *data) {
@@ -69,6 +82,7 @@ static ls_status read_run(ls_run_reader *reader, const char *path, ls_curve_data
     LS_TRY(copy_series(reader, path, "accuracy", false, &data->accuracy));
     LS_TRY(copy_series(reader, path, "validation_loss", false, &data->validation));
     LS_TRY(copy_noise(reader, data));
+    read_momentum(reader, path, data);
     const char *stop = ls_run_text(reader, "stop_reason");
     data->diverged = stop && strcmp(stop, ls_stop_name(LS_STOP_END)) != 0;
     return ls_run_about(reader, path, &data->about);
@@ -132,7 +146,7 @@ static int64_t skip_not_finite(ls_curve_data *data) {
 }
 
 ls_status ls_curve_load(const char *path, double beta, ls_curve_data *data) {
-    ls_curve_data new = {0};
+    ls_curve_data new = {.momentum = LS_DEFAULT_MOMENTUM};
     bool hdf5 = false;
     LS_TRY(ls_is_hdf5(path, &hdf5));
     ls_status status = hdf5 ? load_run(path, &new) : load_csv(path, &new);
@@ -168,6 +182,7 @@ ls_curve ls_curve_view(const ls_curve_data *data) {
                       .smoothed = data->smoothed,
                       .noise = data->noise,
                       .accuracy = data->accuracy,
+                      .momentum = data->momentum,
                       .diverged = data->diverged};
 }
 

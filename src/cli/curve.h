@@ -11,12 +11,14 @@ typedef struct ls_curve_data {
     double *lr, *loss, *smoothed; /* `count` each, owned */
     double *noise;                /* standard error of each loss; NULL when not known */
     double *accuracy;             /* NULL when not measured */
+    double momentum;              /* of the run's configuration, else LS_DEFAULT_MOMENTUM */
     bool diverged;                /* as the run file's stop_reason says */
     double *validation;           /* NaN where not measured; NULL when nowhere */
     char *about; /* data, batch and momentum, or the file's name; whether it is unfinished */
 } ls_curve_data;
 
 #define LS_DEFAULT_BETA 0.98
+#define LS_DEFAULT_MOMENTUM 0.9
 
 /* Loads the run file of a range test, or a CSV whose header has the columns lr and loss, known by
  * its first bytes.  beta: of the smoothing; NaN takes what the run file stores, and LS_DEFAULT_BETA

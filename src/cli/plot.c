@@ -15,7 +15,7 @@ typedef struct plot_args {
     const char *output, *title, *beta;
 } plot_args;
 
-enum { LINE_LIMIT = 4, MARK_LIMIT = LS_SUGGEST_COUNT };
+enum { LINE_LIMIT = 4, MARK_LIMIT = LS_SUGGEST_COUNT + 1 };
 
 /* A picture with what it borrows. */
 typedef struct picture {
@@ -72,7 +72,7 @@ static ls_status describe_lines(const ls_curve_data *data, picture *made) {
     return LS_OK;
 }
 
-static void describe_marks(picture *made) {
+static void describe_marks(const ls_curve_data *data, picture *made) {
     static const struct {
         int suggestion;
         const char *label;
@@ -91,6 +91,12 @@ static void describe_marks(picture *made) {
         if (rows[i].suggestion == LS_SUGGEST_BASE_LR && found->found)
             mark.to = made->suggestions[LS_SUGGEST_MAX_LR].value;
         made->marks[made->plot.mark_count++] = mark;
+    }
+    const ls_suggestion *found = &made->suggestions[LS_SUGGEST_RECOMMENDED];
+    if (found->found) {
+        double edge = data->lr[found->index];
+        made->marks[made->plot.mark_count++] =
+            (ls_plot_mark){"stable edge", edge, edge, found->reason, false};
     }
 }
 
@@ -120,7 +126,7 @@ static ls_status describe(const ls_curve_data *data, const char *title, picture 
                            .lines = made->lines,
                            .marks = made->marks};
     LS_TRY(choose_range(data, &made->plot.y_low, &made->plot.y_high));
-    describe_marks(made);
+    describe_marks(data, made);
     describe_minimum(data, made);
     return describe_lines(data, made);
 }

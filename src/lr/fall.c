@@ -67,6 +67,23 @@ static void running_median(int64_t count, int64_t h, const double *values, doubl
     }
 }
 
+static void running_mean(int64_t count, int64_t h, const double *values, double *mean) {
+    double sum = 0;
+    int64_t held = 0;
+    for (int64_t i = -h; i < count; i++) {
+        if (i + h < count) {
+            sum += values[i + h];
+            held++;
+        }
+        if (i - h - 1 >= 0) {
+            sum -= values[i - h - 1];
+            held--;
+        }
+        if (i >= 0)
+            mean[i] = sum / (double)held;
+    }
+}
+
 /* The noise of one of the first `count` values: the median of those given, or, of independent
  * values on a smooth curve, from d = v[i-1] - 2 v[i] + v[i+1], whose deviation is sqrt(6) times
  * theirs; 0.6745 is the median of |N(0, 1)|.  Medians, because the noise grows where the test
@@ -139,11 +156,14 @@ ls_status ls_fall_create(const char *what, int64_t count, const double *lr, cons
     int64_t h = half_width(new.count);
     double *room;
     LS_TRY(LS_NEW(room, (size_t)(new.count + 2 * h + 2)));
-    if (LS_NEW(new.level, (size_t) new.count) != LS_OK) {
+    if (LS_NEW(new.level, (size_t) new.count) != LS_OK ||
+        LS_NEW(new.mean, (size_t) new.count) != LS_OK) {
+        ls_free(new.level);
         ls_free(room);
         return LS_ERR_SYSTEM;
     }
     running_median(new.count, h, values, room, new.level);
+    running_mean(new.count, h, values, new.mean);
     if (new.count > 0)
         measure(&new, values, noise, room);
     ls_free(room);
@@ -153,6 +173,7 @@ ls_status ls_fall_create(const char *what, int64_t count, const double *lr, cons
 
 void ls_fall_free(ls_fall *fall) {
     ls_free(fall->level);
+    ls_free(fall->mean);
     *fall = (ls_fall){0};
 }
 
@@ -183,6 +204,18 @@ double ls_fall_above_bottom(const ls_fall *fall, double share) {
 int64_t ls_fall_first(const ls_fall *fall, int64_t from, int64_t to, bool above, double value) {
     int64_t i = from;
     while (i < to && (fall->level[i] > value) != above)
+        i++;
+    return i;
+}
+
+int64_t ls_fall_edge(const ls_fall *fall, double share) {
+    int64_t h = half_width(fall->count), i = fall->bottom, last = fall->count - 1;
+    int64_t from = i - h < 0 ? 0 : i - h, to = i + h > last ? last : i + h;
+    double least = fall->mean[i], most;
+    for (int64_t k = from; k <= to; k++)
+        least = fmin(least, fall->mean[k]);
+    most = least + fmax(share * fall->depth, 3 * fall->error);
+    while (i < last && fall->mean[i + 1] <= most)
         i++;
     return i;
 }

@@ -14,6 +14,7 @@ typedef struct ls_fall {
     bool diverged;       /* what follows them is not finite, or the test was stopped for it */
     const double *lr;    /* of the curve, not owned */
     double *level;       /* owned */
+    double *mean;        /* running mean over the same points: a spike counts; owned */
     double error;        /* standard error of the level */
     int64_t bottom;      /* where the level is smallest before it first clearly rises again */
     double start, depth; /* level at the start, and how far below it the bottom is */
@@ -30,6 +31,11 @@ bool ls_fall_supports(const ls_fall *fall, char reason[LS_REASON_TEXT]);
 
 /* The bottom's level and `share` of the depth, or three standard errors if that is more. */
 double ls_fall_above_bottom(const ls_fall *fall, double share);
+
+/* The last point, from the bottom on, before the running mean leaves its smallest value near the
+ * bottom by `share` of the depth (or three standard errors): training is stable up to there.  The
+ * last point of the curve when it never does. */
+int64_t ls_fall_edge(const ls_fall *fall, double share);
 
 /* The first point in [from, to) whose level is at or below `value` (above it: `above`); `to` if
  * none is. */

@@ -6,6 +6,9 @@
 #include "lr/fall.h"
 #include "lr/suggest.h"
 
+static const double SAFE_SHARE = 0.5; /* of the edge of stability */
+static const double MOST_LAG = 3;     /* how far below the edge its cause is looked for */
+
 static void bounds_of(const ls_fall *fall, ls_suggestion *base, ls_suggestion *max) {
     int64_t bottom = fall->bottom;
     double off = fmax(0.1 * fall->depth, 3 * fall->error);
@@ -48,17 +51,23 @@ void ls_suggest_bounds(const ls_curve *curve, ls_suggestion out[LS_SUGGEST_COUNT
     ls_fall_free(&fall);
 }
 
-static void recommend(const ls_fall *fall, ls_suggestion *out) {
-    double edge = ls_fall_above_bottom(fall, 0.1);
-    int64_t fallen = ls_fall_first(fall, 0, fall->bottom, false, edge);
-    int64_t rises = ls_fall_first(fall, fall->bottom, fall->count, true, edge);
-    double left = fall->lr[fallen], right = fall->lr[rises - 1];
-    double inside = pow(left, 0.6) * pow(right, 0.4);
-    double most = fmin(right / 6, fall->lr[rises - 4 < 0 ? 0 : rises - 4]);
-    ls_suggestion_set(out, fmin(inside, most), -1);
-    int length = snprintf(out->reason, LS_REASON_TEXT, "%s the valley from %.2g to %.2g",
-                          inside <= most ? "within" : "well below the end of", left, right);
-    if (rises == fall->count && !fall->diverged)
+/* Where the LR was that the loss at the edge shows: momentum takes 1 / (1 - mu) steps to follow. */
+static double before_lag(const ls_fall *fall, int64_t edge, double momentum) {
+    const double steps = fmin(rint(1 / (1 - momentum)), 1e9);
+    int64_t from = edge - (int64_t)steps;
+    double lr = fall->lr[from < 0 ? 0 : from];
+    return fmax(lr, fall->lr[edge] / MOST_LAG);
+}
+
+static void recommend(const ls_fall *fall, double momentum, ls_suggestion *out) {
+    int64_t edge = ls_fall_edge(fall, 0.1);
+    double at = before_lag(fall, edge, momentum);
+    ls_suggestion_set(out, SAFE_SHARE * at, edge);
+    int length = snprintf(out->reason, LS_REASON_TEXT,
+                          "half of %.2g: the edge of stability, %.2g, "
+                          "less the lag of momentum %g",
+                          at, fall->lr[edge], momentum);
+    if (edge == fall->count - 1 && !fall->diverged)
         snprintf(out->reason + length, (size_t)(LS_REASON_TEXT - length),
                  "; the loss had not risen by the last point: a larger find_lr.end may show more");
 }
@@ -69,7 +78,7 @@ void ls_suggest_recommended(const ls_curve *curve, ls_suggestion *out) {
     if (ls_fall_create("loss", curve->count, curve->lr, curve->loss, curve->noise, curve->diverged,
                        &fall) == LS_OK &&
         ls_fall_supports(&fall, reason))
-        recommend(&fall, out);
+        recommend(&fall, curve->momentum, out);
     else
         ls_suggestion_refuse(out, "%s", reason);
     ls_fall_free(&fall);

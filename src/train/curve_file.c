@@ -15,6 +15,7 @@ struct ls_curve_file {
     ls_step_file rows;
     size_t slices;
     bool layout_invariant;
+    double momentum;
     char *path;               /* of the finished file */
     char *interim;            /* where it grows, as there is one at `path`; NULL: at `path` */
     int accuracy, validation; /* series that only some tests have, or NOT_STORED */
@@ -65,6 +66,7 @@ ls_status ls_curve_file_create(const ls_engine *engine, const ls_find_lr_job *jo
     LS_TRY(LS_NEW(made, 1));
     made->slices = (size_t)config->batch.slices;
     made->layout_invariant = config->exchange_sum == LS_EXCHANGE_FIXED;
+    made->momentum = config->train.momentum;
     made->rows.last_add = ls_seconds();
     size_t count = list_series(made, &config->find_lr, series);
     LS_TRY_GOTO(failed, choose_path(made, job->folder));
@@ -104,6 +106,7 @@ static void suggest(const ls_curve_file *file, double *noise, ls_find_lr_result 
                             .loss = ls_run_row(run, LS_S_LOSS, 0),
                             .smoothed = ls_run_row(run, LS_S_SMOOTHED, 0),
                             .noise = noise,
+                            .momentum = file->momentum,
                             .diverged = result->stop != LS_STOP_END,
                             .accuracy =
                                 accuracy ? ls_run_row(run, (size_t)file->accuracy, 0) : NULL};

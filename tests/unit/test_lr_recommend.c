@@ -12,6 +12,7 @@ typedef struct sample {
     int64_t count;
     double lr[MOST], loss[MOST], smoothed[MOST], noise[MOST], accuracy[MOST];
     bool with_noise, with_accuracy;
+    double momentum;
     ls_suggestion out[LS_SUGGEST_COUNT];
 } sample;
 
@@ -49,7 +50,8 @@ static const ls_suggestion *suggest(sample *s) {
                            .loss = s->loss,
                            .smoothed = s->smoothed,
                            .noise = s->with_noise ? s->noise : NULL,
-                           .accuracy = s->with_accuracy ? s->accuracy : NULL},
+                           .accuracy = s->with_accuracy ? s->accuracy : NULL,
+                           .momentum = s->momentum},
                s->out);
     return &s->out[LS_SUGGEST_RECOMMENDED];
 }
@@ -75,9 +77,9 @@ static void expect_refusal(sample *s, const char *part) {
 
 /* ---- where it lies -------------------------------------------------------------------------- */
 
-/* 90 % of the fall is done at 10^(-3 + ln 9 / 4) = 3.5e-3, the loss rises by a tenth at 0.5 x
- * 10^(0.2/30): left^0.6 right^0.4 = 0.026. */
-Test(lr_recommend, within_the_valley_whatever_the_number_of_points) {
+/* The loss rises by a tenth of its fall at 0.5 x 10^(0.2/30), the running mean, of up to 25 points
+ * around, a little before. */
+Test(lr_recommend, half_of_the_edge_whatever_the_number_of_points) {
     const int64_t counts[] = {100, 469, 2000, 10000};
     for (int k = 0; k < 4; k++)
         for (int seed = 1; seed <= 5; seed++)
@@ -85,7 +87,7 @@ Test(lr_recommend, within_the_valley_whatever_the_number_of_points) {
                 sample *s = new_sample(counts[k], 1e-8, 10);
                 shape(s, 0.5, 0.1, seed);
                 s->with_noise = known;
-                expect_between(suggest(s), 0.012, 0.06);
+                expect_between(suggest(s), 0.1, 0.28);
                 ls_free(s);
             }
 }
@@ -94,17 +96,39 @@ Test(lr_recommend, coarse_curves_stay_left_of_the_edge) {
     for (int seed = 1; seed <= 10; seed++) {
         sample *s = new_sample(20, 1e-5, 10);
         shape(s, 0.3, 0.05, seed);
+        s->momentum = 0.9;
         expect_between(suggest(s), 0.001, 0.3 / 5);
         ls_free(s);
     }
 }
 
-/* 2.4 points a decade: the valley goes from lr[11] = 0.0043 to lr[15] = 0.21; inside it
- * would be 0.02, but 3 points before its end is lr[12]. */
-Test(lr_recommend, keeps_3_points_from_the_edge) {
-    sample *s = new_sample(20, 1e-7, 10);
-    shape(s, 0.3, 0, 1);
-    cr_expect_float_eq(suggest(s)->value, s->lr[12], 1e-12);
+/* What the loss shows, momentum mu was led to by the LR of 1 / (1 - mu) steps before; but no
+ * further than by a factor of 3, on a coarse ramp or with much momentum. */
+Test(lr_recommend, momentum_lags) {
+    sample *s = new_sample(451, 1e-8, 10);
+    shape(s, 0.5, 0, 1);
+    for (int k = 0; k < 4; k++) {
+        const double momentum[] = {0, 0.8, 0.9, 0.999};
+        const int lag[] = {1, 5, 10, 0};
+        s->momentum = momentum[k];
+        const ls_suggestion *got = suggest(s);
+        double edge = s->lr[got->index];
+        expect_between(got, 0, edge);
+        cr_expect(edge > 0.3 && edge < 0.6, "%g", edge);
+        double want = k < 3 ? s->lr[got->index - lag[k]] : edge / 3;
+        cr_expect_float_eq(got->value, want / 2, 1e-9, "momentum %g: %g", momentum[k], got->value);
+    }
+    ls_free(s);
+}
+
+/* A running median would not see them. */
+Test(lr_recommend, spikes_are_instability) {
+    sample *s = new_sample(451, 1e-8, 10);
+    shape(s, 0.5, 0.01, 1);
+    for (int64_t i = 0; i < s->count; i++)
+        if (s->lr[i] > 0.05 && i % 10 == 0)
+            s->loss[i] += 20;
+    expect_between(suggest(s), 0.01, 0.05);
     ls_free(s);
 }
 
@@ -112,11 +136,6 @@ Test(lr_recommend, exact_values_without_noise) {
     sample *s = new_sample(451, 1e-8, 10); /* 50 points a decade */
     shape(s, 0.5, 0, 1);
     suggest(s);
-    /* bottom: 0.5 and the remains of the fall at the edge, 2 / (1 + exp(4 (3 + log10(0.5)))) */
-    double bottom = 0.5 + 2 - 2 / (1 + exp(-4 * (3 + log10(0.5)))), depth = 2.5 - bottom;
-    double left = pow(10, -3 - log(2 / (2.5 - bottom - 0.1 * depth) - 1) / 4);
-    double want = pow(left, 0.6) * pow(0.5, 0.4);
-    cr_expect_float_eq(log10(s->out[LS_SUGGEST_RECOMMENDED].value), log10(want), 0.02);
     /* base: a tenth of the fall, at 10^(-3 - ln 9 / 4); max: 5 % left, at 10^(-3 + ln 19 / 4) */
     cr_expect_float_eq(log10(s->out[LS_SUGGEST_BASE_LR].value), -3 - log(9) / 4, 0.03);
     cr_expect_float_eq(log10(s->out[LS_SUGGEST_MAX_LR].value), -3 + log(19) / 4, 0.03);
@@ -144,14 +163,14 @@ Test(lr_recommend, a_broken_network_is_no_valley) {
                       : s->lr[i] < 0.3 ? 6
                                        : 2.3) +
                      0.02 * gauss(i, 1);
-    expect_between(suggest(s), 1e-4, 0.02);
+    expect_between(suggest(s), 0.02, 0.06);
     ls_free(s);
 }
 
 Test(lr_recommend, a_curve_that_never_rises_says_so) {
     sample *s = new_sample(469, 1e-8, 1e-2);
     shape(s, 1, 0.05, 1);
-    expect_between(suggest(s), 1e-4, 1e-2 / 6);
+    expect_between(suggest(s), 1e-2 / 3, 1e-2 / 2);
     cr_expect(strstr(s->out[LS_SUGGEST_RECOMMENDED].reason, "find_lr.end") != NULL, "%s",
               s->out[LS_SUGGEST_RECOMMENDED].reason);
     ls_free(s);
@@ -164,7 +183,7 @@ Test(lr_recommend, linear_ramp) {
         s->loss[i] = 0.5 + 2 * exp(-(double)i / 3) + (s->lr[i] > 0.3 ? 20 * (s->lr[i] - 0.3) : 0) +
                      0.03 * gauss(i, 1);
     }
-    expect_between(suggest(s), 0.01, 0.06);
+    expect_between(suggest(s), 0.1, 0.17);
     ls_free(s);
 }
 
