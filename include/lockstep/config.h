@@ -20,8 +20,14 @@ typedef struct ls_integers {
     int64_t value[LS_INTEGERS_LIMIT];
 } ls_integers;
 
+/* Files, one a line: each a path, or a pattern as of a shell; "": none. */
+typedef struct ls_paths {
+    char *lines;
+} ls_paths;
+
 typedef struct ls_data_config {
-    char *file; /* HDF5; relative to the working directory */
+    ls_paths file;                       /* HDF5; relative to the working directory */
+    ls_paths test_file, validation_file; /* none: as `file` */
     /* Paths inside the file, or "none": */
     char *train_inputs, *train_targets, *test_inputs, *test_targets;
     char *validation_inputs, *validation_targets;
@@ -130,6 +136,9 @@ ls_status ls_config_parse(const char *file, const char *text, const char *const 
 ls_status ls_config_load(const char *file, char **text);
 /* Whether the value of a text key says that there is none. */
 bool ls_config_is_none(const char *value);
+
+/* "a.h5", or "[a.h5, b.h5]". */
+void ls_paths_write(const ls_paths *paths, ls_text *text);
 
 /* Where a run may end: once a metric of the judging split is as good as this. */
 typedef enum ls_target_metric { LS_TARGET_ACCURACY, LS_TARGET_LOSS, LS_TARGET_R2 } ls_target_metric;

@@ -22,19 +22,38 @@ uint64_t ls_order(uint64_t seed, uint32_t epoch, uint64_t count, uint64_t place)
  * batch, balanced over the slices.  Pure. */
 void ls_slice_samples(int64_t samples, int slices, int slice, int64_t *first, int64_t *count);
 
+/* ---- files ---------------------------------------------------------------------------------- */
+
+/* HDF5 files whose samples follow one another. */
+typedef struct ls_files ls_files;
+
+/* Not collective.  `lines`: a path a line, or a pattern as of a shell (* ? [...]), whose files are
+ * taken in the order of the bytes of their names; the name of a file that is there is no pattern.
+ * LS_ERR_INPUT: nothing fits a pattern, a file is named twice.  That a path is there is not
+ * checked.  Free with ls_files_free. */
+ls_status ls_files_list(const char *lines, ls_files **files);
+/* Collective.  What rank 0 finds. */
+ls_status ls_files_find(ls_comm *comm, const char *lines, ls_files **files);
+void ls_files_free(ls_files *files);
+int64_t ls_files_count(const ls_files *files);
+const char *ls_files_path(const ls_files *files, int64_t index);
+const char *ls_files_title(const ls_files *files); /* "a.h5", or "a.h5 and 63 more" */
+/* Not collective.  ls_check_output for each of the files. */
+ls_status ls_files_check_output(const char *lines, const char *output);
+
 /* ---- a split in memory ---------------------------------------------------------------------- */
 
 typedef struct ls_data ls_data;
 
 /* Collective.  Reads inputs (N, C, [D,] [H,] [W]) and targets ((N) integers: classes; (N) or (N,
- * outputs) floats: regression) from HDF5 file `file`: each rank its shard, all shards of a node in
- * one shared copy: inputs in the file's own type, targets as int32, or as the float32 or float64
- * they are.  LS_ERR_INPUT:
- * missing, truncated, shapes that do not fit, no samples, a class below 0 or, when classes > 0, not
- * below `classes`, values that are not finite as float32, floats as targets when classes > 0. */
-/* targets NULL: none are read, and there are 0 outputs. */
-ls_status ls_data_open(ls_comm *comm, const char *file, const char *inputs, const char *targets,
-                       int64_t classes, ls_data **data);
+ * outputs) floats: regression) from datasets of those names in each of the files: each rank its
+ * shard, all shards of a node in one shared copy: inputs in the file's own type, targets as int32,
+ * or as the float32 or float64 they are.  targets NULL: none are read, and there are 0 outputs.
+ * LS_ERR_INPUT: missing, truncated, shapes that do not fit, no samples, a class below 0 or, when
+ * classes > 0, not below `classes`, values that are not finite as float32, floats as targets when
+ * classes > 0. */
+ls_status ls_data_open(ls_comm *comm, const ls_files *files, const char *inputs,
+                       const char *targets, int64_t classes, ls_data **data);
 /* Collective.  The same of a source, whose values are checked like those of a file. */
 ls_status ls_data_load(ls_comm *comm, const ls_data_source *source, bool with_targets,
                        int64_t classes, ls_data **data);
@@ -70,7 +89,8 @@ void ls_data_class_counts(const ls_data *data, int64_t *counts);
 size_t ls_data_bytes(const ls_data *data);
 
 /* Not collective.  What tells this split from others, a line each, "samples: 60000": count, shapes,
- * types, samples of each class, and a hash of 64 samples spread over it. */
+ * types, samples of each class, a hash of 64 samples spread over it and, of several files, one of
+ * their samples and sizes in bytes. */
 ls_status ls_data_identity(const ls_data *data, ls_text *text);
 
 /* ---- normalisation -------------------------------------------------------------------------- */

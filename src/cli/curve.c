@@ -57,7 +57,10 @@ static ls_config *stored_config(ls_run_reader *reader, const char *path) {
 ls_status ls_run_about(ls_run_reader *reader, const char *path, char **about) {
     ls_config *config = stored_config(reader, path);
     const char *state = ls_run_finished(reader) ? "" : ", unfinished";
-    *about = config ? ls_format("%s, batch %lld, momentum %g%s", base_name(config->data.file),
+    char *lines = config ? config->data.file.lines : NULL;
+    if (lines)
+        lines[strcspn(lines, "\n")] = '\0'; /* of several files the first */
+    *about = config ? ls_format("%s, batch %lld, momentum %g%s", base_name(lines),
                                 (long long)config->batch.size, config->train.momentum, state)
                     : ls_format("%s%s", base_name(path), state);
     ls_config_free(config);

@@ -29,11 +29,13 @@ static ls_status open_model(ls_comm *comm, const ls_eval_args *args, bool with_t
     ls_status status = ls_comm_rank(comm) == 0 ? read_configuration(args, &text) : LS_OK;
     status = ls_run_share_text(comm, status, &text);
     if (status == LS_OK)
-        status = LS_NEW(sets, args->sets.count + 2);
+        status = LS_NEW(sets, args->sets.count + 3);
     if (status == LS_OK) {
         sets[count++] = "init=none"; /* the weights come from the checkpoint */
-        if (data)
+        if (data) {
             sets[count++] = data;
+            sets[count++] = "data.test_file=[]";
+        }
         for (size_t i = 0; i < args->sets.count; i++)
             sets[count++] = args->sets.word[i];
         status = ls_config_parse(file, text, sets, count, config);
@@ -102,6 +104,11 @@ static ls_status run_eval(ls_comm *comm, void *context) {
 
 /* ---- predict -------------------------------------------------------------------------------- */
 
+static ls_status check_output(const ls_eval_args *args, const ls_config *config) {
+    LS_TRY(ls_files_check_output(config->data.file.lines, args->output));
+    return ls_files_check_output(config->data.test_file.lines, args->output);
+}
+
 static ls_status run_predict(ls_comm *comm, void *context) {
     const ls_eval_args *args = context;
     ls_config *config = NULL;
@@ -111,7 +118,7 @@ static ls_status run_predict(ls_comm *comm, void *context) {
     LS_TRY(ls_check_output(args->output, args->operands.word[0]));
     ls_status status = open_model(comm, args, false, &config, &engine);
     if (status == LS_OK)
-        status = ls_comm_agree(comm, ls_check_output(args->output, config->data.file));
+        status = ls_comm_agree(comm, check_output(args, config));
     if (status == LS_OK)
         status = ls_engine_predict(engine, args->output);
     if (status == LS_OK && ls_comm_rank(comm) == 0)

@@ -31,7 +31,9 @@ ls_status ls_run_check_output(const char *output, const ls_run_args *args,
     if (output == NULL)
         return LS_OK;
     LS_TRY(ls_check_output(output, args->operands.word[0]));
-    LS_TRY(ls_check_output(output, config->data.file));
+    LS_TRY(ls_files_check_output(config->data.file.lines, output));
+    LS_TRY(ls_files_check_output(config->data.test_file.lines, output));
+    LS_TRY(ls_files_check_output(config->data.validation_file.lines, output));
     return ls_check_output(output, config->init);
 }
 

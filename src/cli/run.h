@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "lockstep/config.h"
+#include "lockstep/data.h"
 #include "lockstep/train.h"
 
 /* The argument struct of such a command. */

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/plot.h"
 #include "lockstep/config.h"
+#include "lockstep/data.h"
 #include "lockstep/io.h"
 #include "lockstep/train.h"
 
@@ -55,18 +56,29 @@ static ls_status read_samples(const char *text, int64_t *samples) {
     return LS_OK;
 }
 
-static ls_status count_samples(const ls_config *config, int64_t *samples) {
-    const ls_data_config *data = &config->data;
+static ls_status add_samples(const char *file, const char *inputs, int64_t *samples) {
     ls_array *array;
-    if (access(data->file, F_OK) != 0)
+    if (access(file, F_OK) != 0)
         return ls_fail(LS_ERR_INPUT,
                        "schedule: the data file '%s' cannot be found: say how many training "
                        "samples there are with --samples N",
-                       data->file);
-    LS_TRY(ls_array_open(NULL, data->file, data->train_inputs, &array));
-    *samples = ls_array_describe(array)->shape[0];
+                       file);
+    LS_TRY(ls_array_open(NULL, file, inputs, &array));
+    *samples += ls_array_describe(array)->shape[0];
     ls_array_close(array);
     return LS_OK;
+}
+
+static ls_status count_samples(const ls_config *config, int64_t *samples) {
+    const ls_data_config *data = &config->data;
+    ls_files *files;
+    LS_TRY(ls_files_list(data->file.lines, &files));
+    ls_status status = LS_OK;
+    *samples = 0;
+    for (int64_t i = 0; i < ls_files_count(files) && status == LS_OK; i++)
+        status = add_samples(ls_files_path(files, i), data->train_inputs, samples);
+    ls_files_free(files);
+    return status;
 }
 
 /* The schedule for this LR.  Without one (NaN) all its values are shares of it, unless the keys
@@ -241,7 +253,7 @@ static ls_status run(ls_comm *comm, void *context) {
     ls_status status = ls_config_parse(file, text, args->sets.word, args->sets.count, &config);
     ls_free(text);
     if (status == LS_OK && args->output)
-        status = ls_check_output(args->output, config->data.file);
+        status = ls_files_check_output(config->data.file.lines, args->output);
     if (status == LS_OK)
         status = preview_config(config, args);
     ls_config_free(config);

@@ -350,7 +350,7 @@ void ls_config_free(ls_config *config) {
     if (config == NULL)
         return;
     for (size_t i = 0; i < ls_config_key_count; i++)
-        if (ls_config_keys[i].type == LS_KEY_TEXT)
+        if (ls_config_keys[i].type == LS_KEY_TEXT || ls_config_keys[i].type == LS_KEY_PATHS)
             ls_free(*(char **)((char *)config + ls_config_keys[i].offset));
     ls_model_spec_free(&config->model);
     ls_free(config);

@@ -18,7 +18,14 @@ const ls_key ls_config_keys[] = {
              "augmentation, dropout."},
 
     {KEY(data.file), .change = LS_CHANGE_NOTHING, .example = "data.h5",
-     .help = "HDF5 file with the data, relative to the working directory."},
+     .help =
+         "HDF5 file with the data, relative to the working directory; a pattern, \"data/*.h5\", "
+         "or a list of both, [a.h5, b.h5]: the files' samples follow one another, those of a "
+         "pattern in the order of the names."},
+    {KEY(data.test_file), .change = LS_CHANGE_NOTHING, .initial = "[]",
+     .help = "The same for the test split; []: it is in data.file."},
+    {KEY(data.validation_file), .change = LS_CHANGE_NOTHING, .initial = "[]",
+     .help = "The same for data.validation_inputs; []: it is in data.file."},
     {KEY(data.train_inputs), .change = LS_CHANGE_NOTHING, .initial = "train/inputs",
      .help = "Dataset in the file: training inputs (N, channels, [depth,] [height,] width)."},
     {KEY(data.train_targets), .change = LS_CHANGE_NOTHING, .initial = "train/targets",

@@ -16,6 +16,7 @@ typedef enum ls_key_type {
     LS_KEY_EXTENT,   /* ls_extent */
     LS_KEY_INTEGERS, /* ls_integers */
     LS_KEY_WEIGHTS,  /* ls_class_weights, owned */
+    LS_KEY_PATHS,    /* ls_paths, owned */
     LS_KEY_LAYERS,   /* ls_layer_list, owned */
     LS_KEY_NODE      /* struct fy_node *: layers that the reader reads later */
 } ls_key_type;
@@ -30,6 +31,7 @@ typedef enum ls_key_type {
         ls_extent: LS_KEY_EXTENT,                                                                  \
         ls_integers: LS_KEY_INTEGERS,                                                              \
         ls_class_weights: LS_KEY_WEIGHTS,                                                          \
+        ls_paths: LS_KEY_PATHS,                                                                    \
         ls_layer_list: LS_KEY_LAYERS,                                                              \
         struct fy_node *: LS_KEY_NODE,                                                             \
         default: LS_KEY_CHOICE)

@@ -167,6 +167,41 @@ static ls_status weights_parse(const ls_key *key, const char *text, ls_class_wei
     return LS_OK;
 }
 
+/* Adds a line for each path between commas.  False: one is empty. */
+static bool paths_split(char *list, ls_text *lines) {
+    for (char *part; (part = strsep(&list, ","));) {
+        part += strspn(part, " ");
+        size_t length = strlen(part);
+        while (length > 0 && part[length - 1] == ' ')
+            length--;
+        if (length == 0)
+            return false;
+        ls_text_add(lines, "%s%.*s", lines->length ? "\n" : "", (int)length, part);
+    }
+    return true;
+}
+
+/* One path, or a list; "[]" where the key has to name none.  LS_ERR_INPUT: neither. */
+static ls_status paths_parse(const ls_key *key, const char *text, ls_paths *paths) {
+    const size_t length = strlen(text);
+    const bool list = length > 1 && text[0] == '[' && text[length - 1] == ']';
+    char *copy = ls_format("%.*s", (int)length - 2 * list, text + list);
+    ls_text lines = {0};
+    ls_text_add(&lines, "%s", list || !copy ? "" : copy);
+    bool fits = copy && (*copy || (list && key->initial));
+    if (fits && list && *copy)
+        fits = paths_split(copy, &lines);
+    ls_status status = !copy || lines.failed ? LS_ERR_SYSTEM : fits ? LS_OK : LS_ERR_INPUT;
+    ls_free(copy);
+    if (status != LS_OK) {
+        ls_text_free(&lines);
+        return status;
+    }
+    ls_free(paths->lines);
+    paths->lines = lines.data;
+    return LS_OK;
+}
+
 static bool boolean_parse(const char *text, bool *boolean) {
     *boolean = strcmp(text, "true") == 0;
     return *boolean || strcmp(text, "false") == 0;
@@ -181,6 +216,8 @@ static bool kind_fits(const ls_key *key, ls_value_kind kind) {
     case LS_KEY_INTEGERS:
     case LS_KEY_WEIGHTS:
         return kind == LS_VALUE_PLAIN || kind == LS_VALUE_LIST;
+    case LS_KEY_PATHS:
+        return kind != LS_VALUE_NOTHING && kind != LS_VALUE_MAPPING;
     default:
         return kind == LS_VALUE_PLAIN;
     }
@@ -212,6 +249,8 @@ static ls_status parse(const ls_key *key, const char *text, void *field) {
         break;
     case LS_KEY_WEIGHTS:
         return weights_parse(key, text, field);
+    case LS_KEY_PATHS:
+        return paths_parse(key, text, field);
     case LS_KEY_TEXT:
         fits = *text != '\0' && (!key->words || word_index(key, text) >= 0);
         if (fits) {
@@ -238,7 +277,10 @@ static ls_status fail_value(const ls_key *key, const char *owner, const ls_place
     if (value->kind == LS_VALUE_NOTHING || value->text[0] == '\0')
         ls_text_add(&message, ", got nothing");
     else
-        ls_text_add(&message, ", got %s'%s'", value->kind == LS_VALUE_QUOTED ? "the text " : "",
+        ls_text_add(&message, ", got %s'%s'",
+                    value->kind == LS_VALUE_QUOTED  ? "the text "
+                    : value->kind == LS_VALUE_TEXTS ? "the texts "
+                                                    : "",
                     ls_printable(value->text, got));
     if (key->words && value->kind != LS_VALUE_NOTHING) {
         size_t count = 0;
@@ -337,6 +379,23 @@ static void text_write(const char *value, ls_text *text) {
     ls_text_add(text, "\"");
 }
 
+void ls_paths_write(const ls_paths *paths, ls_text *text) {
+    const char *at = paths->lines;
+    const bool list = *at == '\0' || strchr(at, '\n');
+    ls_text_add(text, list ? "[" : "");
+    while (*at) {
+        char *line = ls_format("%.*s", (int)strcspn(at, "\n"), at);
+        text->failed |= line == NULL;
+        if (line)
+            text_write(line, text);
+        ls_free(line);
+        at += strcspn(at, "\n");
+        at += *at == '\n';
+        ls_text_add(text, *at ? ", " : "");
+    }
+    ls_text_add(text, list ? "]" : "");
+}
+
 void ls_key_write(const ls_key *key, const void *base, ls_text *text) {
     const void *field = (const char *)base + key->offset;
     switch (key->type) {
@@ -370,6 +429,9 @@ void ls_key_write(const ls_key *key, const void *base, ls_text *text) {
         break;
     case LS_KEY_WEIGHTS:
         weights_write(key, field, text);
+        break;
+    case LS_KEY_PATHS:
+        ls_paths_write(field, text);
         break;
     case LS_KEY_LAYERS:
     case LS_KEY_NODE:
@@ -415,6 +477,9 @@ void ls_key_expected(const ls_key *key, ls_text *text) {
     case LS_KEY_WEIGHTS:
         ls_text_add(text, "%s, %s or a list of numbers", key->words[0], key->words[1]);
         range_write(key, text);
+        return;
+    case LS_KEY_PATHS:
+        ls_text_add(text, "a path, a pattern, or a list of them");
         return;
     case LS_KEY_TEXT:
     case LS_KEY_CHOICE:

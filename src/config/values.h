@@ -20,7 +20,8 @@ typedef enum ls_value_kind {
     LS_VALUE_NOTHING, /* null, or no text at all */
     LS_VALUE_PLAIN,
     LS_VALUE_QUOTED, /* a text whatever it looks like */
-    LS_VALUE_LIST,   /* text: "[3, 3]", or "[...]" when it holds more than plain values */
+    LS_VALUE_LIST,   /* text: "[3, 3]", or "[...]" when it holds more than values */
+    LS_VALUE_TEXTS,  /* such a list with a quoted text in it */
     LS_VALUE_MAPPING /* text: "{...}" */
 } ls_value_kind;
 

@@ -178,23 +178,27 @@ ls_place ls_node_place(struct fy_node *node, const ls_place *otherwise) {
     return place;
 }
 
-/* "[3, 3]", or "[...]" for a list that holds anything but plain scalars. */
-static void list_text(struct fy_node *list, ls_text *text) {
+/* "[3, 3]", or "[...]" for a list that holds anything but scalars. */
+static ls_value_kind list_text(struct fy_node *list, ls_text *text) {
     struct fy_node *item;
     void *iterator = NULL;
     const char *before = "[";
+    ls_value_kind kind = LS_VALUE_LIST;
     while ((item = fy_node_sequence_iterate(list, &iterator))) {
         size_t length = 0;
         const char *scalar = fy_node_is_scalar(item) ? fy_node_get_scalar(item, &length) : NULL;
-        if (scalar == NULL || fy_node_get_style(item) != FYNS_PLAIN) {
+        if (scalar == NULL) {
             text->length = 0;
             ls_text_add(text, "[...]");
-            return;
+            return LS_VALUE_LIST;
         }
+        if (fy_node_get_style(item) != FYNS_PLAIN)
+            kind = LS_VALUE_TEXTS;
         ls_text_add(text, "%s%.*s", before, (int)length, scalar);
         before = ", ";
     }
     ls_text_add(text, "%s]", *before == '[' ? "[" : "");
+    return kind;
 }
 
 ls_status ls_node_value(struct fy_node *node, ls_value *value) {
@@ -206,8 +210,7 @@ ls_status ls_node_value(struct fy_node *node, ls_value *value) {
         kind = fy_node_get_style(node) == FYNS_PLAIN ? LS_VALUE_PLAIN : LS_VALUE_QUOTED;
         ls_text_add(&text, "%.*s", (int)length, scalar);
     } else if (!ls_node_is_null(node) && fy_node_is_sequence(node)) {
-        kind = LS_VALUE_LIST;
-        list_text(node, &text);
+        kind = list_text(node, &text);
     } else if (!ls_node_is_null(node)) {
         kind = LS_VALUE_MAPPING;
         ls_text_add(&text, "{...}");

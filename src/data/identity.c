@@ -54,5 +54,8 @@ ls_status ls_data_identity(const ls_data *data, ls_text *text) {
                     ls_type_name(data->target_type));
     LS_TRY(hash_samples(data, digest));
     ls_text_add(text, "XXH3-128 of %d samples: %s\n", HASHED, digest);
+    if (data->files > 1)
+        ls_text_add(text, "XXH3-128 of the samples and sizes of %lld files: %s\n",
+                    (long long)data->files, data->digest);
     return text->failed ? LS_ERR_SYSTEM : LS_OK;
 }

@@ -2,11 +2,17 @@
  * checks its contiguous range of the samples, straight into its place. */
 #include <string.h>
 
+#include "data/files.h"
 #include "data/split.h"
 #include "data/values.h"
 
 /* Reads samples [first, first + count); NULL: not wanted. */
 typedef ls_status read_range(void *from, int64_t first, int64_t count, void *inputs, void *targets);
+
+typedef struct arrays {
+    const ls_files *files;
+    ls_joint inputs, targets; /* targets.files NULL: none */
+} arrays;
 
 /* What loading needs besides the split itself. */
 typedef struct loader {
@@ -15,6 +21,7 @@ typedef struct loader {
     ls_array_info inputs, targets; /* as they are stored; targets.ndims 0: none */
     read_range *read;
     void *from;
+    const arrays *arrays;             /* NULL: of a source */
     char *inputs_name, *targets_name; /* file and array, for messages */
     int64_t classes;                  /* as given, 0: as many as there are */
     int64_t first, end;               /* this rank's samples */
@@ -77,22 +84,62 @@ static ls_status create_memory(loader *load) {
     return LS_OK;
 }
 
+/* Samples that lie in one file, and what messages say of them. */
+typedef struct piece {
+    int64_t first, count;
+    int64_t in_file; /* the first one's number there */
+    char *name;      /* owned: file and array */
+} piece;
+
+/* From sample `first` on what is left of its file, `most` samples at most. */
+static ls_status find_piece(const loader *load, const ls_joint *joint, const char *name,
+                            int64_t first, int64_t most, piece *made) {
+    *made = (piece){.first = first, .count = most, .in_file = first};
+    if (load->arrays == NULL) {
+        made->name = ls_strdup(name);
+    } else {
+        const int64_t file = ls_joint_file(joint, first), left = joint->first[file + 1] - first;
+        made->count = left < most ? left : most;
+        made->in_file = first - joint->first[file];
+        made->name = ls_format("%s: %s", joint->files->path[file], joint->name);
+    }
+    return made->name ? LS_OK : LS_ERR_SYSTEM;
+}
+
+static ls_status find_inputs(const loader *load, int64_t first, piece *made) {
+    return find_piece(load, &load->arrays->inputs, load->inputs_name, first, load->end - first,
+                      made);
+}
+
+static ls_status find_targets(const loader *load, int64_t first, int64_t most, piece *made) {
+    const int64_t left = load->end - first;
+    return find_piece(load, &load->arrays->targets, load->targets_name, first,
+                      left < most ? left : most, made);
+}
+
 static ls_status load_inputs(const loader *load) {
     const ls_data *data = load->data;
     const int64_t elements = data->channels * data->spatial;
-    const int64_t count = load->end - load->first;
-    char *mine = (char *)ls_shared_data(data->inputs_memory) +
-                 (size_t)(load->first * elements) * ls_type_size(data->type);
-    LS_TRY(load->read(load->from, load->first, count, mine, NULL));
-    return ls_check_finite(data->type, mine, load->first, count, elements, load->inputs_name);
+    const size_t bytes = (size_t)elements * ls_type_size(data->type);
+    piece at;
+    for (int64_t first = load->first; first < load->end; first += at.count) {
+        char *mine = (char *)ls_shared_data(data->inputs_memory) + (size_t)first * bytes;
+        LS_TRY(find_inputs(load, first, &at));
+        ls_status status = load->read(load->from, first, at.count, mine, NULL);
+        if (status == LS_OK)
+            status = ls_check_finite(data->type, mine, at.in_file, at.count, elements, at.name);
+        ls_free(at.name);
+        LS_TRY(status);
+    }
+    return LS_OK;
 }
 
-static ls_status load_classes(const loader *load, const void *raw, int64_t first, int64_t count,
-                              int64_t *values, int32_t *largest) {
-    int32_t *out = (int32_t *)ls_shared_data(load->data->targets_memory) + first;
-    ls_values_integers(load->targets.type, raw, count, values);
-    LS_TRY(ls_check_classes(values, first, count, load->classes, load->targets_name));
-    for (int64_t i = 0; i < count; i++) {
+static ls_status load_classes(const loader *load, const void *raw, const piece *at, int64_t *values,
+                              int32_t *largest) {
+    int32_t *out = (int32_t *)ls_shared_data(load->data->targets_memory) + at->first;
+    ls_values_integers(load->targets.type, raw, at->count, values);
+    LS_TRY(ls_check_classes(values, at->in_file, at->count, load->classes, at->name));
+    for (int64_t i = 0; i < at->count; i++) {
         out[i] = (int32_t)values[i];
         if (out[i] > *largest)
             *largest = out[i];
@@ -102,29 +149,41 @@ static ls_status load_classes(const loader *load, const void *raw, int64_t first
 
 static ls_status load_numbers(const loader *load) {
     const ls_data *data = load->data;
-    const int64_t count = load->end - load->first, width = data->outputs;
-    char *mine = (char *)ls_shared_data(data->targets_memory) +
-                 (size_t)(load->first * width) * ls_type_size(data->target_type);
-    LS_TRY(load->read(load->from, load->first, count, NULL, mine));
-    return ls_check_finite(data->target_type, mine, load->first, count, width, load->targets_name);
+    const int64_t width = data->outputs;
+    const size_t bytes = (size_t)width * ls_type_size(data->target_type);
+    piece at;
+    for (int64_t first = load->first; first < load->end; first += at.count) {
+        char *mine = (char *)ls_shared_data(data->targets_memory) + (size_t)first * bytes;
+        LS_TRY(find_targets(load, first, INT64_MAX, &at));
+        ls_status status = load->read(load->from, first, at.count, NULL, mine);
+        if (status == LS_OK)
+            status = ls_check_finite(data->target_type, mine, at.in_file, at.count, width, at.name);
+        ls_free(at.name);
+        LS_TRY(status);
+    }
+    return LS_OK;
 }
 
 /* Reads this rank's targets: classes piece by piece, to be stored as int32. */
 static ls_status load_targets(const loader *load, int32_t *largest) {
     const ls_data *data = load->data;
     const ls_type type = load->targets.type;
-    const int64_t piece = 1 << 18; /* samples */
+    const int64_t most = 1 << 18; /* samples */
     char *raw = NULL;
     int64_t *values = NULL;
+    piece at;
     ls_status status;
     if (!data->is_classes)
         return load_numbers(load);
-    LS_TRY_GOTO(done, LS_NEW(raw, (size_t)piece * ls_type_size(type)));
-    LS_TRY_GOTO(done, LS_NEW(values, (size_t)piece));
-    for (int64_t first = load->first; first < load->end; first += piece) {
-        const int64_t left = load->end - first, count = left < piece ? left : piece;
-        LS_TRY_GOTO(done, load->read(load->from, first, count, NULL, raw));
-        LS_TRY_GOTO(done, load_classes(load, raw, first, count, values, largest));
+    LS_TRY_GOTO(done, LS_NEW(raw, (size_t)most * ls_type_size(type)));
+    LS_TRY_GOTO(done, LS_NEW(values, (size_t)most));
+    for (int64_t first = load->first; first < load->end; first += at.count) {
+        LS_TRY_GOTO(done, find_targets(load, first, most, &at));
+        status = load->read(load->from, first, at.count, NULL, raw);
+        if (status == LS_OK)
+            status = load_classes(load, raw, &at, values, largest);
+        ls_free(at.name);
+        LS_TRY_GOTO(done, status);
     }
 done:
     ls_free(values);
@@ -173,38 +232,36 @@ static void free_names(const loader *load) {
     ls_free(load->inputs_name);
 }
 
-/* ---- of a file ------------------------------------------------------------------------------ */
-
-typedef struct arrays {
-    ls_array *inputs, *targets; /* targets NULL: none */
-} arrays;
+/* ---- of files ------------------------------------------------------------------------------- */
 
 static ls_status read_arrays(void *from, int64_t first, int64_t count, void *inputs,
                              void *targets) {
-    const arrays *file = from;
+    arrays *all = from;
     if (inputs)
-        LS_TRY(ls_array_read(file->inputs, first, count, inputs));
-    return targets ? ls_array_read(file->targets, first, count, targets) : LS_OK;
+        LS_TRY(ls_joint_read(&all->inputs, first, count, inputs));
+    return targets ? ls_joint_read(&all->targets, first, count, targets) : LS_OK;
 }
 
-ls_status ls_data_open(ls_comm *comm, const char *file, const char *inputs, const char *targets,
-                       int64_t classes, ls_data **data) {
-    arrays opened = {NULL, NULL};
-    loader load = {.comm = comm, .classes = classes, .read = read_arrays, .from = &opened};
-    load.inputs_name = ls_format("%s: %s", file, inputs);
-    load.targets_name = ls_format("%s: %s", file, targets ? targets : "no targets");
+ls_status ls_data_open(ls_comm *comm, const ls_files *files, const char *inputs,
+                       const char *targets, int64_t classes, ls_data **data) {
+    arrays all = {.files = files};
+    loader load = {
+        .comm = comm, .classes = classes, .read = read_arrays, .from = &all, .arrays = &all};
+    load.inputs_name = ls_format("%s: %s", files->title, inputs);
+    load.targets_name = ls_format("%s: %s", files->title, targets ? targets : "no targets");
     ls_status status = load.inputs_name && load.targets_name ? LS_OK : LS_ERR_SYSTEM;
     LS_TRY_GOTO(done, ls_comm_agree(comm, status));
-    LS_TRY_GOTO(done, ls_array_open(comm, file, inputs, &opened.inputs));
+    LS_TRY_GOTO(done, ls_joint_open(comm, files, inputs, &all.inputs));
     if (targets)
-        LS_TRY_GOTO(done, ls_array_open(comm, file, targets, &opened.targets));
-    load.inputs = *ls_array_describe(opened.inputs);
-    if (targets)
-        load.targets = *ls_array_describe(opened.targets);
-    status = load_split(&load, LS_OK, data);
+        LS_TRY_GOTO(done, ls_joint_open(comm, files, targets, &all.targets));
+    load.inputs = all.inputs.info;
+    load.targets = all.targets.info;
+    LS_TRY_GOTO(done, load_split(&load, LS_OK, data));
+    (*data)->files = files->count;
+    memcpy((*data)->digest, all.inputs.digest, sizeof(*data)->digest);
 done:
-    ls_array_close(opened.targets);
-    ls_array_close(opened.inputs);
+    ls_joint_close(&all.targets);
+    ls_joint_close(&all.inputs);
     free_names(&load);
     return status;
 }

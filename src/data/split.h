@@ -26,6 +26,8 @@ struct ls_data {
     const int32_t *classes;                    /* (count), or NULL */
     ls_type target_type;                       /* LS_TYPE_F32 or LS_TYPE_F64 */
     const void *targets;                       /* (count, outputs), or NULL */
+    int64_t files;                             /* that it is read from; 0: none */
+    char digest[LS_DIGEST_TEXT];               /* of their samples and sizes */
     ls_shared *inputs_memory, *targets_memory; /* NULL: another split's */
 };
 

@@ -170,6 +170,7 @@ void ls_engine_free(ls_engine *engine) {
     ls_data_close(engine->test);
     ls_data_close(engine->validation);
     ls_data_close(engine->train);
+    ls_free(engine->data_name);
     ls_free(engine);
 }
 

@@ -42,6 +42,7 @@ struct ls_engine {
     const ls_config *config;
     const ls_sources *sources;          /* while it is made; NULL: files */
     ls_data *train, *validation, *test; /* NULL: none */
+    char *data_name;                    /* for messages: of the files opened last; owned */
     /* What the model is made for, from the training split or from a checkpoint: */
     ls_shape shape; /* of a sample */
     bool classes;

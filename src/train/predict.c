@@ -38,14 +38,24 @@ static bool in_double(const ls_prediction *p) {
 
 /* ---- rank 0: the file ----------------------------------------------------------------------- */
 
+static ls_status note_files(ls_prediction *p, const ls_paths *paths) {
+    ls_text text = {0};
+    ls_paths_write(paths, &text);
+    ls_status status =
+        text.failed ? LS_ERR_SYSTEM : ls_dataset_note(p->writer, "inputs_file", text.data);
+    ls_text_free(&text);
+    return status;
+}
+
 static ls_status open_file(ls_prediction *p, const char *file) {
     const ls_array_info info = {
         in_double(p) ? LS_TYPE_F64 : LS_TYPE_F32, 2, {p->count, p->outputs}};
     const ls_data_config *data = &p->engine->config->data;
+    const ls_paths *paths = *data->test_file.lines ? &data->test_file : &data->file;
     LS_TRY(ls_dataset_create(file, &p->writer));
     LS_TRY(ls_dataset_note(p->writer, "values",
                            has_classes(p) ? "class probabilities" : "regression values"));
-    LS_TRY(ls_dataset_note(p->writer, "inputs_file", data->file));
+    LS_TRY(note_files(p, paths));
     LS_TRY(ls_dataset_note(p->writer, "inputs", data->test_inputs));
     return ls_dataset_array(p->writer, "outputs", &info);
 }

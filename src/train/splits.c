@@ -29,7 +29,22 @@ static ls_status normalize_data(ls_engine *engine) {
 
 /* Of the samples, for messages. */
 static const char *name_of_data(const ls_engine *engine) {
-    return engine->sources ? engine->sources->train->name : engine->config->data.file;
+    return engine->sources ? engine->sources->train->name : engine->data_name;
+}
+
+/* Collective.  In files of its own or, where it has none, in those of data.file. */
+static ls_status open_split(ls_engine *engine, const ls_paths *own, const char *inputs,
+                            const char *targets, int64_t classes, ls_data **split) {
+    const ls_paths *paths = own && *own->lines ? own : &engine->config->data.file;
+    ls_files *files;
+    LS_TRY(ls_files_find(engine->comm, paths->lines, &files));
+    ls_free(engine->data_name);
+    engine->data_name = ls_strdup(ls_files_title(files));
+    ls_status status = ls_comm_agree(engine->comm, engine->data_name ? LS_OK : LS_ERR_SYSTEM);
+    if (status == LS_OK)
+        status = ls_data_open(engine->comm, files, inputs, targets, classes, split);
+    ls_files_free(files);
+    return status;
 }
 
 /* What is wrong with a split that only evaluates. */
@@ -69,10 +84,10 @@ static ls_status check_judge(const ls_engine *engine, const char *name, const ch
 }
 
 /* targets NULL: none. */
-static ls_status open_judge(ls_engine *engine, const char *name, const char *inputs,
-                            const char *targets, ls_data **split) {
-    ls_status status = ls_data_open(engine->comm, engine->config->data.file, inputs, targets,
-                                    engine->classes ? engine->outputs : 0, split);
+static ls_status open_judge(ls_engine *engine, const char *name, const ls_paths *own,
+                            const char *inputs, const char *targets, ls_data **split) {
+    ls_status status =
+        open_split(engine, own, inputs, targets, engine->classes ? engine->outputs : 0, split);
     return check_judge(engine, name, inputs, targets, *split, status);
 }
 
@@ -129,8 +144,8 @@ static ls_status open_train(ls_engine *engine) {
     if (engine->sources)
         LS_TRY(ls_data_load(engine->comm, engine->sources->train, true, 0, &engine->train));
     else
-        LS_TRY(ls_data_open(engine->comm, data->file, data->train_inputs, data->train_targets, 0,
-                            &engine->train));
+        LS_TRY(
+            open_split(engine, NULL, data->train_inputs, data->train_targets, 0, &engine->train));
     LS_TRY(hold_out(engine));
     const ls_data *train = engine->train;
     engine->shape = *ls_data_shape(train);
@@ -178,10 +193,11 @@ static ls_status load_judges(ls_engine *engine) {
 static ls_status open_judges(ls_engine *engine) {
     const ls_data_config *data = &engine->config->data;
     if (!ls_config_is_none(data->validation_inputs))
-        LS_TRY(open_judge(engine, "validation", data->validation_inputs, data->validation_targets,
-                          &engine->validation));
+        LS_TRY(open_judge(engine, "validation", &data->validation_file, data->validation_inputs,
+                          data->validation_targets, &engine->validation));
     if (!ls_config_is_none(data->test_inputs))
-        LS_TRY(open_judge(engine, "test", data->test_inputs, data->test_targets, &engine->test));
+        LS_TRY(open_judge(engine, "test", &data->test_file, data->test_inputs, data->test_targets,
+                          &engine->test));
     return LS_OK;
 }
 
@@ -206,7 +222,7 @@ ls_status ls_splits_open_model(ls_engine *engine, bool with_targets) {
         engine->checkpoint = NULL;
         return ls_splits_open(engine, true);
     }
-    LS_TRY(open_judge(engine, "test", data->test_inputs, with_targets ? data->test_targets : NULL,
-                      &engine->test));
+    LS_TRY(open_judge(engine, "test", &data->test_file, data->test_inputs,
+                      with_targets ? data->test_targets : NULL, &engine->test));
     return make_identities(engine);
 }

@@ -45,7 +45,11 @@ static ls_data *open_split(ls_comm *comm, const char *split) {
     ls_data *data;
     snprintf(inputs, sizeof inputs, "%s/inputs", split);
     snprintf(targets, sizeof targets, "%s/targets", split);
-    ls_status status = ls_data_open(comm, path("out.h5"), inputs, targets, 0, &data);
+    ls_files *files = NULL;
+    ls_status status = ls_files_find(comm, path("out.h5"), &files);
+    if (status == LS_OK)
+        status = ls_data_open(comm, files, inputs, targets, 0, &data);
+    ls_files_free(files);
     if (status != LS_OK)
         fprintf(stderr, "%s\n", ls_message());
     CHECK(comm, status == LS_OK);

@@ -11,7 +11,9 @@
 
 enum { SAMPLES = 2500, CHANNELS = 2, SPATIAL = 15, ELEMENTS = CHANNELS * SPATIAL, OUTPUTS = 3 };
 
-static char path[256];
+static char path[256];            /* one file with all samples */
+static char parts[256];           /* pattern: the same samples in three files */
+static const char *opened = path; /* what the checks open */
 
 static uint8_t byte_at(int64_t sample, int64_t element) {
     const int64_t i = sample * ELEMENTS + element;
@@ -91,12 +93,81 @@ static ls_status write_file(void) {
     return status;
 }
 
+/* Samples [first, end) of array `name` as array `as`. */
+static ls_status copy_range(ls_dataset_writer *writer, const char *name, const char *as,
+                            int64_t first, int64_t end) {
+    ls_array *array = NULL;
+    ls_status status = ls_array_open(NULL, path, name, &array);
+    if (status != LS_OK)
+        return status;
+    ls_array_info info = *ls_array_describe(array);
+    size_t bytes = ls_type_size(info.type) * (size_t)(end - first);
+    for (int d = 1; d < info.ndims; d++)
+        bytes *= (size_t)info.shape[d];
+    char *values = malloc(bytes);
+    info.shape[0] = end - first;
+    status = ls_array_read(array, first, end - first, values);
+    if (status == LS_OK)
+        status = ls_dataset_array(writer, as, &info);
+    if (status == LS_OK)
+        status = ls_dataset_append(writer, end - first, values);
+    free(values);
+    ls_array_close(array);
+    return status;
+}
+
+static ls_status write_part(const char *suffix, const char *bytes, int64_t first, int64_t end) {
+    static const char *const names[] = {"floats", "flat", "single", "classes", "targets", "nan"};
+    ls_dataset_writer *writer = NULL;
+    char *file = ls_format("%s-%s.h5", path, suffix);
+    ls_status status = ls_dataset_create(file, &writer);
+    if (status == LS_OK)
+        status = copy_range(writer, bytes, "bytes", first, end);
+    for (size_t i = 0; i < sizeof names / sizeof *names && status == LS_OK; i++)
+        status = copy_range(writer, names[i], names[i], first, end);
+    if (status == LS_OK)
+        status = ls_dataset_finish(writer);
+    ls_dataset_writer_free(writer);
+    ls_free(file);
+    return status;
+}
+
+/* One of a single sample; a border that is none of a shard's. */
+static ls_status write_parts(void) {
+    snprintf(parts, sizeof parts, "%.200s-part?.h5", path);
+    ls_status status = write_part("part2", "bytes", 1111, SAMPLES);
+    if (status == LS_OK)
+        status = write_part("part0", "bytes", 0, 1);
+    if (status == LS_OK)
+        status = write_part("part1", "bytes", 1, 1111);
+    return status == LS_OK ? write_part("odd", "floats", 0, 2) : status;
+}
+
+static void remove_files(void) {
+    static const char *const names[] = {"part0", "part1", "part2", "odd"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *file = ls_format("%s-%s.h5", path, names[i]);
+        unlink(file);
+        ls_free(file);
+    }
+    unlink(path);
+}
+
 /* ---- contents ------------------------------------------------------------------------------- */
+
+static ls_status open_files(ls_comm *comm, const char *lines, const char *inputs,
+                            const char *targets, int64_t classes, ls_data **data) {
+    ls_files *files;
+    LS_TRY(ls_files_find(comm, lines, &files));
+    ls_status status = ls_data_open(comm, files, inputs, targets, classes, data);
+    ls_files_free(files);
+    return status;
+}
 
 static ls_data *open_arrays(ls_comm *comm, const char *inputs, const char *targets,
                             int64_t classes) {
     ls_data *data;
-    ls_status status = ls_data_open(comm, path, inputs, targets, classes, &data);
+    ls_status status = open_files(comm, opened, inputs, targets, classes, &data);
     if (status != LS_OK)
         fprintf(stderr, "%s\n", ls_message());
     CHECK(comm, status == LS_OK);
@@ -268,7 +339,7 @@ static void check_refusal(ls_comm *comm, const char *file, const char *inputs, c
                           int64_t classes, const char *message) {
     ls_data *data = NULL;
     ls_message_set("");
-    ls_status status = ls_data_open(comm, file, inputs, targets, classes, &data);
+    ls_status status = open_files(comm, file, inputs, targets, classes, &data);
     if (status != LS_ERR_INPUT || !strstr(ls_message(), message))
         fprintf(stderr, "status %d: '%s' is not in: %s\n", status, message, ls_message());
     CHECK(comm, status == LS_ERR_INPUT);
@@ -296,6 +367,32 @@ static void check_refusals(ls_comm *comm) {
     ls_message_set("");
 }
 
+/* What is wrong with one of several files, and with their list. */
+static void check_refusals_of_parts(ls_comm *comm) {
+    char *odd = ls_format("%s-part0.h5\n%s-odd.h5", path, path);
+    char *twice = ls_format("%s\n%s-part0.h5", parts, path);
+    char *missing = ls_format("%s\n%s-part3.h5", parts, path);
+    check_refusal(comm, odd, "bytes", "classes", 0,
+                  "-odd.h5' has samples of another type or shape than the first file: 'float32 2 2 "
+                  "15', and 'uint8 1 2 3 5' there");
+    check_refusal(comm, twice, "bytes", "classes", 0, "-part0.h5' is named twice");
+    check_refusal(comm, missing, "bytes", "classes", 0, "there is no file '");
+    check_refusal(comm, "/nowhere/*.h5", "bytes", "classes", 0, "no file matches '/nowhere/*.h5'");
+    check_refusal(comm, parts, "nan", "classes", 0, "-part1.h5: nan: sample 699 holds inf");
+    ls_message_set("");
+    ls_free(missing);
+    ls_free(twice);
+    ls_free(odd);
+}
+
+static void check_all(ls_comm *comm) {
+    check_contents(comm);
+    check_held_out(comm, 0.1, 250);
+    check_held_out(comm, 0.33, 825);
+    check_held_out(comm, 0.5, 1250);
+    check_held_out(comm, 1e-9, 1);
+}
+
 int main(int argc, char **argv) {
     ls_comm *comm = start_mpi(&argc, &argv);
     const char *base = getenv("TMPDIR");
@@ -304,19 +401,20 @@ int main(int argc, char **argv) {
         snprintf(path, sizeof path, "%s/lockstep-%ld-shards.h5", base ? base : "/tmp",
                  (long)getpid());
         status = write_file();
+        status = status == LS_OK ? write_parts() : status;
     }
     CHECK(comm, ls_comm_agree(comm, status) == LS_OK);
     CHECK(comm, ls_comm_broadcast(comm, path, sizeof path, 0) == LS_OK);
-    check_contents(comm);
-    check_held_out(comm, 0.1, 250);
-    check_held_out(comm, 0.33, 825);
-    check_held_out(comm, 0.5, 1250);
-    check_held_out(comm, 1e-9, 1);
+    CHECK(comm, ls_comm_broadcast(comm, parts, sizeof parts, 0) == LS_OK);
+    check_all(comm);
     check_held_out_classes(comm);
     check_refusals(comm);
+    opened = parts;
+    check_all(comm);
+    check_refusals_of_parts(comm);
     ls_comm_barrier(comm);
     if (ls_comm_rank(comm) == 0)
-        unlink(path);
+        remove_files();
     end_mpi(comm);
     return 0;
 }

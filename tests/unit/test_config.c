@@ -16,7 +16,7 @@
 Test(config, defaults) {
     ls_config *c = parse_with(MINIMAL, NULL);
     cr_expect_eq(c->seed, 1);
-    cr_expect_str_eq(c->data.file, "a.h5");
+    cr_expect_str_eq(c->data.file.lines, "a.h5");
     cr_expect_str_eq(c->data.train_inputs, "train/inputs");
     cr_expect_str_eq(c->data.train_targets, "train/targets");
     cr_expect_str_eq(c->data.test_inputs, "test/inputs");
@@ -77,7 +77,7 @@ Test(config, set_by_key) {
     ls_message_set("");
     cr_expect_eq(ls_config_set(c, "train.epochs", "many"), LS_ERR_INPUT);
     cr_expect(c->train.lr == 0.25 && c->batch.size == 256 && c->batch.slices == 4);
-    cr_expect_str_eq(c->data.file, "b c.h5");
+    cr_expect_str_eq(c->data.file.lines, "b c.h5");
     cr_expect_eq(c->model.layers.count, 2);
     ls_config_free(c);
     ls_message_set("");
@@ -133,7 +133,7 @@ Test(config, every_type) {
                               "  layers: [relu]\n",
                               NULL);
     cr_expect_eq(c->seed, INT64_C(9007199254740992));
-    cr_expect_str_eq(c->data.file, "with space.h5");
+    cr_expect_str_eq(c->data.file.lines, "with space.h5");
     cr_expect_str_eq(c->data.test_inputs, "12");
     cr_expect_not(c->data.normalize);
     cr_expect_eq(c->batch.size, 256);
@@ -229,12 +229,12 @@ Test(config, set_replaces_and_the_last_one_counts) {
     cr_expect_eq(c->batch.size, 16);
     cr_expect_eq(c->batch.slices, 2);
     cr_expect(isnan(c->train.lr));
-    cr_expect_str_eq(c->data.file, "b=c d.h5");
+    cr_expect_str_eq(c->data.file.lines, "b=c d.h5");
     cr_expect_eq(c->model.init, LS_INIT_GLOROT);
     cr_expect_eq(c->model.label_smoothing, 0.1);
     ls_config_free(c);
     c = parse_with("model: {layers: [relu]}\n", SETS("data.file=a.h5"));
-    cr_expect_str_eq(c->data.file, "a.h5");
+    cr_expect_str_eq(c->data.file.lines, "a.h5");
     ls_config_free(c);
 }
 
@@ -279,7 +279,7 @@ static void expect_round_trip(const ls_config *config) {
     ls_config *again = parse_with(first.data, NULL);
     ls_config_write(again, &second);
     cr_expect_str_eq(first.data, second.data);
-    cr_expect_str_eq(config->data.file, again->data.file);
+    cr_expect_str_eq(config->data.file.lines, again->data.file.lines);
     cr_expect_eq(config->find_lr.start, again->find_lr.start);
     cr_expect_eq(config->train.weight_decay, again->train.weight_decay);
     cr_expect_eq(config->model.layers.count, again->model.layers.count);
@@ -301,10 +301,32 @@ Test(config, round_trip) {
         snprintf(set, sizeof set, "data.file=%s", files[i]);
         ls_config *c = parse_with(MINIMAL, SETS(set, "train.weight_decay=0.1234567890123456789",
                                                 "find_lr.start=4.9406564584124654e-324"));
-        cr_expect_str_eq(c->data.file, files[i]);
+        cr_expect_str_eq(c->data.file.lines, files[i]);
         expect_round_trip(c);
         ls_config_free(c);
     }
+}
+
+Test(config, lists_of_files) {
+    static const char *const lists[][2] = {{"[a.h5]", "a.h5"},
+                                           {"[ a.h5,b c.h5 , a*.h5 ]", "a.h5\nb c.h5\na*.h5"},
+                                           {"[\"x*.h5\", 'true', \"#\"]", "x*.h5\ntrue\n#"},
+                                           {"'[ab]*.h5'", "[ab]*.h5"},
+                                           {"a,b.h5", "a,b.h5"}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        char *yaml = ls_format("data.file: %s\nmodel.layers: [relu]\n", lists[i][0]);
+        ls_config *c = parse_with(yaml, NULL);
+        cr_expect_str_eq(c->data.file.lines, lists[i][1]);
+        cr_expect_str_eq(c->data.test_file.lines, "");
+        expect_round_trip(c);
+        ls_config_free(c);
+        ls_free(yaml);
+    }
+    ls_config *c = parse_with(MINIMAL, SETS("data.file=[a*, b]", "data.test_file=c", "seed=2"));
+    cr_expect_str_eq(c->data.file.lines, "a*\nb");
+    cr_expect_str_eq(c->data.test_file.lines, "c");
+    expect_round_trip(c);
+    ls_config_free(c);
 }
 
 Test(config, numbers_are_written_short) {

@@ -103,9 +103,18 @@ Test(config_errors, values) {
         {"train.lr: aut\n", "x.yaml:1:11: train.lr: expected a number above 0, or auto, got 'aut'; "
                             "did you mean 'auto'?"},
         {"data.normalize: yes\n", "x.yaml:1:17: data.normalize: expected true or false, got 'yes'"},
-        {"data.file: ''\n", "x.yaml:1:13: data.file: expected a text, got nothing"},
-        {"data.file: ~\n", "x.yaml:1:12: data.file: expected a text, got nothing"},
-        {"data.file: [a]\n", "x.yaml:1:13: data.file: expected a text, got '[a]'"},
+        {"data.file: ''\n",
+         "x.yaml:1:13: data.file: expected a path, a pattern, or a list of them, got nothing"},
+        {"data.file: ~\n",
+         "x.yaml:1:12: data.file: expected a path, a pattern, or a list of them, got nothing"},
+        {"data.file: []\n",
+         "x.yaml:1:1: data.file: expected a path, a pattern, or a list of them, got '[]'"},
+        {"data.file: [a, '', b]\n", "x.yaml:1:13: data.file: expected a path, a pattern, or a list "
+                                    "of them, got the texts '[a, , b]'"},
+        {"data.train_inputs: [a]\n", "x.yaml:1:21: data.train_inputs: expected a text, got '[a]'"},
+        {"model.class_weights: [1, '2']\n",
+         "x.yaml:1:23: model.class_weights: expected none, balanced or a list of numbers of at "
+         "least 0, got the texts '[1, 2]'"},
         {"find_lr.ramp: exponental\n",
          "x.yaml:1:15: find_lr.ramp: expected exponential or linear, got 'exponental'; did you "
          "mean 'exponential'?"},
