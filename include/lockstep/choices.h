@@ -69,6 +69,17 @@ typedef enum ls_schedule_kind { LS_SCHEDULES(LS_CONSTANT) } ls_schedule_kind;
     X(LS_ANNEAL_LINEAR, "linear")
 typedef enum ls_anneal { LS_ANNEALS(LS_CONSTANT) } ls_anneal;
 
+/* ---- data ----------------------------------------------------------------------------------- */
+
+/* Where inputs are.  node: in memory that the ranks of a node share.  stream: read from the files
+ * when they are needed, through a buffer.  auto: node where they take at most half of the memory
+ * that is free. */
+#define LS_RESIDENCES(X)                                                                           \
+    X(LS_RESIDENCE_AUTO, "auto")                                                                   \
+    X(LS_RESIDENCE_NODE, "node")                                                                   \
+    X(LS_RESIDENCE_STREAM, "stream")
+typedef enum ls_residence { LS_RESIDENCES(LS_CONSTANT) } ls_residence;
+
 /* ---- summing over ranks --------------------------------------------------------------------- */
 
 /* auto: node where every node has the same number of ranks, otherwise flat.  node: through the

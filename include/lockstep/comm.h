@@ -72,6 +72,11 @@ typedef struct ls_clock_offset {
 } ls_clock_offset;
 ls_status ls_comm_clock_offset(ls_comm *comm, ls_clock_offset *offset);
 
+/* Collective.  Bytes of memory that every node has left: the least of them.  What is free, or can
+ * be freed, of the machine's and of the job's control group and, where several ranks share memory,
+ * in /dev/shm. */
+ls_status ls_comm_memory_left(ls_comm *comm, uint64_t *bytes);
+
 /* Slices [*first, *end) of rank `rank`: contiguous, balanced.  Pure. */
 void ls_slice_range(int slices, int ranks, int rank, int *first, int *end);
 

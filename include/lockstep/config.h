@@ -34,6 +34,8 @@ typedef struct ls_data_config {
     double validation; /* instead: share of the training samples; 0: none */
     bool normalize;    /* by the training set's mean and deviation, per channel or target */
     bool shuffle;
+    ls_residence residence;
+    double buffer; /* MiB, of each node; NaN: auto */
 } ls_data_config;
 
 typedef struct ls_batch_config {

@@ -41,19 +41,26 @@ const char *ls_files_title(const ls_files *files); /* "a.h5", or "a.h5 and 63 mo
 /* Not collective.  ls_check_output for each of the files. */
 ls_status ls_files_check_output(const char *lines, const char *output);
 
-/* ---- a split in memory ---------------------------------------------------------------------- */
+/* ---- a split -------------------------------------------------------------------------------- */
 
 typedef struct ls_data ls_data;
+
+typedef struct ls_store {
+    ls_residence residence;
+    double buffer; /* bytes on each node, which its ranks divide; NaN: as there is memory */
+    double share;  /* of it, that this split may take */
+} ls_store;
 
 /* Collective.  Reads inputs (N, C, [D,] [H,] [W]) and targets ((N) integers: classes; (N) or (N,
  * outputs) floats: regression) from datasets of those names in each of the files: each rank its
  * shard, all shards of a node in one shared copy: inputs in the file's own type, targets as int32,
- * or as the float32 or float64 they are.  targets NULL: none are read, and there are 0 outputs.
+ * or as the float32 or float64 they are; or the inputs where `store` says, NULL: there.  targets
+ * NULL: none are read, and there are 0 outputs.
  * LS_ERR_INPUT: missing, truncated, shapes that do not fit, no samples, a class below 0 or, when
  * classes > 0, not below `classes`, values that are not finite as float32, floats as targets when
  * classes > 0. */
-ls_status ls_data_open(ls_comm *comm, const ls_files *files, const char *inputs,
-                       const char *targets, int64_t classes, ls_data **data);
+ls_status ls_data_open(ls_comm *comm, ls_files *files, const char *inputs, const char *targets,
+                       int64_t classes, const ls_store *store, ls_data **data);
 /* Collective.  The same of a source, whose values are checked like those of a file. */
 ls_status ls_data_load(ls_comm *comm, const ls_data_source *source, bool with_targets,
                        int64_t classes, ls_data **data);
@@ -93,6 +100,10 @@ size_t ls_data_bytes(const ls_data *data);
  * their samples and sizes in bytes. */
 ls_status ls_data_identity(const ls_data *data, ls_text *text);
 
+/* Not collective.  Reads what ls_data_identity hashes, once and for all, so that it does not then
+ * disturb the reading of a split that is streamed. */
+ls_status ls_data_identify(ls_data *data);
+
 /* ---- normalisation -------------------------------------------------------------------------- */
 
 /* Per channel of the inputs, or per output of the regression targets: x <- (x - mean) / deviation.
@@ -119,10 +130,35 @@ void ls_normalization_undo(const ls_normalization *norm, bool in_double, int64_t
 
 /* ---- batches -------------------------------------------------------------------------------- */
 
+/* What this rank reads, turn by turn, of a split that is streamed.  ids(context, what, turn, out)
+ * writes the samples of turn 0, 1, ..., `most` at most, and returns their count: a pure function,
+ * called from any thread.  After turn period - 1 comes 0 again; period 0: never. */
+typedef struct ls_turns {
+    int64_t (*ids)(const void *context, int64_t what, int64_t turn, uint64_t *out);
+    const void *context;
+    int64_t what, most, period;
+} ls_turns;
+
+/* Not collective.  From here on ls_data_inputs is asked for the samples of this turn, all of them
+ * in their order, then for those of the next: they are read ahead.  Nothing to do for a split that
+ * is in memory. */
+ls_status ls_data_begin(const ls_data *data, const ls_turns *turns, int64_t turn);
+/* Not collective.  Nothing is read ahead any more, and turns->context may go. */
+void ls_data_end(const ls_data *data);
+
+/* Since the split was opened, on this rank; all 0 when it is in memory. */
+typedef struct ls_data_traffic {
+    double waited; /* s, for samples that were not there yet */
+    uint64_t bytes_read, bytes_used;
+} ls_data_traffic;
+ls_data_traffic ls_data_traffic_now(const ls_data *data);
+bool ls_data_is_streamed(const ls_data *data);
+
 /* Not collective.  Write the samples given by `ids`: inputs as normalised floats (count, C, ...),
- * classes (count), regression targets (count, outputs) normalised, or as they are in the file. */
-void ls_data_inputs(const ls_data *data, const ls_normalization *norm, const uint64_t *ids,
-                    int64_t count, float *out);
+ * classes (count), regression targets (count, outputs) normalised, or as they are in the file.
+ * Inputs that are streamed may fail: LS_ERR_INPUT names file and sample. */
+ls_status ls_data_inputs(const ls_data *data, const ls_normalization *norm, const uint64_t *ids,
+                         int64_t count, float *out);
 void ls_data_classes(const ls_data *data, const uint64_t *ids, int64_t count, int32_t *out);
 void ls_data_targets(const ls_data *data, const ls_normalization *norm, const uint64_t *ids,
                      int64_t count, float *out);

@@ -33,8 +33,31 @@ const ls_array_info *ls_array_describe(const ls_array *array);
 /* Not collective.  Reads samples [first, first + count) in the array's own type into `out`.  A
  * failed checksum or a short file is LS_ERR_INPUT.  Transfers stay below 2 GiB. */
 ls_status ls_array_read(ls_array *array, int64_t first, int64_t count, void *out);
-/* Collective. */
 void ls_array_close(ls_array *array);
+
+/* What was done to the bytes of a chunk when it was written, in this order. */
+typedef enum ls_filter { LS_FILTER_DEFLATE, LS_FILTER_SHUFFLE, LS_FILTER_FLETCHER32 } ls_filter;
+enum { LS_FILTERS_LIMIT = 8 };
+
+typedef struct ls_chunk {
+    uint64_t at;         /* of its first byte in the file */
+    uint32_t bytes;      /* in the file; of an array that is not chunked: 0 */
+    uint32_t unfiltered; /* bit i: filter i was left out */
+} ls_chunk;
+
+/* Where the values of an array lie in its file. */
+typedef struct ls_array_layout {
+    bool plain; /* as below; otherwise ls_array_read alone can read them, and only `chunk` is set */
+    int64_t chunk[LS_MAX_DIMS]; /* shape of a chunk; of a contiguous array its own; 0: neither */
+    int filter_count;
+    ls_filter filters[LS_FILTERS_LIMIT];
+    int64_t count;    /* of chunks: the grid that covers the array, row-major */
+    ls_chunk *chunks; /* owned; ls_free */
+} ls_array_layout;
+
+/* Not collective.  Not plain: another byte order or type than this machine's, other filters, chunks
+ * that were never written, values in other files, a user block. */
+ls_status ls_array_layout_read(const ls_array *array, ls_array_layout *layout);
 
 /* Not collective (rank 0).  Class names of a dataset file: *count names, NULL and 0 if it has none.
  * Free each and the array with ls_free. */

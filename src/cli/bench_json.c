@@ -143,6 +143,15 @@ static void add_memory(ls_text *text, const ls_bench_result *result) {
     ls_text_add(text, "}");
 }
 
+static void add_data(ls_text *text, const ls_bench_result *result) {
+    add_key(text, "data");
+    ls_text_add(text, "{\"streamed\": %s, ", result->streamed ? "true" : "false");
+    add_spread(text, "waited_seconds", &result->data_waited);
+    add_inner(text, "bytes_read", result->data_read, false);
+    add_inner(text, "bytes_needed", result->data_used, false);
+    ls_text_add(text, "}");
+}
+
 void ls_bench_json(const char *about, const ls_bench_result *result, ls_text *text) {
     ls_text_add(text, "{\n  \"config\": ");
     ls_json_string(text, about);
@@ -152,6 +161,7 @@ void ls_bench_json(const char *about, const ls_bench_result *result, ls_text *te
     add_buckets(text, result);
     add_layers(text, result);
     add_memory(text, result);
+    add_data(text, result);
     add_key(text, "start_up");
     ls_text_add(text, "{");
     add_inner(text, "mpi", result->launch, true);

@@ -28,6 +28,17 @@ static const char *plural(int64_t count) {
 
 /* ---- the first lines ------------------------------------------------------------------------ */
 
+static void add_traffic(const ls_bench_result *result, ls_text *text) {
+    char waited[LS_DIGITS_TEXT], most[LS_DIGITS_TEXT], rate[LS_DIGITS_TEXT];
+    ls_text_add(text,
+                "data        streamed: %s ms of a step waited for it (mean; largest %s), %s MB/s "
+                "read, %.2f times the bytes needed\n",
+                ls_digits(1e3 * result->data_waited.mean, waited),
+                ls_digits(1e3 * result->data_waited.largest, most),
+                ls_digits(1e-6 * result->data_read / result->step_seconds, rate),
+                result->data_used > 0 ? result->data_read / result->data_used : 0);
+}
+
 static void add_head(const char *about, const ls_bench_result *result, ls_text *text) {
     char rate[LS_DIGITS_TEXT], product[LS_DIGITS_TEXT], most[LS_DIGITS_TEXT];
     double median_step = (double)result->batch / result->rate_median;
@@ -67,6 +78,8 @@ static void add_head(const char *about, const ls_bench_result *result, ls_text *
             result->slowest.rank, result->slowest.host,
             ls_digits(1e3 * result->slowest.seconds, rate),
             ls_digits(1e3 * result->slowest.mean, product));
+    if (result->streamed)
+        add_traffic(result, text);
     ls_text_add(text,
                 "start-up    %.2f s: %.2f until MPI was there, %.2f set-up, %.2f first step\n",
                 result->launch + result->set_up + result->first_step, result->launch,

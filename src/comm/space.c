@@ -133,3 +133,22 @@ ls_status ls_check_space(const ls_comm *comm, size_t bytes, const char *what) {
         LS_TRY(check_tmpfs(bytes, what));
     return check_group(bytes, what);
 }
+
+/* ---- how much there is ---------------------------------------------------------------------- */
+
+static unsigned long long least(unsigned long long one, unsigned long long other) {
+    return one < other ? one : other;
+}
+
+ls_status ls_comm_memory_left(ls_comm *comm, uint64_t *bytes) {
+    const ls_memory_limit limit = ls_memory_limit_find("/proc/self/cgroup", "/sys/fs/cgroup");
+    unsigned long long kibibytes, here = left(&limit);
+    struct statvfs space;
+    if (read_number("/proc", "meminfo", "MemAvailable:", &kibibytes))
+        here = least(here, kibibytes << 10);
+    if (comm->node_size > 1 && statvfs("/dev/shm", &space) == 0 && space.f_blocks > 0)
+        here = least(here, (unsigned long long)space.f_bavail * space.f_frsize);
+    uint64_t mine = here;
+    LS_MPI(comm, MPI_Allreduce(&mine, bytes, 1, MPI_UINT64_T, MPI_MIN, comm->world));
+    return LS_OK;
+}

@@ -51,6 +51,17 @@ const ls_key ls_config_keys[] = {
     {KEY(data.shuffle), .initial = "true",
      .help = "Shuffle the training set anew every epoch, as a function of seed and epoch."},
 
+    {KEY(data.residence), .change = LS_CHANGE_NOTHING, .initial = "auto",
+     .words = LS_WORDS_OF(LS_RESIDENCES),
+     .help = "Where the inputs are.  node: in memory, one copy that the ranks of a node share.  "
+             "stream: in their files; each rank reads what it will need, ahead of time.  auto: "
+             "node where they take at most half of the memory that is free.  The bits are the "
+             "same."},
+    {KEY(data.buffer), .change = LS_CHANGE_NOTHING, .initial = "auto", .min = 0, .max = 1e9,
+     .open = LS_ABOVE_MIN, .words = LS_WORDS("auto"), .unit = "MiB",
+     .help = "stream: memory of each node to read into, and to keep in what is soon needed again; "
+             "divided by its ranks.  auto: a quarter of what is free, 1024 at most."},
+
     {KEY(batch.size), .initial = "128", .min = 1, .max = INT_MAX, .unit = "samples",
      .help = "Global batch: samples of one optimizer step, over all ranks."},
     {KEY(batch.slices), .initial = "4", .min = 1, .max = 65536,

@@ -7,10 +7,10 @@ enum { AHEAD = 4 }; /* samples */
 /* One sample of a type, computed in `real`: float where it holds the type's values, else double. */
 #define DEFINE_FILL(type, real)                                                                    \
     LS_CLONES                                                                                      \
-    static void fill_##type(const ls_data *data, const ls_normalization *norm, uint64_t id,        \
+    static void fill_##type(const ls_data *data, const ls_normalization *norm, const void *sample, \
                             float *restrict out) {                                                 \
         const int64_t channels = data->channels, spatial = data->spatial;                          \
-        const type *x = (const type *)data->inputs + id * (uint64_t)(channels * spatial);          \
+        const type *x = sample;                                                                    \
         if (spatial == 1) {                                                                        \
             for (int64_t c = 0; c < channels; c++)                                                 \
                 out[c] = (float)(((real)x[c] - (real)norm->mean[c]) / (real)norm->deviation[c]);   \
@@ -34,31 +34,54 @@ DEFINE_FILL(int64_t, double)
 DEFINE_FILL(float, float)
 DEFINE_FILL(double, double)
 
+typedef void filler(const ls_data *, const ls_normalization *, const void *, float *restrict);
+
+static size_t sample_bytes(const ls_data *data) {
+    return (size_t)(data->channels * data->spatial) * ls_type_size(data->type);
+}
+
 /* Samples come from all over the memory: the start of one, from where on the hardware fetches
  * ahead by itself, is asked for while those before it are filled. */
-static void prefetch(const ls_data *data, uint64_t id) {
+static void prefetch(const unsigned char *sample, size_t bytes) {
     enum { LINE = 64, LINES = 16 };
-    const size_t bytes = (size_t)(data->channels * data->spatial) * ls_type_size(data->type);
-    const unsigned char *sample = (const unsigned char *)data->inputs + id * bytes;
     for (size_t at = 0; at < bytes && at < LINES * LINE; at += LINE)
         __builtin_prefetch(sample + at);
 }
 
-void ls_data_inputs(const ls_data *data, const ls_normalization *norm, const uint64_t *ids,
-                    int64_t count, float *out) {
-    typedef void filler(const ls_data *, const ls_normalization *, uint64_t, float *restrict);
+static void fill_from_memory(const ls_data *data, const ls_normalization *norm, filler *fill,
+                             const uint64_t *ids, int64_t count, float *out) {
+    const unsigned char *inputs = data->inputs;
+    const size_t bytes = sample_bytes(data);
+    for (int64_t i = 0; i < count; i++) {
+        if (i + AHEAD < count)
+            prefetch(inputs + ls_data_place(data, ids[i + AHEAD]) * bytes, bytes);
+        fill(data, norm, inputs + ls_data_place(data, ids[i]) * bytes,
+             out + i * data->channels * data->spatial);
+    }
+}
+
+static ls_status fill_from_stream(const ls_data *data, const ls_normalization *norm, filler *fill,
+                                  const uint64_t *ids, int64_t count, float *out) {
+    for (int64_t i = 0; i < count; i++) {
+        const void *sample;
+        LS_TRY(ls_feed_next(data->feed, ls_data_place(data, ids[i]), &sample));
+        fill(data, norm, sample, out + i * data->channels * data->spatial);
+    }
+    return LS_OK;
+}
+
+ls_status ls_data_inputs(const ls_data *data, const ls_normalization *norm, const uint64_t *ids,
+                         int64_t count, float *out) {
     static filler *const fillers[] = {
         [LS_TYPE_U8] = fill_uint8_t,   [LS_TYPE_I8] = fill_int8_t,    [LS_TYPE_U16] = fill_uint16_t,
         [LS_TYPE_I16] = fill_int16_t,  [LS_TYPE_U32] = fill_uint32_t, [LS_TYPE_I32] = fill_int32_t,
         [LS_TYPE_U64] = fill_uint64_t, [LS_TYPE_I64] = fill_int64_t,  [LS_TYPE_F32] = fill_float,
         [LS_TYPE_F64] = fill_double};
-    filler *const fill = fillers[data->type];
     LS_ASSERT(norm->channels == data->channels);
-    for (int64_t i = 0; i < count; i++) {
-        if (i + AHEAD < count)
-            prefetch(data, ls_data_place(data, ids[i + AHEAD]));
-        fill(data, norm, ls_data_place(data, ids[i]), out + i * data->channels * data->spatial);
-    }
+    if (data->feed)
+        return fill_from_stream(data, norm, fillers[data->type], ids, count, out);
+    fill_from_memory(data, norm, fillers[data->type], ids, count, out);
+    return LS_OK;
 }
 
 void ls_data_classes(const ls_data *data, const uint64_t *ids, int64_t count, int32_t *out) {

@@ -80,7 +80,7 @@ static ls_status make_files(expansion *all, ls_files **files) {
         free_paths(all->path, all->count);
         return status;
     }
-    *made = (ls_files){.count = (int64_t)all->count, .path = all->path};
+    *made = (ls_files){.count = (int64_t)all->count, .users = 1, .path = all->path};
     made->title = all->count == 1 ? ls_strdup(all->path[0])
                                   : ls_format("%s and %zu more", all->path[0], all->count - 1);
     if (made->title == NULL) {
@@ -145,8 +145,13 @@ done:
     return status;
 }
 
+ls_files *ls_files_keep(ls_files *files) {
+    files->users++;
+    return files;
+}
+
 void ls_files_free(ls_files *files) {
-    if (files == NULL)
+    if (files == NULL || --files->users > 0)
         return;
     free_paths(files->path, (size_t)files->count);
     ls_free(files->title);

@@ -59,10 +59,16 @@ ls_status ls_data_hold_out(ls_data *data, double share, uint64_t seed, ls_data *
     LS_TRY(LS_NEW(*held, 1));
     **held = *data;
     (*held)->inputs_memory = (*held)->targets_memory = NULL;
+    (*held)->feed = NULL;
     (*held)->count = h.blocks;
     (*held)->held_out = h;
     (*held)->held_out.held = true;
     data->count = h.whole - h.blocks;
     data->held_out = h;
-    return LS_OK;
+    ls_status status = data->feed ? ls_data_stream_part(data, *held) : LS_OK;
+    if (status != LS_OK) {
+        ls_free(*held);
+        *held = NULL;
+    }
+    return status;
 }

@@ -1,29 +1,57 @@
 /* What tells one split from another: cheap at any size, and in words. */
+#include <string.h>
+
 #include "data/split.h"
 #include "data/values.h"
 
 enum { HASHED = 64, LISTED_CLASSES = 100 };
 
-/* Of the first, the last, and those between them at equal distances. */
-static ls_status hash_samples(const ls_data *data, char text[LS_DIGEST_TEXT]) {
+/* The first, the last, and those between them at equal distances. */
+static int64_t spread_ids(const void *context, int64_t what, int64_t turn, uint64_t *out) {
+    const ls_data *data = context;
+    const int64_t count = turn > 0 ? 0 : data->count < HASHED ? data->count : HASHED;
+    (void)what;
+    for (int64_t i = 0; i < count; i++) {
+        const double share = count > 1 ? (double)i / (double)(count - 1) : 0;
+        out[i] = (uint64_t)(share * (double)(data->count - 1));
+    }
+    return count;
+}
+
+static ls_status hash_into(const ls_data *data, ls_hash *hash) {
+    const ls_turns turns = {.ids = spread_ids, .context = data, .most = HASHED};
     const size_t input = ls_type_size(data->type) * (size_t)(data->channels * data->spatial);
     const size_t target = data->is_classes
                               ? sizeof *data->classes
                               : ls_type_size(data->target_type) * (size_t)data->outputs;
     const char *targets = data->is_classes ? (const char *)data->classes : data->targets;
-    const int64_t count = data->count < HASHED ? data->count : HASHED;
+    uint64_t ids[HASHED];
+    const int64_t count = spread_ids(data, 0, 0, ids);
+    LS_TRY(ls_data_begin(data, &turns, 0));
+    for (int64_t i = 0; i < count; i++) {
+        const size_t place = (size_t)ls_data_place(data, ids[i]);
+        const void *sample = (const char *)data->inputs + place * input;
+        if (data->feed)
+            LS_TRY(ls_feed_next(data->feed, place, &sample));
+        ls_hash_add(hash, sample, input);
+        ls_hash_add(hash, targets + place * target, target);
+    }
+    return LS_OK;
+}
+
+static ls_status hash_samples(const ls_data *data, char text[LS_DIGEST_TEXT]) {
     ls_hash *hash;
     LS_TRY(ls_hash_create(&hash));
-    for (int64_t i = 0; i < count; i++) {
-        const double share = count > 1 ? (double)i / (double)(count - 1) : 0;
-        const uint64_t place = (uint64_t)(share * (double)(data->count - 1));
-        const size_t id = (size_t)ls_data_place(data, place);
-        ls_hash_add(hash, (const char *)data->inputs + id * input, input);
-        ls_hash_add(hash, targets + id * target, target);
-    }
-    ls_hash_text(hash, text);
+    ls_status status = hash_into(data, hash);
+    ls_data_end(data);
+    if (status == LS_OK)
+        ls_hash_text(hash, text);
     ls_hash_free(hash);
-    return LS_OK;
+    return status;
+}
+
+ls_status ls_data_identify(ls_data *data) {
+    return hash_samples(data, data->samples_digest);
 }
 
 static ls_status add_classes(const ls_data *data, ls_text *text) {
@@ -52,7 +80,10 @@ ls_status ls_data_identity(const ls_data *data, ls_text *text) {
     else
         ls_text_add(text, "targets: %lld %s\n", (long long)data->outputs,
                     ls_type_name(data->target_type));
-    LS_TRY(hash_samples(data, digest));
+    if (*data->samples_digest)
+        memcpy(digest, data->samples_digest, sizeof digest);
+    else
+        LS_TRY(hash_samples(data, digest));
     ls_text_add(text, "XXH3-128 of %d samples: %s\n", HASHED, digest);
     if (data->files > 1)
         ls_text_add(text, "XXH3-128 of the samples and sizes of %lld files: %s\n",

@@ -111,10 +111,12 @@ static ls_status hash_files(ls_joint *joint, const found *all) {
     return LS_OK;
 }
 
-ls_status ls_joint_open(ls_comm *comm, const ls_files *files, const char *name, ls_joint *joint) {
-    ls_joint made = {.files = files, .name = name};
+ls_status ls_joint_open(ls_comm *comm, ls_files *files, const char *name, ls_joint *joint) {
+    ls_joint made = {.files = ls_files_keep(files), .name = ls_strdup(name)};
     found *all = NULL;
-    ls_status status = LS_NEW(made.first, (size_t)files->count + 1);
+    ls_status status = made.name ? LS_OK : LS_ERR_SYSTEM;
+    if (status == LS_OK)
+        status = LS_NEW(made.first, (size_t)files->count + 1);
     if (status == LS_OK)
         status = LS_NEW(all, (size_t)files->count);
     LS_TRY_GOTO(done, ls_comm_agree(comm, status));
@@ -122,14 +124,32 @@ ls_status ls_joint_open(ls_comm *comm, const ls_files *files, const char *name, 
     LS_TRY_GOTO(done, join(&made, all));
     LS_TRY_GOTO(done, ls_comm_agree(comm, hash_files(&made, all)));
     *joint = made;
-    made.first = NULL;
+    made = (ls_joint){0};
 done:
     ls_free(all);
-    ls_free(made.first);
+    ls_joint_close(&made);
     return status;
 }
 
+ls_status ls_joint_copy(const ls_joint *joint, ls_joint *copy) {
+    ls_joint made = *joint;
+    const size_t entries = (size_t)joint->files->count + 1;
+    made.array = NULL;
+    made.first = NULL;
+    made.files = ls_files_keep(joint->files);
+    made.name = ls_strdup(joint->name);
+    if (made.name == NULL || LS_NEW(made.first, entries) != LS_OK) {
+        ls_joint_close(&made);
+        return LS_ERR_SYSTEM;
+    }
+    memcpy(made.first, joint->first, entries * sizeof *made.first);
+    *copy = made;
+    return LS_OK;
+}
+
 void ls_joint_close(ls_joint *joint) {
+    ls_files_free(joint->files);
+    ls_free(joint->name);
     ls_array_close(joint->array);
     ls_free(joint->first);
     *joint = (ls_joint){0};

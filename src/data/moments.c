@@ -31,10 +31,9 @@ static void centre(double *x, int64_t count, double mean, bool squares) {
     }
 }
 
-/* Adds what the values of one sample have beyond the means of their channels, or its squares, to
- * the channels' sums. */
-static void add_sample(ls_type type, const char *sample, int64_t channels, int64_t spatial,
-                       const ls_moments *moments, bool squares, double *sums) {
+void ls_moments_add(ls_type type, const void *values, int64_t channels, int64_t spatial,
+                    const ls_moments *moments, bool squares, double *sums) {
+    const char *sample = values;
     double block[BLOCK];
     const int64_t elements = channels * spatial;
     for (int64_t start = 0; start < elements; start += BLOCK) {
@@ -53,27 +52,41 @@ static void add_sample(ls_type type, const char *sample, int64_t channels, int64
     }
 }
 
+void ls_moments_begin(ls_type type, const void *sample, int64_t count, int64_t channels,
+                      int64_t spatial, ls_moments *moments) {
+    const size_t size = ls_type_size(type);
+    for (int64_t c = 0; c < channels; c++) {
+        moments[c] = (ls_moments){.count = (double)(count * spatial)};
+        ls_values_doubles(type, (const char *)sample + (size_t)(c * spatial) * size, 1,
+                          &moments[c].mean);
+    }
+}
+
+void ls_moments_means(int64_t channels, ls_moments *moments, double *sums) {
+    for (int64_t c = 0; c < channels; c++) {
+        moments[c].mean += sums[c] / moments[c].count;
+        sums[c] = 0;
+    }
+}
+
+void ls_moments_end(int64_t channels, const double *sums, ls_moments *moments) {
+    for (int64_t c = 0; c < channels; c++)
+        moments[c].squares = sums[c];
+}
+
 ls_status ls_moments_measure(ls_type type, const void *samples, int64_t count, int64_t channels,
                              int64_t spatial, ls_moments *moments) {
-    const size_t size = ls_type_size(type), bytes = size * (size_t)(channels * spatial);
-    const double values = (double)(count * spatial);
+    const size_t bytes = ls_type_size(type) * (size_t)(channels * spatial);
     const char *first = samples;
     double *sums;
     LS_TRY(LS_NEW(sums, (size_t)channels));
-    for (int64_t c = 0; c < channels; c++) { /* a start that makes the sums of a constant exact */
-        moments[c] = (ls_moments){.count = values};
-        ls_values_doubles(type, first + (size_t)(c * spatial) * size, 1, &moments[c].mean);
-    }
+    ls_moments_begin(type, first, count, channels, spatial, moments);
     for (int64_t i = 0; i < count; i++)
-        add_sample(type, first + (size_t)i * bytes, channels, spatial, moments, false, sums);
-    for (int64_t c = 0; c < channels; c++) {
-        moments[c].mean += sums[c] / values;
-        sums[c] = 0;
-    }
+        ls_moments_add(type, first + (size_t)i * bytes, channels, spatial, moments, false, sums);
+    ls_moments_means(channels, moments, sums);
     for (int64_t i = 0; i < count; i++)
-        add_sample(type, first + (size_t)i * bytes, channels, spatial, moments, true, sums);
-    for (int64_t c = 0; c < channels; c++)
-        moments[c].squares = sums[c];
+        ls_moments_add(type, first + (size_t)i * bytes, channels, spatial, moments, true, sums);
+    ls_moments_end(channels, sums, moments);
     ls_free(sums);
     return LS_OK;
 }

@@ -51,36 +51,119 @@ static ls_status measure_chunks(ls_comm *comm, const measured_array *v, int64_t 
     return status;
 }
 
-static ls_status measure(ls_comm *comm, const measured_array *v, ls_normalization *norm) {
-    const int64_t chunks = (v->data->count + CHUNK - 1) / CHUNK, channels = v->channels;
-    ls_shared *shared = NULL;
-    ls_status status;
-    LS_TRY(ls_shared_create(comm, sizeof(ls_moments) * (size_t)(chunks * channels),
-                            "the moments of the data", &shared));
-    ls_moments *all = ls_shared_data(shared);
-    ls_normalization measured = {0};
-    status = measure_chunks(comm, v, chunks, all);
-    if (status == LS_OK)
-        status = ls_normalization_identity(channels, &measured);
-    LS_TRY_GOTO(done, ls_comm_agree(comm, status));
-    ls_comm_node_barrier(comm);
+/* Of the moments of all chunks, (chunks, channels), in their order. */
+static ls_status conclude(const ls_moments *all, int64_t chunks, int64_t channels,
+                          ls_normalization *norm) {
+    LS_TRY(ls_normalization_identity(channels, norm));
     for (int64_t c = 0; c < channels; c++) {
         ls_moments total = all[c];
         for (int64_t chunk = 1; chunk < chunks; chunk++)
             ls_moments_merge(&total, &all[chunk * channels + c]);
-        measured.mean[c] = total.mean;
-        measured.deviation[c] = ls_moments_deviation(&total);
+        norm->mean[c] = total.mean;
+        norm->deviation[c] = ls_moments_deviation(&total);
     }
-    ls_comm_node_barrier(comm); /* nobody reads the chunks any more */
-    *norm = measured;
-    measured = (ls_normalization){0};
-done:
-    ls_normalization_free(&measured);
-    ls_shared_free(shared);
+    return LS_OK;
+}
+
+static ls_status measure(ls_comm *comm, const measured_array *v, ls_normalization *norm) {
+    const int64_t chunks = (v->data->count + CHUNK - 1) / CHUNK, channels = v->channels;
+    ls_shared *shared = NULL;
+    LS_TRY(ls_shared_create(comm, sizeof(ls_moments) * (size_t)(chunks * channels),
+                            "the moments of the data", &shared));
+    ls_moments *all = ls_shared_data(shared);
+    ls_status status = ls_comm_agree(comm, measure_chunks(comm, v, chunks, all));
+    if (status == LS_OK) {
+        ls_comm_node_barrier(comm);
+        status = ls_comm_agree(comm, conclude(all, chunks, channels, norm));
+    }
+    ls_shared_free(shared); /* nobody reads the chunks any more */
+    return status;
+}
+
+/* ---- of inputs that are streamed ------------------------------------------------------------ */
+
+/* The chunks are dealt out to all ranks: here no node has samples of its own. */
+typedef struct shares {
+    int64_t samples;
+    int rank, ranks;
+} shares;
+
+static int64_t chunk_samples(const shares *s, int64_t turn, int64_t *first) {
+    *first = (s->rank + turn * s->ranks) * CHUNK;
+    const int64_t left = s->samples - *first;
+    return left <= 0 ? 0 : left < CHUNK ? left : CHUNK;
+}
+
+/* A chunk a turn: all its samples, for the means, and again, for the squares. */
+static int64_t chunk_ids(const void *context, int64_t what, int64_t turn, uint64_t *out) {
+    int64_t first;
+    const int64_t count = chunk_samples(context, turn, &first);
+    (void)what;
+    for (int64_t i = 0; i < count; i++)
+        out[i] = out[count + i] = (uint64_t)(first + i);
+    return 2 * count;
+}
+
+static ls_status measure_turn(const ls_data *data, int64_t first, int64_t count, double *sums,
+                              ls_moments *moments) {
+    const int64_t channels = data->channels, spatial = data->spatial;
+    const void *sample;
+    for (int64_t c = 0; c < channels; c++)
+        sums[c] = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int64_t i = 0; i < count; i++) {
+            const uint64_t place = ls_data_place(data, (uint64_t)(first + i));
+            LS_TRY(ls_feed_next(data->feed, place, &sample));
+            if (pass == 0 && i == 0)
+                ls_moments_begin(data->type, sample, count, channels, spatial, moments);
+            ls_moments_add(data->type, sample, channels, spatial, moments, pass == 1, sums);
+        }
+        if (pass == 0)
+            ls_moments_means(channels, moments, sums);
+    }
+    ls_moments_end(channels, sums, moments);
+    return LS_OK;
+}
+
+static ls_status measure_turns(const ls_data *data, const shares *s, double *sums,
+                               ls_moments *all) {
+    const ls_turns turns = {.ids = chunk_ids, .context = s, .most = 2 * CHUNK};
+    int64_t first, count;
+    ls_status status = LS_OK;
+    for (int64_t turn = 0; status == LS_OK && (count = chunk_samples(s, turn, &first)); turn++) {
+        status = ls_data_begin(data, &turns, turn);
+        if (status == LS_OK)
+            status = measure_turn(data, first, count, sums, all + first / CHUNK * data->channels);
+    }
+    ls_data_end(data);
+    return status;
+}
+
+/* What other ranks have measured is 0 here: added as integers, all have all. */
+static ls_status measure_streamed(ls_comm *comm, const ls_data *data, ls_normalization *norm) {
+    const shares mine = {data->count, ls_comm_rank(comm), ls_comm_size(comm)};
+    const int64_t chunks = (data->count + CHUNK - 1) / CHUNK, channels = data->channels;
+    const size_t bytes = (size_t)(chunks * channels) * sizeof(ls_moments);
+    ls_moments *all = NULL;
+    double *sums = NULL;
+    ls_status status = LS_NEW(all, (size_t)(chunks * channels));
+    if (status == LS_OK)
+        status = LS_NEW(sums, (size_t)channels);
+    if (status == LS_OK)
+        status = measure_turns(data, &mine, sums, all);
+    status = ls_comm_agree(comm, status);
+    if (status == LS_OK)
+        status = ls_comm_sum_int64(comm, (int64_t *)(void *)all, bytes / sizeof(int64_t));
+    if (status == LS_OK)
+        status = ls_comm_agree(comm, conclude(all, chunks, channels, norm));
+    ls_free(sums);
+    ls_free(all);
     return status;
 }
 
 ls_status ls_normalization_measure(ls_comm *comm, const ls_data *data, ls_normalization *norm) {
+    if (data->feed)
+        return measure_streamed(comm, data, norm);
     const measured_array inputs = {data, data->type, data->inputs, data->channels, data->spatial};
     return measure(comm, &inputs, norm);
 }

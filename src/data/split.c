@@ -10,7 +10,6 @@
 typedef ls_status read_range(void *from, int64_t first, int64_t count, void *inputs, void *targets);
 
 typedef struct arrays {
-    const ls_files *files;
     ls_joint inputs, targets; /* targets.files NULL: none */
 } arrays;
 
@@ -22,6 +21,7 @@ typedef struct loader {
     read_range *read;
     void *from;
     const arrays *arrays;             /* NULL: of a source */
+    bool streamed;                    /* the inputs are not loaded */
     char *inputs_name, *targets_name; /* file and array, for messages */
     int64_t classes;                  /* as given, 0: as many as there are */
     int64_t first, end;               /* this rank's samples */
@@ -70,9 +70,11 @@ static ls_status create_memory(loader *load) {
     const size_t target_bytes = data->is_classes
                                     ? sizeof *data->classes
                                     : ls_type_size(data->target_type) * (size_t)data->outputs;
-    LS_TRY(ls_shared_create(load->comm, samples * input_bytes, load->inputs_name,
-                            &data->inputs_memory));
-    data->inputs = ls_shared_data(data->inputs_memory);
+    if (!load->streamed) {
+        LS_TRY(ls_shared_create(load->comm, samples * input_bytes, load->inputs_name,
+                                &data->inputs_memory));
+        data->inputs = ls_shared_data(data->inputs_memory);
+    }
     if (load->targets.ndims == 0)
         return LS_OK;
     LS_TRY(ls_shared_create(load->comm, samples * target_bytes, load->targets_name,
@@ -198,7 +200,7 @@ static ls_status load_values(loader *load) {
     LS_TRY(ls_shared_create(load->comm, sizeof(int32_t) * (size_t)ls_comm_node_size(load->comm),
                             "the classes of the ranks", &shared));
     int32_t *largest = ls_shared_data(shared);
-    status = load_inputs(load);
+    status = load->streamed ? LS_OK : load_inputs(load);
     if (status == LS_OK && load->targets.ndims > 0)
         status = load_targets(load, &largest[ls_comm_node_rank(load->comm)]);
     status = ls_comm_agree(load->comm, status);
@@ -242,9 +244,20 @@ static ls_status read_arrays(void *from, int64_t first, int64_t count, void *inp
     return targets ? ls_joint_read(&all->targets, first, count, targets) : LS_OK;
 }
 
-ls_status ls_data_open(ls_comm *comm, const ls_files *files, const char *inputs,
-                       const char *targets, int64_t classes, ls_data **data) {
-    arrays all = {.files = files};
+/* Collective. */
+static ls_status choose(loader *load, const ls_store *store) {
+    const ls_array_info *info = &load->inputs;
+    size_t bytes = ls_type_size(info->type) * (size_t)info->shape[0];
+    if (store == NULL)
+        return LS_OK;
+    bytes *= (size_t)ls_sample_elements(info);
+    return ls_data_choose(load->comm, store, load->inputs_name, bytes, &load->streamed);
+}
+
+ls_status ls_data_open(ls_comm *comm, ls_files *files, const char *inputs, const char *targets,
+                       int64_t classes, const ls_store *store, ls_data **data) {
+    arrays all = {0};
+    ls_data *made = NULL;
     loader load = {
         .comm = comm, .classes = classes, .read = read_arrays, .from = &all, .arrays = &all};
     load.inputs_name = ls_format("%s: %s", files->title, inputs);
@@ -256,10 +269,16 @@ ls_status ls_data_open(ls_comm *comm, const ls_files *files, const char *inputs,
         LS_TRY_GOTO(done, ls_joint_open(comm, files, targets, &all.targets));
     load.inputs = all.inputs.info;
     load.targets = all.targets.info;
-    LS_TRY_GOTO(done, load_split(&load, LS_OK, data));
-    (*data)->files = files->count;
-    memcpy((*data)->digest, all.inputs.digest, sizeof(*data)->digest);
+    LS_TRY_GOTO(done, choose(&load, store));
+    LS_TRY_GOTO(done, load_split(&load, LS_OK, &made));
+    made->files = files->count;
+    memcpy(made->digest, all.inputs.digest, sizeof made->digest);
+    if (load.streamed)
+        LS_TRY_GOTO(done, ls_data_stream(comm, &all.inputs, store, made));
+    *data = made;
+    made = NULL;
 done:
+    ls_data_close(made);
     ls_joint_close(&all.targets);
     ls_joint_close(&all.inputs);
     free_names(&load);
@@ -396,6 +415,7 @@ ls_status ls_data_wrap(const ls_shape *shape, ls_type type, int64_t count, const
 void ls_data_close(ls_data *data) {
     if (!data)
         return;
+    ls_feed_close(data->feed);
     if (data->targets_memory)
         ls_shared_free(data->targets_memory);
     if (data->inputs_memory)
@@ -439,6 +459,7 @@ void ls_data_class_counts(const ls_data *data, int64_t *counts) {
 }
 
 size_t ls_data_bytes(const ls_data *data) {
-    return (data->inputs_memory ? ls_shared_bytes(data->inputs_memory) : 0) +
+    const size_t buffers = data->feed ? (size_t)data->ranks * ls_feed_bytes(data->feed) : 0;
+    return buffers + (data->inputs_memory ? ls_shared_bytes(data->inputs_memory) : 0) +
            (data->targets_memory ? ls_shared_bytes(data->targets_memory) : 0);
 }

@@ -3,6 +3,7 @@
 #ifndef LOCKSTEP_DATA_SPLIT_H
 #define LOCKSTEP_DATA_SPLIT_H
 
+#include "data/feed.h"
 #include "lockstep/data.h"
 #include "lockstep/io.h"
 
@@ -23,6 +24,10 @@ struct ls_data {
     bool is_classes;
     int64_t outputs;
     const void *inputs;                        /* (count, channels, spatial) in their own type */
+    ls_feed *feed;                             /* instead; NULL: none */
+    ls_store store;                            /* of the stream */
+    int ranks;                                 /* of the node, which share store.buffer */
+    char samples_digest[LS_DIGEST_TEXT];       /* "": not known yet */
     const int32_t *classes;                    /* (count), or NULL */
     ls_type target_type;                       /* LS_TYPE_F32 or LS_TYPE_F64 */
     const void *targets;                       /* (count, outputs), or NULL */
@@ -37,5 +42,13 @@ uint64_t ls_held_out_sample(const ls_held_out *held_out, uint64_t id);
 static inline uint64_t ls_data_place(const ls_data *data, uint64_t id) {
     return data->held_out.whole == 0 ? id : ls_held_out_sample(&data->held_out, id);
 }
+
+/* Collective.  Whether the inputs are to be streamed: `bytes` are those of all of them. */
+ls_status ls_data_choose(ls_comm *comm, const ls_store *store, const char *name, size_t bytes,
+                         bool *streamed);
+/* Collective.  Takes over *joint, also on failure. */
+ls_status ls_data_stream(ls_comm *comm, ls_joint *joint, const ls_store *store, ls_data *data);
+/* Not collective.  The stream of a part of the samples of `data`. */
+ls_status ls_data_stream_part(const ls_data *data, ls_data *part);
 
 #endif

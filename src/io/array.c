@@ -107,6 +107,10 @@ ls_status ls_array_read(ls_array *array, int64_t first, int64_t count, void *out
                               out);
 }
 
+ls_status ls_array_layout_read(const ls_array *array, ls_array_layout *layout) {
+    return ls_h5_layout(&array->numbers, &array->info, layout);
+}
+
 ls_status ls_class_names_read(const char *path, char ***names, size_t *count) {
     hid_t file;
     LS_TRY(ls_h5_open(path, &file));

@@ -161,22 +161,81 @@ static void fill_targets(const ls_engine *engine, const ls_data *data, ls_plan *
     ls_data_targets(data, &engine->target_norm, engine->ids, count, targets);
 }
 
-void ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *data, int64_t epoch,
-                   int64_t batch) {
+/* ---- the samples of a rank, batch after batch ----------------------------------------------- */
+
+/* Of one slice of a batch of `samples`. */
+static int64_t slice_ids(const ls_engine *engine, const ls_data *data, int64_t epoch, int64_t batch,
+                         int64_t samples, int slice, uint64_t *ids) {
+    int64_t first, count;
+    ls_slice_samples(samples, engine->slices, slice, &first, &count);
+    first += batch * engine->config->batch.size;
+    for (int64_t i = 0; i < count; i++)
+        ids[i] = sample_at(engine, data, epoch, first + i);
+    return count;
+}
+
+static int64_t batch_ids(const ls_engine *engine, const ls_data *data, int64_t epoch, int64_t batch,
+                         int64_t samples, uint64_t *ids) {
+    int64_t count = 0;
+    for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
+        count += slice_ids(engine, data, epoch, batch, samples, slice, ids + count);
+    return count;
+}
+
+/* A turn is a step, counted from the start of epoch 0. */
+static int64_t train_ids(const void *context, int64_t what, int64_t turn, uint64_t *ids) {
+    const ls_engine *engine = context;
+    const int64_t batch = turn % engine->steps_per_epoch;
+    const int64_t samples = ls_batch_samples(engine, ls_data_count(engine->train), batch);
+    (void)what;
+    return batch_ids(engine, engine->train, turn / engine->steps_per_epoch, batch, samples, ids);
+}
+
+/* A turn is a batch in the order of the dataset.  what: samples of one that is cut short, 0: of
+ * none. */
+static int64_t judge_ids(const ls_engine *engine, const ls_data *data, int64_t what, int64_t turn,
+                         uint64_t *ids) {
+    const int64_t samples = ls_batch_samples(engine, ls_data_count(data), turn);
+    return batch_ids(engine, data, -1, turn, what > 0 && what < samples ? what : samples, ids);
+}
+
+static int64_t validation_ids(const void *context, int64_t what, int64_t turn, uint64_t *ids) {
+    const ls_engine *engine = context;
+    return judge_ids(engine, engine->validation, what, turn, ids);
+}
+
+static int64_t test_ids(const void *context, int64_t what, int64_t turn, uint64_t *ids) {
+    const ls_engine *engine = context;
+    return judge_ids(engine, engine->test, what, turn, ids);
+}
+
+static ls_status begin(const ls_engine *engine, const ls_data *data, int64_t epoch, int64_t batch,
+                       int64_t samples) {
+    const int64_t size = engine->config->batch.size, count = ls_data_count(data);
+    ls_turns turns = {.ids = train_ids, .context = engine, .most = size};
+    if (epoch >= 0)
+        return ls_data_begin(data, &turns, epoch * engine->steps_per_epoch + batch);
+    turns.ids = data == engine->test ? test_ids : validation_ids;
+    turns.period = (count + size - 1) / size;
+    turns.what = samples == ls_batch_samples(engine, count, batch) ? 0 : samples;
+    return ls_data_begin(data, &turns, batch);
+}
+
+ls_status ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *data,
+                        int64_t epoch, int64_t batch) {
+    LS_TRY(begin(engine, data, epoch, batch, plan->samples));
     for (int slot = 0; slot < ls_batch_slots(plan); slot++) {
-        int64_t first, count;
-        ls_slice_samples(plan->samples, engine->slices, plan->slice[slot], &first, &count);
-        first += batch * engine->config->batch.size;
-        for (int64_t i = 0; i < count; i++)
-            engine->ids[i] = sample_at(engine, data, epoch, first + i);
+        const int64_t count =
+            slice_ids(engine, data, epoch, batch, plan->samples, plan->slice[slot], engine->ids);
         memcpy(ls_plan_sample_ids(plan->plan, slot), engine->ids, (size_t)count * sizeof(uint64_t));
         float *inputs = ls_plan_input(plan->plan, slot); /* (count, C, [D,] [H,] [W]) */
-        ls_data_inputs(data, &engine->norm, engine->ids, count, inputs);
+        LS_TRY(ls_data_inputs(data, &engine->norm, engine->ids, count, inputs));
         if (plan->mode == LS_MODE_TRAIN)
             ls_augment_apply(&engine->augment, (uint64_t)engine->config->seed, (uint32_t)epoch,
                              ls_data_shape(data), engine->ids, count, engine->background, inputs);
         fill_targets(engine, data, plan->plan, slot, count);
     }
+    return LS_OK;
 }
 
 void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan, ls_status status) {

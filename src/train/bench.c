@@ -182,13 +182,23 @@ static ls_status run_window(bench *b, int64_t window) {
     return LS_OK;
 }
 
+/* What came from files since `before`. */
+static void add_traffic(bench *b, const ls_data_traffic *before) {
+    const ls_data_traffic now = ls_data_traffic_now(b->engine->train);
+    b->sums.value[LS_SUM_DATA_WAITED] = now.waited - before->waited;
+    b->sums.value[LS_SUM_DATA_READ] = (double)(now.bytes_read - before->bytes_read);
+    b->sums.value[LS_SUM_DATA_USED] = (double)(now.bytes_used - before->bytes_used);
+}
+
 static ls_status run_windows(bench *b) {
     ls_bench_result *result = b->result;
+    const ls_data_traffic before = ls_data_traffic_now(b->engine->train);
     ls_engine_record(b->engine, &b->recorder, 0, INT64_MAX);
     ls_status status = LS_OK;
     for (int64_t window = 0; status == LS_OK && window < b->job->windows; window++)
         status = run_window(b, window);
     ls_engine_record(b->engine, NULL, 0, 0);
+    add_traffic(b, &before);
     LS_TRY(status);
     LS_TRY(ls_comm_agree(b->engine->comm, b->recorder.failed ? LS_ERR_SYSTEM : LS_OK));
     memcpy(b->sorted, result->rates, (size_t)b->job->windows * sizeof *b->sorted);
@@ -233,6 +243,7 @@ static void describe(const bench *b) {
     result->batch = ls_batch_samples(engine, ls_data_count(engine->train), 0);
     result->slices = engine->slices;
     result->type = engine->type;
+    result->streamed = ls_data_is_streamed(engine->train);
     result->lr = b->lr;
     result->warm_up = WARM_UP;
     result->windows = b->job->windows;

@@ -143,6 +143,9 @@ ls_status ls_bench_sums_result(const ls_bench_sums *sums, const double *values, 
     result->gradients = spread(&all, LS_SUM_GRADIENTS);
     result->progress = spread(&all, LS_SUM_PROGRESS);
     result->cpu_seconds = spread(&all, LS_SUM_CPU);
+    result->data_waited = spread(&all, LS_SUM_DATA_WAITED);
+    result->data_read = spread(&all, LS_SUM_DATA_READ).mean * ranks;
+    result->data_used = spread(&all, LS_SUM_DATA_USED).mean * ranks;
     result->sgemm_rate = spread(&all, LS_SUM_SGEMM_RATE).mean;
     result->gemm_rate = spread(&all, LS_SUM_GEMM_RATE).mean;
     result->peak_resident = spread(&all, LS_SUM_PEAK);

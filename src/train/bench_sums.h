@@ -13,6 +13,9 @@ enum {
     LS_SUM_GRADIENTS,
     LS_SUM_PROGRESS,
     LS_SUM_CPU,
+    LS_SUM_DATA_WAITED,
+    LS_SUM_DATA_READ,
+    LS_SUM_DATA_USED,
     LS_SUM_SGEMM_RATE, /* from here to LS_SUM_OPS not over steps */
     LS_SUM_GEMM_RATE,
     LS_SUM_PEAK,

@@ -111,9 +111,9 @@ ls_status ls_batch_plan_get(ls_engine *engine, ls_mode mode, int64_t samples,
 /* Slots of the plan: 0 where no slice of this rank has a sample. */
 int ls_batch_slots(const ls_batch_plan *plan);
 /* Writes inputs and targets of batch `batch` into the plan, augmented when it is for training.
- * epoch -1: dataset order. */
-void ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *data, int64_t epoch,
-                   int64_t batch);
+ * epoch -1: dataset order.  Not collective: inputs that are streamed may fail, on this rank. */
+ls_status ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *data,
+                        int64_t epoch, int64_t batch);
 /* Puts the results of the last forward pass on the board, or that it failed on this rank; adds them
  * up in slice order; and tells whether any rank's has failed. */
 void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan, ls_status status);

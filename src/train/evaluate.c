@@ -26,7 +26,7 @@ typedef struct ls_tally {
 ls_status ls_batch_evaluate(ls_engine *engine, const ls_data *data, int64_t samples, int64_t batch,
                             const ls_batch_plan **plan) {
     LS_TRY(ls_batch_plan_get(engine, LS_MODE_EVALUATE, samples, plan));
-    ls_batch_fill(engine, *plan, data, -1, batch);
+    LS_TRY(ls_batch_fill(engine, *plan, data, -1, batch));
     return (*plan)->plan ? ls_plan_forward((*plan)->plan, 0, 0) : LS_OK;
 }
 

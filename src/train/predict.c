@@ -197,9 +197,9 @@ static ls_status fill_own(ls_engine *engine, const ls_data *data, float *inputs)
     LS_TRY(LS_NEW(ids, (size_t)count));
     for (int64_t i = 0; i < count; i++)
         ids[i] = (uint64_t)i;
-    ls_data_inputs(data, &engine->norm, ids, count, inputs);
+    ls_status status = ls_data_inputs(data, &engine->norm, ids, count, inputs);
     ls_free(ids);
-    return LS_OK;
+    return status;
 }
 
 static ls_status take_own(const ls_engine *engine, int64_t count, const float *z, float *outputs) {

@@ -32,17 +32,23 @@ static const char *name_of_data(const ls_engine *engine) {
     return engine->sources ? engine->sources->train->name : engine->data_name;
 }
 
+/* Most of the buffer is for training: what evaluates is read in the order of the files. */
+static ls_store store_of(const ls_data_config *data, bool judges) {
+    return (ls_store){data->residence, data->buffer * 1048576, judges ? 0.125 : 0.75};
+}
+
 /* Collective.  In files of its own or, where it has none, in those of data.file. */
 static ls_status open_split(ls_engine *engine, const ls_paths *own, const char *inputs,
                             const char *targets, int64_t classes, ls_data **split) {
     const ls_paths *paths = own && *own->lines ? own : &engine->config->data.file;
+    const ls_store store = store_of(&engine->config->data, own != NULL);
     ls_files *files;
     LS_TRY(ls_files_find(engine->comm, paths->lines, &files));
     ls_free(engine->data_name);
     engine->data_name = ls_strdup(ls_files_title(files));
     ls_status status = ls_comm_agree(engine->comm, engine->data_name ? LS_OK : LS_ERR_SYSTEM);
     if (status == LS_OK)
-        status = ls_data_open(engine->comm, files, inputs, targets, classes, split);
+        status = ls_data_open(engine->comm, files, inputs, targets, classes, &store, split);
     ls_files_free(files);
     return status;
 }
@@ -136,6 +142,8 @@ static ls_status hold_out(ls_engine *engine) {
     if (config->data.validation > 0)
         status = ls_data_hold_out(engine->train, config->data.validation, (uint64_t)config->seed,
                                   &engine->validation);
+    if (status == LS_OK && ls_data_is_streamed(engine->train))
+        status = ls_data_identify(engine->train);
     return ls_comm_agree(engine->comm, status);
 }
 

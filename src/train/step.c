@@ -111,7 +111,7 @@ static ls_status close_control(ls_step *step, ls_decision *decision) {
 static ls_status fill(ls_step *step) {
     ls_engine *engine = step->engine;
     LS_TRY(ls_batch_plan_get(engine, LS_MODE_TRAIN, step->report->samples, &step->plan));
-    ls_batch_fill(engine, step->plan, engine->train, step->epoch, step->batch);
+    LS_TRY(ls_batch_fill(engine, step->plan, engine->train, step->epoch, step->batch));
     end_phase(step, LS_PHASE_DATA);
     return LS_OK;
 }

@@ -186,8 +186,9 @@ Test(files, a_hard_limit_on_file_size, .fini = workspace_remove) {
                        "%s", result.output);
 }
 
-/* A job that may have less memory than the data need is told so, before the kernel kills it. */
-Test(files, memory_limit_of_the_job, .fini = workspace_remove) {
+/* A job that may have less memory than the data need is told so, before the kernel kills it, where
+ * they have to be in memory; otherwise they are read from the file, to the same bits. */
+Test(files, memory_limit_of_the_job, .fini = workspace_remove, .timeout = 300) {
     const char *python = python_with("h5py");
     const char *group = text("/sys/fs/cgroup/%s/lockstep-test-%ld",
                              exists("/sys/fs/cgroup/memory") ? "memory" : ".", (long)getpid());
@@ -195,19 +196,30 @@ Test(files, memory_limit_of_the_job, .fini = workspace_remove) {
         cr_skip_test("no h5py, or no control group can be made here");
     const char *folder = workspace();
     run_well("%s -c 'import h5py, numpy as np\nf = h5py.File(\"%s/data.h5\", \"w\")\n"
-             "f.create_dataset(\"train/inputs\", (250000, 1, 28, 28), \"f4\", chunks=True)\n"
+             "d = f.create_dataset(\"train/inputs\", (250000, 1, 28, 28), \"f4\", "
+             "fillvalue=0.5)\nd[249999] = 1\n"
              "f[\"train/targets\"] = np.arange(250000) %% 10'",
              python, folder);
-    outcome result =
-        run("echo 500M >%s/memory.%s && %s bash -c 'echo $$ >%s/cgroup.procs && "
-            "exec %s train %s --out %s/run --set data.test_inputs=none'; code=$?; "
-            "rmdir %s; exit $code",
-            group, exists("%s/memory.limit_in_bytes", group) ? "limit_in_bytes" : "max", mpirun(2),
-            group, program(), make_config(), folder, group);
+    const char *limited =
+        text("echo 500M >%s/memory.%s && %s bash -c 'echo $$ >%s/cgroup.procs && "
+             "exec %s find-lr %s --set data.test_inputs=none "
+             "--set find_lr.steps=10",
+             group, exists("%s/memory.limit_in_bytes", group) ? "limit_in_bytes" : "max", mpirun(2),
+             group, program(), make_config());
+    outcome result = run("%s --out %s/no --set data.residence=node'", limited, folder);
     cr_expect_eq(result.code, 1, "%d: %s", result.code, result.output);
     cr_expect_not_null(strstr(result.output, "train/inputs needs 747 MiB on each node but this job "
                                              "may have 500 MiB"),
                        "%s", result.output);
+    const char *said = run_well("%s --out %s/limited'", limited, folder);
+    cr_expect_not_null(strstr(said, "more than half of it; they are read as the run goes on"), "%s",
+                       said);
+    run_well("rmdir %s", group);
+    run_well("%s find-lr %s --quiet --out %s/free --set data.test_inputs=none "
+             "--set find_lr.steps=10 --set data.residence=node",
+             program(), make_config(), folder);
+    cr_expect_str_eq(digest_of(text("%s/limited/find-lr.h5", folder)),
+                     digest_of(text("%s/free/find-lr.h5", folder)));
 }
 
 /* A signal that ends convert takes its temporary file away, and leaves the output of before. */

@@ -1,0 +1,137 @@
+/* system tests: inputs that are read from their files while training goes on. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "system/command.h"
+
+/* Writes FILE.h5: the workspace's data.h5 again, its inputs stored by h5py with these options. */
+static const char *store(const char *python, const char *file, const char *options) {
+    run_well("cd %s && %s -c 'import h5py, numpy as np\n"
+             "f = h5py.File(\"data.h5\")\n"
+             "with h5py.File(\"%s.h5\", \"w\") as g:\n"
+             "    for split in [\"train\", \"test\"]:\n"
+             "        x = f[split + \"/inputs\"][:]\n"
+             "        g.create_dataset(split + \"/inputs\", data=x, %s)\n"
+             "        g[split + \"/targets\"] = f[split + \"/targets\"][:]\n'",
+             workspace(), python, file, options);
+    return text("%s/%s.h5", workspace(), file);
+}
+
+static const char *train(int ranks, const char *file, const char *sets) {
+    static int runs;
+    const char *folder = text("%s/run-%d", workspace(), runs++);
+    run_well("%s %s train %s --quiet --out %s --set data.file=%s --set train.epochs=2 %s",
+             mpirun(ranks), program(), make_config(), folder, file, sets);
+    return digest_of(text("%s/train.h5", folder));
+}
+
+#define STREAM "--set data.residence=stream"
+
+/* Chunks of one sample, of many, of parts of samples; filters that are undone here, and others;
+ * a type that HDF5 converts. */
+Test(stream, same_bits_however_stored, .fini = workspace_remove, .timeout = 600) {
+    static const struct {
+        const char *name, *options;
+    } stored[] = {
+        {"contiguous", ""},
+        {"samples", "chunks=(1, 1, 28, 28)"},
+        {"filtered", "chunks=(64, 1, 28, 28), compression=4, shuffle=True, fletcher32=True"},
+        {"parts", "chunks=(48, 1, 9, 28), compression=1"},
+        {"pieces", "chunks=(7, 1, 28, 5)"},
+        {"offset", "chunks=(64, 1, 28, 28), scaleoffset=0"},
+        {"double", "chunks=(10, 1, 28, 28), shuffle=True, compression=1, dtype=\"<f8\""},
+        {"big", "dtype=\">f8\""},
+    };
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    const char *file = make_dataset(1000, 100);
+    const char *node = train(2, file, "--set data.residence=node"), *wide = NULL;
+    cr_expect_str_eq(train(2, file, STREAM " --set data.buffer=8"), node);
+    for (size_t i = 0; i < sizeof stored / sizeof *stored; i++) {
+        file = store(python, stored[i].name, stored[i].options);
+        bool is_wide = strstr(stored[i].options, "dtype");
+        if (is_wide && !wide)
+            wide = train(1, file, "--set data.residence=node");
+        const char *digest = train(1 + (int)i % 4, file, STREAM " --set data.buffer=20");
+        cr_expect_str_eq(digest, is_wide ? wide : node, "%s", stored[i].name);
+    }
+}
+
+/* Buffers from two blocks a rank up; samples held out; the range test, mid-epoch resuming, and
+ * evaluation of a part. */
+Test(stream, same_bits_at_any_size, .fini = workspace_remove, .timeout = 600) {
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    make_dataset(1000, 300);
+    const char *file = store(python, "chunks", "chunks=(16, 1, 28, 28), compression=1");
+    const char *sets = "--set data.validation=0.1 --set find_lr.validation_every=5 "
+                       "--set find_lr.validation_samples=70 --set train.lr=auto";
+    const char *node = train(2, file, text("%s --set data.residence=node", sets));
+    for (int ranks = 1; ranks <= 4; ranks++) {
+        const char *small = text("%s " STREAM " --set data.buffer=%d", sets, 1 * ranks);
+        cr_expect_str_eq(train(ranks, file, small), node);
+    }
+    cr_expect_str_eq(train(3, file, text("%s " STREAM " --set data.buffer=0.9", sets)), node);
+    const char *out = text("%s/resumed", workspace());
+    const char *run =
+        text("train %s --quiet --out %s --set data.file=%s " STREAM, make_config(), out, file);
+    run_well("%s %s %s --set train.epochs=2 --set checkpoint.every_steps=7", mpirun(2), program(),
+             run);
+    run_well("rm %s/checkpoint-22.h5", out);
+    run_well("%s %s %s --set train.epochs=2 --resume", mpirun(3), program(), run);
+    const char *whole = text("%s/whole", workspace());
+    run_well("%s train %s --quiet --out %s --set train.epochs=2", program(), make_config(), whole);
+    cr_expect_str_eq(last_digest(out), last_digest(whole));
+    const char *model = text("%s/best.h5", whole);
+    cr_expect_str_eq(run_well("%s %s eval %s " STREAM, mpirun(3), program(), model),
+                     run_well("%s eval %s", program(), model));
+    run_well("%s predict %s -o %s/a.h5", program(), model, workspace());
+    run_well("%s %s predict %s -o %s/b.h5 " STREAM, mpirun(2), program(), model, workspace());
+    cr_expect_str_eq(digest_of(text("%s/a.h5", workspace())),
+                     digest_of(text("%s/b.h5", workspace())));
+}
+
+Test(stream, bench_shows_what_is_read, .fini = workspace_remove) {
+    const char *file = make_dataset(1000, 100);
+    const char *said = run_well("%s %s bench %s --steps 5 --windows 1 --json %s/a.json "
+                                "--set data.file=%s " STREAM,
+                                mpirun(2), program(), make_config(), workspace(), file);
+    cr_expect_not_null(strstr(said, "data        streamed: "), "%s", said);
+    said = run_well("cat %s/a.json", workspace());
+    cr_expect_not_null(strstr(said, "\"data\": {\"streamed\": true, "), "%s", said);
+    said = run_well("%s bench %s --steps 5 --windows 1", program(), make_config());
+    cr_expect_null(strstr(said, "streamed"), "%s", said);
+}
+
+/* Of many files, and what goes wrong with them while training goes on: all ranks end. */
+Test(stream, failures_on_the_way, .fini = workspace_remove, .timeout = 600) {
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    make_dataset(2000, 100);
+    const char *file = store(python, "long", "");
+    const char *run_it = text("%s %s train %s --quiet --out %s/out --set data.file=%s "
+                              "--set train.epochs=1000 --set data.buffer=1 " STREAM,
+                              mpirun(3), program(), make_config(), workspace(), file);
+    outcome cut = run("%s >%s/said 2>&1 & while [ ! -e %s/out/checkpoint-21.h5 ]; do sleep 0.1; "
+                      "done; truncate -s 100000 %s; wait $!",
+                      run_it, workspace(), workspace(), file);
+    const char *said = run_well("cat %s/said", workspace());
+    cr_expect_eq(cut.code, 2, "%d: %s", cut.code, said);
+    cr_expect_not_null(strstr(said, "long.h5: train/inputs: samples "), "%s", said);
+    cr_expect_not_null(strstr(said, "the file has become shorter"), "%s", said);
+    REFUSED(WORDS("expected data.buffer "),
+            "%s find-lr %s --out %s/no --set data.buffer=0.001 " STREAM, program(), make_config(),
+            workspace());
+    file = store(python, "damaged", "chunks=(50, 1, 28, 28), compression=1, fletcher32=True");
+    run_well("cd %s && %s -c 'import h5py\nf = h5py.File(\"damaged.h5\")\n"
+             "at = f[\"train/inputs\"].id.get_chunk_info(3).byte_offset\nf.close()\n"
+             "f = open(\"damaged.h5\", \"r+b\")\nf.seek(at + 100)\nf.write(b\"xxxx\")\n'",
+             workspace(), python);
+    REFUSED(WORDS("damaged.h5: train/inputs: samples 150 to 199 are damaged"),
+            "%s %s find-lr %s --out %s/no --set data.file=%s " STREAM, mpirun(2), program(),
+            make_config(), workspace(), file);
+}
