@@ -2,11 +2,12 @@
  * fixed size.
  *
  * The order is a pure function, so each rank knows which samples it will need, and when.  A thread
- * reads ahead, block by block, into slots of the buffer.  A block whose turn has come gives its
- * slot to the next one that is missing, and so does, where none is free, the block that will be
- * needed last of all (Belady 1966), unless it is needed before the missing one: then the thread
- * waits (Cao et al., "A study of integrated prefetching and caching strategies", 1995).  The future
- * is known for LS_FEED_HORIZON samples, or two epochs.
+ * reads ahead, block by block, and keeps of a block the samples that will be wanted before those
+ * that the buffer has: a sample that is missing takes the place of the one that is wanted last of
+ * all (Belady 1966), unless all are wanted before it: then the thread waits (Cao et al., "A study
+ * of integrated prefetching and caching strategies", 1995).  Kept by samples, a chunk of 64 that
+ * are shuffled is read about four times an epoch where a tenth of them fits; kept by chunks, 28
+ * times. The future is known for LS_FEED_HORIZON samples, or two epochs.
  *
  * The thread calls neither HDF5 nor MPI and takes no signals.  Where only HDF5 can read a file
  * there is no thread: blocks are read when they are wanted, and kept by the same rule.
