@@ -17,7 +17,7 @@ extern "C" {
 
 /* Decides an error: records the message (one line, no newline at the end) and returns `status`.
  * The message is printed once, by main; functions above only propagate the status.  The first
- * message since ls_message_clear() is kept: later ones are consequences. */
+ * message since ls_message_set("") is kept: later ones are consequences. */
 ls_status ls_fail(ls_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Propagates a failure. */
