@@ -1,23 +1,20 @@
 /* The buffer between files and training: what is read next, what it takes the place of, and the
  * thread that reads. */
 #include "data/feed.h"
+#include "data/wanted.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NONE = -1, TURNS_AT_A_TIME = 4, WAKE_BYTES = 1 << 18, WORD = 64 };
+enum {
+    SOON = 8, /* the part of the slots within which all that is wanted is there */
+    WAKE_BYTES = 1 << 18
+};
 
-/* A sample that will be wanted.  Entry i of the ring is sample number i of all that are followed,
- * modulo the ring's size. */
-typedef struct ls_wanted {
-    uint64_t place;  /* in the joint */
-    int64_t block;   /* number */
-    int64_t next;    /* the next one of this block, NONE: not known of any */
-    int64_t chained; /* the one before in the same chain of the index */
-    int32_t slot;    /* where it is, or is being read to; NONE */
-} ls_wanted;
+#define MOST_OF 0.75
 
 struct ls_feed {
     ls_blocks blocks;
@@ -26,20 +23,15 @@ struct ls_feed {
     int32_t slots, free_count;
     int32_t *free; /* a stack */
 
-    ls_wanted *ring;
-    int64_t mask;   /* size of the ring - 1 */
-    int64_t *index; /* latest entry of each chain, by the block's number */
-    uint64_t *kept; /* a bit an entry: it has a slot */
-    int64_t last;   /* no later entry has one */
-    int64_t tail, fetched,
-        head;        /* done with before tail; seen to before fetched; known before head */
-    int64_t reading; /* the sample that is being read; NONE */
+    ls_ring ring;
+    int64_t fetched; /* seen to before it */
+    int64_t reading; /* the sample that is being read; LS_NONE */
 
     ls_feed_places *places;
     const void *owner;
     ls_turns turns;
     int64_t turn;     /* of the next samples to be known */
-    int64_t followed; /* the turn whose samples are handed out; NONE: none yet */
+    int64_t followed; /* the turn whose samples are handed out; LS_NONE: none yet */
     int64_t turn_end; /* of its samples */
     uint64_t *scratch;
     int64_t scratch_size;
@@ -55,104 +47,51 @@ struct ls_feed {
     ls_data_traffic traffic;
 };
 
-static ls_wanted *at(const ls_feed *s, int64_t number) {
-    return &s->ring[number & s->mask];
-}
-
-static int64_t *chain_of(const ls_feed *s, int64_t block) {
-    return &s->index[((uint64_t)block * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (uint64_t)s->mask];
-}
-
 /* ---- what will be wanted -------------------------------------------------------------------- */
 
-/* The latest sample of this block that is not done with. */
-static int64_t find_latest(const ls_feed *s, int64_t block) {
-    int64_t number = *chain_of(s, block);
-    while (number >= s->tail && at(s, number)->block != block)
-        number = at(s, number)->chained;
-    return number >= s->tail ? number : NONE;
-}
-
-static void add_wanted(ls_feed *s, uint64_t place) {
-    const int64_t block = ls_blocks_find(&s->blocks, (int64_t)place).number;
-    const int64_t before = find_latest(s, block), number = s->head++;
-    int64_t *chain = chain_of(s, block);
-    if (before != NONE)
-        at(s, before)->next = number;
-    *at(s, number) = (ls_wanted){place, block, NONE, *chain, NONE};
-    *chain = number;
-}
-
-/* As long as the ring has room for a turn. */
+/* As far as the ring has room: what is known of when a block's samples are wanted decides what is
+ * kept of it.  Turns may be empty, so their number is bounded too. */
 static void look_ahead(ls_feed *s) {
-    for (int i = 0; i < TURNS_AT_A_TIME; i++) {
-        if (s->head - s->tail + s->turns.most + WORD > s->mask)
-            return;
+    while (ls_ring_has_room(&s->ring, s->turns.most) && s->turn - s->followed <= s->ring.mask) {
         const int64_t count = s->places(s->owner, &s->turns, s->turn++, s->scratch);
-        for (int64_t k = 0; k < count; k++)
-            add_wanted(s, s->scratch[k]);
+        for (int64_t k = 0; k < count; k++) {
+            const int64_t place = (int64_t)s->scratch[k];
+            ls_ring_add(&s->ring, place, ls_blocks_find(&s->blocks, place).number);
+        }
     }
 }
 
 /* ---- slots ---------------------------------------------------------------------------------- */
 
-static uint64_t *word_of(const ls_feed *s, int64_t number) {
-    return &s->kept[(number & s->mask) / WORD];
-}
-
-static void keep(ls_feed *s, int64_t number, int32_t slot) {
-    at(s, number)->slot = slot;
-    *word_of(s, number) |= UINT64_C(1) << number % WORD;
-    s->last = number > s->last ? number : s->last;
-}
-
-static int32_t drop(ls_feed *s, int64_t number) {
-    const int32_t slot = at(s, number)->slot;
-    at(s, number)->slot = NONE;
-    *word_of(s, number) &= ~(UINT64_C(1) << number % WORD);
-    return slot;
-}
-
-/* Of the samples that have slots, of which there is one, the one that is wanted last. */
-static int64_t find_last(ls_feed *s) {
-    uint64_t word;
-    while ((word = *word_of(s, s->last) & ~UINT64_C(0) >> (WORD - 1 - s->last % WORD)) == 0)
-        s->last = s->last / WORD * WORD - 1;
-    s->last = s->last / WORD * WORD + WORD - 1 - __builtin_clzll(word);
-    return s->last;
-}
-
-/* The sample is done with: its slot is for when it is wanted again, in the next epoch, if that is
- * known, or free. */
+/* The sample is done with: its slot is passed on to when it is wanted again, in the next epoch, if
+ * that is known, or free. */
 static void give_back(ls_feed *s) {
-    const uint64_t place = at(s, s->tail)->place;
-    int64_t again = at(s, s->tail)->next;
-    const int32_t slot = drop(s, s->tail);
-    while (again != NONE && at(s, again)->place != place)
-        again = at(s, again)->next;
-    if (again != NONE && at(s, again)->slot == NONE)
-        keep(s, again, slot);
+    const int64_t again = ls_ring_at(&s->ring, s->ring.tail)->link[LS_SAME_SAMPLE].next;
+    const int32_t slot = ls_ring_drop(&s->ring, s->ring.tail);
+    if (again != LS_NONE)
+        ls_ring_keep(&s->ring, again, slot);
     else
         s->free[s->free_count++] = slot;
-    s->tail++;
+    s->ring.tail++;
     s->holds = false;
 }
 
-/* A slot for sample `number`; NONE: all are wanted before it. */
+/* A slot for sample `number`; LS_NONE: all are wanted before it. */
 static int32_t take_slot(ls_feed *s, int64_t number) {
     if (s->free_count > 0)
         return s->free[--s->free_count];
-    const int64_t last = find_last(s);
-    return last > number ? drop(s, last) : NONE;
+    s->ring.last = ls_ring_find_kept(&s->ring, s->ring.last);
+    return s->ring.last > number ? ls_ring_drop(&s->ring, s->ring.last) : LS_NONE;
 }
 
-/* The next sample that is missing; NONE: all known ones are there. */
+/* The next sample that is missing; LS_NONE: all known ones are there. */
 static int64_t find_missing(ls_feed *s) {
-    if (s->fetched < s->tail)
-        s->fetched = s->tail;
-    while (s->fetched < s->head && at(s, s->fetched)->slot != NONE)
+    if (s->fetched < s->ring.tail)
+        s->fetched = s->ring.tail;
+    while (s->fetched < s->ring.head && (ls_ring_at(&s->ring, s->fetched)->slot != LS_NONE ||
+                                         ls_ring_is_passed_on(&s->ring, s->fetched)))
         s->fetched++;
-    return s->fetched < s->head ? s->fetched : NONE;
+    return s->fetched < s->ring.head ? s->fetched : LS_NONE;
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -164,37 +103,62 @@ static void note_failure(ls_feed *s, ls_status status) {
 }
 
 static void copy_sample(const ls_feed *s, const ls_block *block, int64_t number) {
-    const ls_wanted *w = at(s, number);
     const size_t bytes = s->blocks.sample;
-    memcpy(s->memory + (size_t)w->slot * bytes,
-           s->block + (size_t)((int64_t)w->place - block->first) * bytes, bytes);
+    memcpy(s->memory + (size_t)ls_ring_at(&s->ring, number)->slot * bytes,
+           s->block + (size_t)(ls_ring_place(&s->ring, number) - block->first) * bytes, bytes);
 }
 
 /* Of a block that was read, what is wanted from sample `number` on, as long as it is wanted before
  * what there is. */
 static void keep_samples(ls_feed *s, const ls_block *block, int64_t number) {
     copy_sample(s, block, number);
-    while ((number = at(s, number)->next) != NONE) {
-        if (at(s, number)->slot != NONE)
+    while ((number = ls_ring_at(&s->ring, number)->link[LS_SAME_BLOCK].next) != LS_NONE) {
+        if (ls_ring_at(&s->ring, number)->slot != LS_NONE || ls_ring_is_passed_on(&s->ring, number))
             continue;
         const int32_t slot = take_slot(s, number);
-        if (slot == NONE)
+        if (slot == LS_NONE)
             return;
-        keep(s, number, slot);
+        ls_ring_keep(&s->ring, number, slot);
         copy_sample(s, block, number);
     }
 }
 
-/* With the mutex held, but for the time of the reading.  False: there is nothing to read, or no
- * place for it. */
+/* Whether to read this block, for sample `number`, the next that is missing, already.  Read early,
+ * it gives only those samples that are wanted before what there is, and is read again for the
+ * others.  So it has to give most of what it would if it was read when it is needed: at that time
+ * samples of all blocks are kept for twice as many to come as there are slots, half of them on
+ * average.  Of what is not known yet it is taken to have its share. */
+static bool is_time(const ls_feed *s, const ls_block *block, int64_t number) {
+    const ls_ring *ring = &s->ring;
+    const double horizon = 2 * (double)s->slots, known = (double)(ring->head - number);
+    const int64_t end = number + 2 * (int64_t)s->slots;
+    int64_t gain = 0, missing = 0, free = s->free_count, last = ls_ring_find_kept(ring, ring->last);
+    if (number - ring->tail <= s->slots / SOON)
+        return true;
+    while (number != LS_NONE && number < end) {
+        if (ls_ring_at(ring, number)->slot == LS_NONE && !ls_ring_is_passed_on(ring, number)) {
+            missing++;
+            gain += free > 0 || last > number;
+            if (free-- <= 0 && last > number)
+                last = ls_ring_find_kept(ring, last - 1);
+        }
+        number = ls_ring_at(ring, number)->link[LS_SAME_BLOCK].next;
+    }
+    const double possible = known < horizon ? (double)missing * horizon / known : (double)missing;
+    return (double)gain >= MOST_OF * fmin(possible, (double)block->count);
+}
+
+/* With the mutex held, but for the time of the reading.  False: there is nothing to read yet. */
 static bool read_one(ls_feed *s) {
     look_ahead(s);
     const int64_t number = find_missing(s);
-    const int32_t slot = number == NONE ? NONE : take_slot(s, number);
-    if (slot == NONE)
+    if (number == LS_NONE)
         return false;
-    const ls_block block = ls_blocks_find(&s->blocks, (int64_t)at(s, number)->place);
-    keep(s, number, slot);
+    const ls_block block = ls_blocks_find(&s->blocks, ls_ring_place(&s->ring, number));
+    const int32_t slot = is_time(s, &block, number) ? take_slot(s, number) : LS_NONE;
+    if (slot == LS_NONE)
+        return false;
+    ls_ring_keep(&s->ring, number, slot);
     s->reading = number;
     pthread_mutex_unlock(&s->mutex);
     ls_status status = ls_blocks_read(&s->blocks, &block, s->block);
@@ -202,11 +166,11 @@ static bool read_one(ls_feed *s) {
     s->traffic.bytes_read = s->blocks.bytes_read;
     if (status == LS_OK) {
         keep_samples(s, &block, number);
-        s->reading = NONE;
+        s->reading = LS_NONE;
         return true;
     }
-    s->free[s->free_count++] = drop(s, number);
-    s->reading = NONE;
+    s->free[s->free_count++] = ls_ring_drop(&s->ring, number);
+    s->reading = LS_NONE;
     note_failure(s, status);
     return true;
 }
@@ -232,31 +196,10 @@ static void wake(ls_feed *s) {
 
 /* ---- following an order --------------------------------------------------------------------- */
 
-/* Of `least` entries; what was known is lost. */
-static ls_status make_ring(ls_feed *s, int64_t least) {
-    int64_t size = 1 << 13;
-    while (size < least)
-        size *= 2;
-    if (s->ring && size <= s->mask + 1)
-        return LS_OK;
-    ls_free(s->ring);
-    ls_free(s->index);
-    ls_free(s->kept);
-    s->ring = NULL;
-    s->index = NULL;
-    s->kept = NULL;
-    s->mask = size - 1;
-    LS_TRY(LS_NEW(s->ring, (size_t)size));
-    LS_TRY(LS_NEW(s->kept, (size_t)size / WORD));
-    return LS_NEW(s->index, (size_t)size);
-}
-
 static void forget(ls_feed *s) {
-    s->tail = s->fetched = s->head = s->last = 0;
-    memset(s->kept, 0, (size_t)(s->mask + 1) / WORD * sizeof *s->kept);
+    ls_ring_forget(&s->ring);
+    s->fetched = 0;
     s->holds = false;
-    for (int64_t i = 0; i <= s->mask; i++)
-        s->index[i] = NONE;
     s->free_count = 0;
     for (int32_t i = s->slots; i-- > 0;)
         s->free[s->free_count++] = i;
@@ -275,18 +218,18 @@ static ls_status make_scratch(ls_feed *s, int64_t most) {
 static bool follows(const ls_feed *s, const ls_turns *turns, int64_t turn) {
     const ls_turns *now = &s->turns;
     const int64_t next = s->followed + 1;
-    return s->followed != NONE && now->ids == turns->ids && now->context == turns->context &&
+    return s->followed != LS_NONE && now->ids == turns->ids && now->context == turns->context &&
            now->what == turns->what && now->period == turns->period &&
            (turns->period > 0 ? next % turns->period : next) == turn &&
-           s->tail + s->holds == s->turn_end;
+           s->ring.tail + s->holds == s->turn_end;
 }
 
 /* With the mutex held. */
 static void stop(ls_feed *s) {
     s->places = NULL;
-    while (s->reading != NONE)
+    while (s->reading != LS_NONE)
         pthread_cond_wait(&s->changed, &s->mutex);
-    s->followed = NONE;
+    s->followed = LS_NONE;
     forget(s);
 }
 
@@ -300,7 +243,7 @@ static ls_status start_over(ls_feed *s, ls_feed_places *places, const void *owne
                             const ls_turns *turns, int64_t turn) {
     stop(s);
     LS_TRY(make_scratch(s, turns->most));
-    LS_TRY(make_ring(s, 2 * (turns->most + WORD)));
+    LS_TRY(ls_ring_make(&s->ring, 2 * (turns->most + LS_RING_SLACK)));
     forget(s);
     s->places = places;
     s->owner = owner;
@@ -329,9 +272,9 @@ ls_status ls_feed_follow(ls_feed *s, ls_feed_places *places, const void *owner,
 /* ---- handing out ---------------------------------------------------------------------------- */
 
 static bool is_there(const ls_feed *s) {
-    if (s->tail == s->head)
+    if (s->ring.tail == s->ring.head)
         return false;
-    return at(s, s->tail)->slot != NONE && s->tail != s->reading;
+    return ls_ring_at(&s->ring, s->ring.tail)->slot != LS_NONE && s->ring.tail != s->reading;
 }
 
 /* With the mutex held. */
@@ -357,9 +300,8 @@ static ls_status hand_out(ls_feed *s, uint64_t place, const void **sample) {
         wake(s);
     if (!is_there(s))
         return ls_fail(s->status, "%s", s->message ? s->message : "");
-    const ls_wanted *w = at(s, s->tail);
-    LS_REQUIRE(w->place == place);
-    *sample = s->memory + (size_t)w->slot * s->blocks.sample;
+    LS_REQUIRE(ls_ring_place(&s->ring, s->ring.tail) == (int64_t)place);
+    *sample = s->memory + (size_t)ls_ring_at(&s->ring, s->ring.tail)->slot * s->blocks.sample;
     s->holds = true;
     s->unnoticed += s->blocks.sample;
     s->traffic.bytes_used += s->blocks.sample;
@@ -412,7 +354,7 @@ static ls_status make_room(ls_feed *s, int64_t samples) {
         return ls_fail(LS_ERR_SYSTEM, "out of memory: %zu bytes wanted", bytes);
     LS_TRY(LS_NEW(s->block, block_bytes(&s->blocks)));
     LS_TRY(LS_NEW(s->free, (size_t)s->slots));
-    return make_ring(s, 2 * samples < LS_FEED_HORIZON ? 2 * samples : LS_FEED_HORIZON);
+    return ls_ring_make(&s->ring, 2 * samples < LS_FEED_HORIZON ? 2 * samples : LS_FEED_HORIZON);
 }
 
 static ls_status start_thread(ls_feed *s) {
@@ -427,7 +369,7 @@ static ls_status start_thread(ls_feed *s) {
 ls_status ls_feed_open(ls_blocks *blocks, size_t bytes, int64_t samples, ls_feed **feed) {
     ls_feed *made;
     LS_TRY(LS_NEW(made, 1));
-    made->followed = made->reading = NONE;
+    made->followed = made->reading = LS_NONE;
     made->blocks = *blocks;
     pthread_mutex_init(&made->mutex, NULL);
     pthread_cond_init(&made->wanted, NULL);
@@ -466,10 +408,8 @@ void ls_feed_close(ls_feed *s) {
         ls_blocks_close(&s->blocks);
     ls_free(s->message);
     ls_free(s->scratch);
-    ls_free(s->index);
-    ls_free(s->ring);
+    ls_ring_free(&s->ring);
     ls_free(s->free);
-    ls_free(s->kept);
     ls_free(s->block);
     ls_free(s->memory);
     ls_free(s);

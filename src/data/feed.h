@@ -7,7 +7,8 @@
  * all (Belady 1966), unless all are wanted before it: then the thread waits (Cao et al., "A study
  * of integrated prefetching and caching strategies", 1995).  Kept by samples, a chunk of 64 that
  * are shuffled is read about four times an epoch where a tenth of them fits; kept by chunks, 28
- * times. The future is known for LS_FEED_HORIZON samples, or two epochs.
+ * times.  It waits, too, where a block would give few samples now and more later.  The future is
+ * known for LS_FEED_HORIZON samples, or two epochs.
  *
  * The thread calls neither HDF5 nor MPI and takes no signals.  Where only HDF5 can read a file
  * there is no thread: blocks are read when they are wanted, and kept by the same rule.

@@ -38,15 +38,15 @@ static ls_decision decide(void *context, const ls_step_report *report) {
     return (ls_decision){.lr = b->lr, .momentum = b->engine->config->train.momentum};
 }
 
-/* Batches of full size only, if there is one. */
-static int64_t batches(const ls_engine *engine) {
+/* An epoch is of batches of full size only, if there is one. */
+static void leave_out_short_batch(ls_engine *engine) {
     int64_t full = ls_data_count(engine->train) / engine->config->batch.size;
-    return full > 0 ? full : 1;
+    engine->steps_per_epoch = full > 0 ? full : 1;
 }
 
 static ls_status take_step(bench *b, ls_step_report *report) {
     ls_decision decision;
-    int64_t per_epoch = batches(b->engine);
+    int64_t per_epoch = b->engine->steps_per_epoch;
     ls_status status = ls_engine_step(b->engine, b->done / per_epoch, b->done % per_epoch, decide,
                                       b, &decision, report);
     b->done++;
@@ -280,6 +280,7 @@ ls_status ls_bench(ls_engine *engine, const ls_bench_job *job, ls_bench_result *
     double lr = engine->config->train.lr;
     LS_REQUIRE(job->windows >= 1 && job->steps >= 0);
     LS_TRY(ls_batches_check(engine));
+    leave_out_short_batch(engine);
     bench b = {.engine = engine, .job = job, .result = &made, .lr = isnan(lr) ? LS_BENCH_LR : lr};
     ls_status status = run(&b);
     ls_free(b.sorted);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "system/command.h"
+#include "system/json.h"
 
 /* Writes FILE.h5: the workspace's data.h5 again, its inputs stored by h5py with these options. */
 static const char *store(const char *python, const char *file, const char *options) {
@@ -104,6 +105,28 @@ Test(stream, bench_shows_what_is_read, .fini = workspace_remove) {
     cr_expect_not_null(strstr(said, "\"data\": {\"streamed\": true, "), "%s", said);
     said = run_well("%s bench %s --steps 5 --windows 1", program(), make_config());
     cr_expect_null(strstr(said, "streamed"), "%s", said);
+}
+
+static double read_over_needed(const char *file, const char *buffer) {
+    const char *json = text("%s/read.json", workspace());
+    run_well("%s bench %s --steps 150 --windows 1 --json %s --set data.file=%s "
+             "--set data.buffer=%s " STREAM,
+             program(), make_config(), json, file, buffer);
+    const char *said = run_well("cat %s", json);
+    return json_number(said, "data.bytes_read") / json_number(said, "data.bytes_needed");
+}
+
+/* Chunks of many small samples, in several epochs: once in all where all fit, and a few times an
+ * epoch where a third does. */
+Test(stream, chunks_are_not_read_for_each_sample, .fini = workspace_remove, .timeout = 600) {
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    make_dataset(1000, 300);
+    const char *file = store(python, "large", "chunks=(250, 1, 28, 28), compression=1");
+    const double all = read_over_needed(file, "8"), third = read_over_needed(file, "1");
+    cr_expect_lt(all, 0.5, "%g", all);
+    cr_expect_lt(third, 12, "%g", third);
 }
 
 /* Of many files, and what goes wrong with them while training goes on: all ranks end. */
