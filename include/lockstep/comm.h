@@ -4,8 +4,8 @@
  * layers.  Every function marked Collective must be called by all ranks of the communicator in the
  * same order, and returns the same status on all of them.
  *
- * Sums never depend on the number of ranks: gradients travel as fixed-point integers, and floats
- * travel unsummed, each slice's in its own row of a board. */
+ * Sums never depend on the number of ranks: gradients and statistics travel as fixed-point
+ * integers, and the losses of the slices are gathered unsummed by rank 0. */
 #ifndef LOCKSTEP_COMM_H
 #define LOCKSTEP_COMM_H
 
@@ -61,6 +61,8 @@ typedef ls_status ls_comm_take(void *context, int rank, const void *data, size_t
  * time.  A failure of `take` is returned on all ranks, once all have given theirs. */
 ls_status ls_comm_collect(ls_comm *comm, const void *mine, size_t bytes, ls_comm_take *take,
                           void *context);
+/* Collective.  *value becomes the least of all ranks'. */
+ls_status ls_comm_min_int64(ls_comm *comm, int64_t *value);
 /* Collective.  values[i] becomes the sum of all ranks' values[i], on every rank. */
 ls_status ls_comm_sum_int64(ls_comm *comm, int64_t *values, size_t count);
 
@@ -92,22 +94,44 @@ size_t ls_shared_bytes(const ls_shared *shared);
 /* Collective. */
 void ls_shared_free(ls_shared *shared);
 
-/* ---- board: one row of 32-bit words a slice ------------------------------------------------- */
+/* ---- gather: one row a slice, to rank 0 ----------------------------------------------------- */
 
-typedef struct ls_board ls_board;
+typedef struct ls_gather ls_gather;
 
-/* Collective.  Each rank writes the rows of its slices; sharing gives every rank all rows, bit for
- * bit; whoever needs a sum adds the rows in slice order. */
-ls_status ls_board_create(ls_comm *comm, int slices, size_t words, ls_board **board);
-/* Row of any slice; write only the own ones, and only outside start..wait. */
-uint32_t *ls_board_row(ls_board *board, int slice);
-/* Collective, returns at once; nothing may be written until the wait. */
-ls_status ls_board_start(ls_board *board);
+/* Not collective; all ranks make theirs alike.  `bytes` of each slice travel from the slice's rank
+ * to rank 0, which adds up what must be added, in slice order: so sums of floats do not depend on
+ * the ranks.  LS_ERR_SYSTEM without memory. */
+ls_status ls_gather_create(ls_comm *comm, int slices, size_t bytes, ls_gather **gather);
+/* The row of one of this rank's slices, zeroed at first: write it outside start..wait. */
+void *ls_gather_mine(ls_gather *gather, int slice);
+/* On rank 0, after the wait: the row of any slice. */
+const void *ls_gather_row(const ls_gather *gather, int slice);
+ls_status ls_gather_start(ls_gather *gather); /* Collective */
 /* Not collective.  True once the wait would return at once; makes progress. */
-bool ls_board_test(ls_board *board);
-/* Collective.  Afterwards all rows are those their owners wrote. */
-ls_status ls_board_wait(ls_board *board);
-void ls_board_free(ls_board *board);
+bool ls_gather_test(ls_gather *gather);
+/* Not collective.  On rank 0: all rows are here; elsewhere: the own ones may be written again. */
+ls_status ls_gather_wait(ls_gather *gather);
+void ls_gather_free(ls_gather *gather);
+
+/* ---- allreduce: elementwise, on all ranks, hidden behind other work ------------------------- */
+
+typedef struct ls_allreduce ls_allreduce;
+
+/* Neither depends on the order in which the ranks' values are taken. */
+typedef enum ls_reduction { LS_REDUCTION_MAX_UINT32, LS_REDUCTION_SUM_INT64 } ls_reduction;
+
+/* Not collective; all ranks make theirs alike.  LS_ERR_SYSTEM without memory. */
+ls_status ls_allreduce_create(ls_comm *comm, ls_reduction reduction, size_t count,
+                              ls_allreduce **allreduce);
+/* This rank's `count` values, zeroed at first: write them outside start..wait. */
+void *ls_allreduce_mine(ls_allreduce *allreduce);
+/* After the wait: the values of all ranks reduced. */
+const void *ls_allreduce_result(const ls_allreduce *allreduce);
+ls_status ls_allreduce_start(ls_allreduce *allreduce); /* Collective */
+/* Not collective.  True once the wait would return at once; makes progress. */
+bool ls_allreduce_test(ls_allreduce *allreduce);
+ls_status ls_allreduce_wait(ls_allreduce *allreduce); /* Not collective */
+void ls_allreduce_free(ls_allreduce *allreduce);
 
 /* ---- broadcast: from rank 0 to all, hidden behind other work -------------------------------- */
 
@@ -117,7 +141,9 @@ typedef struct ls_broadcast ls_broadcast;
 ls_status ls_broadcast_create(ls_comm *comm, size_t bytes, ls_broadcast **broadcast);
 void *ls_broadcast_data(ls_broadcast *broadcast);
 ls_status ls_broadcast_start(ls_broadcast *broadcast); /* Collective */
-ls_status ls_broadcast_wait(ls_broadcast *broadcast);  /* Collective */
+/* Not collective.  True once the wait would return at once; makes progress. */
+bool ls_broadcast_test(ls_broadcast *broadcast);
+ls_status ls_broadcast_wait(ls_broadcast *broadcast); /* Collective */
 void ls_broadcast_free(ls_broadcast *broadcast);
 
 /* ---- exchange: the sum of one flat array over all ranks ------------------------------------- */

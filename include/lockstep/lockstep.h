@@ -203,16 +203,16 @@ typedef enum ls_phase {
 } ls_phase;
 LS_API const char *ls_phase_name(ls_phase phase);
 
-/* What a step measured; the same on all ranks but the times. */
+/* What a step measured; the same on all ranks but the times and slice_loss. */
 typedef struct ls_step_report {
     int64_t samples; /* true count of this batch */
     double loss;     /* mean over the samples */
     int64_t correct;
-    const double
-        *slice_loss; /* mean loss of each slice, NaN for an empty one; valid until the next step */
-    double gradient_norm; /* of the mean gradient, over all trained parameters */
-    bool stop_requested;  /* by ls_engine_request_stop, on any rank */
-    int redone;           /* times the backward pass was redone with a larger fixed-point range */
+    const double *slice_loss; /* rank 0, NULL elsewhere: mean loss of each slice, NaN for an empty
+                                 one; valid until the next step */
+    double gradient_norm;     /* of the mean gradient, over all trained parameters */
+    bool stop_requested;      /* by ls_engine_request_stop, on any rank */
+    int redone; /* times the backward pass was redone with a larger fixed-point range */
     double seconds[LS_PHASE_COUNT];
 } ls_step_report;
 

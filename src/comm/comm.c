@@ -235,6 +235,12 @@ ls_status ls_comm_gather(ls_comm *comm, const void *mine, size_t bytes, void *al
     return LS_OK;
 }
 
+ls_status ls_comm_min_int64(ls_comm *comm, int64_t *value) {
+    const int64_t mine = *value;
+    LS_MPI(comm, MPI_Allreduce(&mine, value, 1, MPI_INT64_T, MPI_MIN, comm->world));
+    return LS_OK;
+}
+
 ls_status ls_comm_sum_int64(ls_comm *comm, int64_t *values, size_t count) {
     int64_t mine[SUM_PIECE];
     for (size_t done = 0; done < count && comm->size > 1;) {

@@ -10,7 +10,7 @@ typedef struct ls_watch ls_watch;
 
 struct ls_comm {
     MPI_Comm world;   /* set-up, files */
-    MPI_Comm control; /* boards and broadcasts, in flight during backward */
+    MPI_Comm control; /* control.c: in flight during backward */
     MPI_Comm buckets; /* gradient sums, in flight at the same time */
     MPI_Comm node;    /* ranks that share memory */
     MPI_Comm peers;   /* ranks with the same node rank, one per node */

@@ -1,5 +1,4 @@
 /* Batches: which samples a slice takes, their plans, and the results that slices report. */
-#include <math.h>
 #include <string.h>
 
 #include "train/engine.h"
@@ -240,36 +239,12 @@ ls_status ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_d
 
 void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan, ls_status status) {
     for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
-        *(ls_forward_row *)ls_board_row(engine->forward_board, slice) =
+        *(ls_forward_row *)ls_gather_mine(engine->forward_rows, slice) =
             (ls_forward_row){.stop_requested = engine->stop_requested, .status = status};
     for (int slot = 0; status == LS_OK && slot < ls_batch_slots(plan); slot++) {
         ls_slice_result result = ls_plan_result(plan->plan, slot);
-        ls_forward_row *row =
-            (ls_forward_row *)ls_board_row(engine->forward_board, plan->slice[slot]);
+        ls_forward_row *row = ls_gather_mine(engine->forward_rows, plan->slice[slot]);
         row->loss = result.loss;
         row->correct = result.correct;
-        if (plan->mode == LS_MODE_TRAIN)
-            ls_plan_statistics(plan->plan, slot, (float *)(row + 1));
     }
-}
-
-void ls_batch_sum(ls_engine *engine, double *loss, int64_t *correct) {
-    *loss = 0;
-    *correct = 0;
-    for (int slice = 0; slice < engine->slices; slice++) {
-        const ls_forward_row *row =
-            (const ls_forward_row *)ls_board_row(engine->forward_board, slice);
-        *loss += row->loss;
-        *correct += row->correct;
-    }
-    if (isnan(*loss))
-        *loss = (double)NAN; /* of either sign: "-nan" is for nobody */
-}
-
-bool ls_batch_failed(const ls_engine *engine) {
-    bool failed = false;
-    for (int slice = 0; slice < engine->slices; slice++)
-        failed |=
-            ((const ls_forward_row *)ls_board_row(engine->forward_board, slice))->status != LS_OK;
-    return failed;
 }

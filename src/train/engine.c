@@ -47,12 +47,12 @@ static size_t longest_batch(const ls_engine *engine) {
 }
 
 static ls_status make_step(ls_engine *engine) {
-    size_t words = (sizeof(ls_forward_row) + sizeof(float) * ls_net_statistics_size(engine->net)) /
-                   sizeof(uint32_t);
-    words += words % 2; /* rows start where a double may */
-    LS_TRY(ls_board_create(engine->comm, engine->slices, words, &engine->forward_board));
+    LS_TRY(ls_gather_create(engine->comm, engine->slices, sizeof(ls_forward_row),
+                            &engine->forward_rows));
+    LS_TRY(ls_statistics_create(engine->comm, engine->net, &engine->statistics));
     LS_TRY(ls_broadcast_create(engine->comm, sizeof(ls_orders), &engine->decision));
-    LS_TRY(LS_NEW(engine->slice_loss, (size_t)engine->slices));
+    if (ls_comm_rank(engine->comm) == 0)
+        LS_TRY(LS_NEW(engine->slice_loss, (size_t)engine->slices));
     return LS_NEW(engine->ids, longest_batch(engine));
 }
 
@@ -157,7 +157,8 @@ void ls_engine_free(ls_engine *engine) {
     ls_free(engine->ids);
     ls_free(engine->slice_loss);
     ls_broadcast_free(engine->decision);
-    ls_board_free(engine->forward_board);
+    ls_statistics_free(engine->statistics);
+    ls_gather_free(engine->forward_rows);
     ls_updater_free(engine->updater);
     ls_quantizer_free(engine->quantizer);
     ls_exchange_free(engine->exchange);

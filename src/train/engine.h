@@ -5,6 +5,7 @@
 #include "lockstep/augment.h"
 #include "lockstep/optim.h"
 #include "lockstep/train.h"
+#include "train/statistics.h"
 #include "train/update.h"
 
 enum { PLAN_LIMIT = 6 }; /* full and last batch: of training, of evaluation over all, over a part */
@@ -18,7 +19,7 @@ typedef struct ls_batch_plan {
     int64_t used;    /* when it was last wanted, counted in calls */
 } ls_batch_plan;
 
-/* A slice's row of the board after forward; its statistics follow. */
+/* What rank 0 gathers of each slice after forward. */
 typedef struct ls_forward_row {
     double loss; /* sum */
     int64_t correct;
@@ -34,7 +35,10 @@ typedef struct ls_sources {
 /* What rank 0 tells the others in a step. */
 typedef struct ls_orders {
     ls_decision decision;
-    ls_rates rates; /* corrections of one rank, as hosts' pow may differ */
+    double loss; /* mean over the samples */
+    int64_t correct;
+    int32_t stop_requested, failed; /* on any rank */
+    ls_rates rates;                 /* corrections of one rank, as hosts' pow may differ */
 } ls_orders;
 
 struct ls_engine {
@@ -70,11 +74,12 @@ struct ls_engine {
     int64_t plan_calls;
     uint64_t *ids; /* scratch: sample indices of one slice */
 
-    ls_board *forward_board; /* ls_forward_row and statistics */
-    ls_broadcast *decision;  /* ls_orders */
+    ls_gather *forward_rows;   /* ls_forward_row */
+    ls_statistics *statistics; /* of batch norms */
+    ls_broadcast *decision;    /* ls_orders */
 
     bool stop_requested; /* on this rank */
-    double *slice_loss;  /* of the last step */
+    double *slice_loss;  /* of the last step; on rank 0 */
 
     ls_recorder *recorder; /* NULL: none */
     int64_t record_skip, record_steps;
@@ -114,11 +119,9 @@ int ls_batch_slots(const ls_batch_plan *plan);
  * epoch -1: dataset order.  Not collective: inputs that are streamed may fail, on this rank. */
 ls_status ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *data,
                         int64_t epoch, int64_t batch);
-/* Puts the results of the last forward pass on the board, or that it failed on this rank; adds them
- * up in slice order; and tells whether any rank's has failed. */
+/* Writes the results of the last forward pass, or that it failed on this rank, into the rows of its
+ * slices. */
 void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan, ls_status status);
-void ls_batch_sum(ls_engine *engine, double *loss, int64_t *correct);
-bool ls_batch_failed(const ls_engine *engine);
 
 /* The split in memory; LS_ERR_INPUT when there is none (evaluate.c). */
 ls_status ls_split_data(const ls_engine *engine, ls_split split, const ls_data **data);

@@ -1,5 +1,5 @@
-/* Evaluation over a split: every sample once.  Counts are integers, added over the ranks;
- * floats travel slice by slice and are added in slice order: the same bits on any layout. */
+/* Evaluation over a split: every sample once.  Each slice's sums over the batches are gathered in
+ * the end, and added in slice order; counts are integers: the same bits on any layout. */
 #include <math.h>
 #include <string.h>
 
@@ -9,17 +9,19 @@
 /* What is added up, batch after batch. */
 typedef struct ls_tally {
     const ls_data *data;
-    double loss;
-    int64_t correct;
+    ls_gather *rows; /* of each slice, doubles: as sums */
+    double *sums; /* loss, correct samples; of a regression in full the squared, then the absolute
+                     errors of each output; of all slices in the end */
+    size_t sum_count;
     /* Only in a full evaluation: */
     int64_t outputs;
     int64_t *confusion; /* of this rank's slices, then of all; NULL: not wanted */
     int64_t top;        /* the same */
     int64_t *classes;   /* the same: samples, taken, hits (metrics.h), (3, outputs) */
-    ls_board *errors;   /* regression: a slice's squared and absolute errors, doubles; else NULL */
-    double *sums;       /* of them, (2, outputs) */
-    double *sample;     /* scratch: a sample's outputs, its targets */
+    double *sample;     /* regression: a sample's outputs, its targets; else NULL */
 } ls_tally;
+
+enum { SUM_LOSS, SUM_CORRECT, SUM_ERRORS }; /* places in the sums */
 
 /* ---- one batch ------------------------------------------------------------------------------ */
 
@@ -47,13 +49,9 @@ static void count_classes(ls_tally *tally, const ls_batch_plan *plan) {
     }
 }
 
-static double *errors_of(const ls_tally *tally, int slice) {
-    return (double *)ls_board_row(tally->errors, slice);
-}
-
 /* In the data's own units, as the outputs are predicted. */
 static void add_slot_errors(const ls_engine *engine, const ls_tally *tally,
-                            const ls_batch_plan *plan, int slot) {
+                            const ls_batch_plan *plan, int slot, double *errors) {
     const int64_t outputs = tally->outputs;
     const uint64_t *ids = ls_plan_sample_ids(plan->plan, slot);
     const float *z = ls_plan_output(plan->plan, slot);
@@ -62,64 +60,68 @@ static void add_slot_errors(const ls_engine *engine, const ls_tally *tally,
     for (int64_t n = 0; n < ls_plan_samples(plan->plan, slot); n++) {
         ls_normalization_undo(&engine->target_norm, in_double, 1, z + n * outputs, y);
         ls_data_target_values(tally->data, &ids[n], 1, target);
-        double *errors = errors_of(tally, plan->slice[slot]);
         ls_errors_add(outputs, y, target, errors, errors + outputs);
     }
 }
 
-static void publish_errors(const ls_engine *engine, ls_tally *tally, const ls_batch_plan *plan) {
-    for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
-        for (int64_t i = 0; i < 2 * tally->outputs; i++)
-            errors_of(tally, slice)[i] = 0;
-    for (int slot = 0; slot < ls_batch_slots(plan); slot++)
-        add_slot_errors(engine, tally, plan, slot);
-}
-
-static ls_status add_errors(const ls_engine *engine, ls_tally *tally, const ls_batch_plan *plan) {
-    publish_errors(engine, tally, plan);
-    LS_TRY(ls_board_start(tally->errors));
-    LS_TRY(ls_board_wait(tally->errors));
-    for (int slice = 0; slice < engine->slices; slice++)
-        for (int64_t i = 0; i < 2 * tally->outputs; i++)
-            tally->sums[i] += errors_of(tally, slice)[i];
-    return LS_OK;
-}
-
-/* *agreed: all ranks know of the failure. */
-static ls_status add_batch(ls_engine *engine, int64_t samples, int64_t batch, ls_tally *tally,
-                           bool *agreed) {
+static ls_status add_batch(ls_engine *engine, int64_t samples, int64_t batch, ls_tally *tally) {
     const ls_batch_plan *plan;
-    double loss;
-    int64_t correct;
-    ls_status status = ls_batch_evaluate(engine, tally->data, samples, batch, &plan);
-    ls_batch_publish(engine, plan, status);
-    LS_TRY(ls_board_start(engine->forward_board));
-    if (status == LS_OK && tally->outputs > 0 && !tally->errors)
+    LS_TRY(ls_batch_evaluate(engine, tally->data, samples, batch, &plan));
+    for (int slot = 0; slot < ls_batch_slots(plan); slot++) {
+        double *row = ls_gather_mine(tally->rows, plan->slice[slot]);
+        ls_slice_result result = ls_plan_result(plan->plan, slot);
+        row[SUM_LOSS] += result.loss;
+        row[SUM_CORRECT] += (double)result.correct;
+        if (tally->sample)
+            add_slot_errors(engine, tally, plan, slot, row + SUM_ERRORS);
+    }
+    if (tally->classes)
         count_classes(tally, plan);
-    LS_TRY(ls_board_wait(engine->forward_board));
-    *agreed = ls_batch_failed(engine);
-    if (*agreed)
-        return ls_comm_agree(engine->comm, status);
-    if (tally->errors)
-        LS_TRY(add_errors(engine, tally, plan));
-    ls_batch_sum(engine, &loss, &correct);
-    tally->loss += loss;
-    tally->correct += correct;
     return LS_OK;
 }
 
-/* The first `count` samples, a batch at a time. */
+/* Of the first `count` samples, a batch at a time: this rank's slices. */
+static ls_status add_own(ls_engine *engine, int64_t count, ls_tally *tally) {
+    ls_status status = LS_OK;
+    for (int64_t batch = 0; status == LS_OK && batch * engine->config->batch.size < count; batch++)
+        status = add_batch(engine, ls_batch_samples(engine, count, batch), batch, tally);
+    return status;
+}
+
+static ls_status make_rows(const ls_engine *engine, ls_tally *tally) {
+    tally->sum_count = SUM_ERRORS + (tally->sample ? 2 * (size_t)tally->outputs : 0);
+    LS_TRY(LS_NEW(tally->sums, tally->sum_count));
+    return ls_gather_create(engine->comm, engine->slices, tally->sum_count * sizeof(double),
+                            &tally->rows);
+}
+
+/* The sums over the first `count` samples, on all ranks. */
 static ls_status add_samples(ls_engine *engine, int64_t count, ls_tally *tally) {
-    LS_TRY(ls_comm_check(engine->comm));
-    for (int64_t batch = 0; batch * engine->config->batch.size < count; batch++) {
-        int64_t samples = ls_batch_samples(engine, count, batch);
-        bool agreed = false;
-        ls_status status = add_batch(engine, samples, batch, tally, &agreed);
-        if (status != LS_OK && !agreed && ls_comm_size(engine->comm) > 1)
-            ls_comm_break(engine->comm, status);
-        LS_TRY(status);
+    ls_comm *comm = engine->comm;
+    LS_TRY(ls_comm_check(comm));
+    ls_status status = make_rows(engine, tally);
+    if (status == LS_OK)
+        status = add_own(engine, count, tally);
+    LS_TRY(ls_comm_agree(comm, status));
+    LS_TRY(ls_gather_start(tally->rows));
+    LS_TRY(ls_gather_wait(tally->rows));
+    for (int slice = 0; slice < engine->slices && ls_comm_rank(comm) == 0; slice++) {
+        const double *row = ls_gather_row(tally->rows, slice);
+        for (size_t i = 0; i < tally->sum_count; i++)
+            tally->sums[i] += row[i];
     }
+    LS_TRY(ls_comm_broadcast(comm, tally->sums, tally->sum_count * sizeof(double), 0));
+    if (isnan(tally->sums[SUM_LOSS]))
+        tally->sums[SUM_LOSS] = (double)NAN; /* of either sign: "-nan" is for nobody */
     return LS_OK;
+}
+
+static void free_tally(ls_tally *tally) {
+    ls_gather_free(tally->rows);
+    ls_free(tally->sums);
+    ls_free(tally->sample);
+    ls_free(tally->classes);
+    ls_free(tally->confusion);
 }
 
 const char *ls_split_name(ls_split split) {
@@ -153,10 +155,14 @@ ls_status ls_engine_evaluate(ls_engine *engine, ls_split split, int64_t samples,
     ls_tally tally = {0};
     LS_TRY(ls_split_data(engine, split, &tally.data));
     int64_t count = samples_of(tally.data, samples);
-    LS_TRY(add_samples(engine, count, &tally));
-    *loss = tally.loss / (double)count;
-    *accuracy = has_classes(engine) ? (double)tally.correct / (double)count : (double)NAN;
-    return LS_OK;
+    ls_status status = add_samples(engine, count, &tally);
+    if (status == LS_OK) {
+        const double *sums = tally.sums;
+        *loss = sums[SUM_LOSS] / (double)count;
+        *accuracy = has_classes(engine) ? sums[SUM_CORRECT] / (double)count : (double)NAN;
+    }
+    free_tally(&tally);
+    return status;
 }
 
 /* ---- all that can be said ------------------------------------------------------------------- */
@@ -169,18 +175,7 @@ static ls_status make_tally(const ls_engine *engine, ls_tally *tally) {
         LS_TRY(LS_NEW(tally->classes, 3 * values));
         return outputs <= LS_CONFUSION_LIMIT ? LS_NEW(tally->confusion, values * values) : LS_OK;
     }
-    LS_TRY(LS_NEW(tally->sums, 2 * values));
-    LS_TRY(LS_NEW(tally->sample, 2 * values));
-    return ls_board_create(engine->comm, engine->slices,
-                           2 * values * (sizeof(double) / sizeof(uint32_t)), &tally->errors);
-}
-
-static void free_tally(ls_tally *tally) {
-    ls_board_free(tally->errors);
-    ls_free(tally->sample);
-    ls_free(tally->sums);
-    ls_free(tally->classes);
-    ls_free(tally->confusion);
+    return LS_NEW(tally->sample, 2 * values);
 }
 
 /* Of the targets of the first `count` samples, which every rank can read: sums of their squared
@@ -204,7 +199,7 @@ done:
 
 /* The errors' sums become RMSE, MAE and R2. */
 static ls_status conclude_regression(const ls_tally *tally, ls_evaluation *made) {
-    const double *squares = tally->sums, *absolutes = tally->sums + made->outputs;
+    const double *squares = tally->sums + SUM_ERRORS, *absolutes = squares + made->outputs;
     double all = 0, distance = 0, r2 = 0, count = (double)made->samples;
     int64_t defined = 0;
     LS_TRY(LS_NEW(made->output_rmse, (size_t)made->outputs));
@@ -238,7 +233,7 @@ static ls_status conclude_classes(const ls_engine *engine, ls_tally *tally, ls_e
         LS_TRY(ls_comm_sum_int64(engine->comm, tally->confusion, classes * classes));
     made->confusion = tally->confusion;
     tally->confusion = NULL;
-    made->accuracy = (double)tally->correct / (double)made->samples;
+    made->accuracy = tally->sums[SUM_CORRECT] / (double)made->samples;
     made->balanced_accuracy = ls_balanced_accuracy(made->outputs, samples, hits);
     made->macro_f1 = ls_macro_f1(made->outputs, samples, taken, hits);
     if (made->outputs > LS_TOP)
@@ -250,7 +245,7 @@ static ls_status evaluate(ls_engine *engine, ls_tally *tally, ls_evaluation *mad
     LS_TRY(ls_comm_agree(engine->comm, make_tally(engine, tally)));
     LS_TRY(add_samples(engine, made->samples, tally));
     made->outputs = tally->outputs;
-    made->loss = tally->loss / (double)made->samples;
+    made->loss = tally->sums[SUM_LOSS] / (double)made->samples;
     ls_status status = has_classes(engine) ? conclude_classes(engine, tally, made)
                                            : conclude_regression(tally, made);
     return ls_comm_agree(engine->comm, status);

@@ -17,10 +17,8 @@ ls_status ls_quantizer_create(ls_comm *comm, const ls_net *net, ls_exchange_type
     size_t params = ls_net_param_count(net);
     ls_quantizer *made;
     LS_TRY(LS_NEW(made, 1));
-    *made = (ls_quantizer){.net = net, .type = type, .slices = slices};
-    ls_slice_range(slices, ls_comm_size(comm), ls_comm_rank(comm), &made->first_slice,
-                   &made->end_slice);
-    ls_status status = ls_board_create(comm, slices, params, &made->largest);
+    *made = (ls_quantizer){.net = net, .type = type, .comm = comm, .slices = slices};
+    ls_status status = ls_allreduce_create(comm, LS_REDUCTION_MAX_UINT32, params, &made->largest);
     if (status == LS_OK)
         status = LS_NEW(made->exponent, params);
     if (status == LS_OK)
@@ -37,7 +35,7 @@ ls_status ls_quantizer_create(ls_comm *comm, const ls_net *net, ls_exchange_type
 void ls_quantizer_free(ls_quantizer *quantizer) {
     if (quantizer == NULL)
         return;
-    ls_board_free(quantizer->largest);
+    ls_allreduce_free(quantizer->largest);
     ls_free(quantizer->next_exponent);
     ls_free(quantizer->exponent);
     ls_free(quantizer);
@@ -47,8 +45,8 @@ void ls_quantizer_free(ls_quantizer *quantizer) {
 
 void ls_quantizer_begin(ls_quantizer *quantizer) {
     size_t params = ls_net_param_count(quantizer->net);
-    for (int slice = quantizer->first_slice; slice < quantizer->end_slice; slice++)
-        memset(ls_board_row(quantizer->largest, slice), 0, params * sizeof(uint32_t));
+    memset(ls_allreduce_mine(quantizer->largest), 0, params * sizeof(uint32_t));
+    quantizer->not_finite = INT64_MAX;
 }
 
 static uint32_t add_float(float *sums, const float *gradient, size_t count, bool first) {
@@ -63,53 +61,49 @@ static uint32_t add_float(float *sums, const float *gradient, size_t count, bool
     return largest;
 }
 
+static void note_not_finite(ls_quantizer *quantizer, int slice, size_t param) {
+    int64_t place = slice * (int64_t)ls_net_param_count(quantizer->net) + (int64_t)param;
+    quantizer->not_finite = place < quantizer->not_finite ? place : quantizer->not_finite;
+}
+
 void ls_quantizer_add(ls_quantizer *quantizer, int slice, size_t param, size_t count,
                       const float *gradient, bool first, void *addends) {
-    uint32_t *row = ls_board_row(quantizer->largest, slice);
+    uint32_t *all = ls_allreduce_mine(quantizer->largest);
     uint32_t largest = is_fixed(quantizer)
                            ? ls_fixed_add(addends, gradient, count, quantizer->exponent[param],
                                           quantizer->slices, first)
                            : add_float(addends, gradient, count, first);
-    row[param] = largest > row[param] ? largest : row[param];
+    all[param] = largest > all[param] ? largest : all[param];
+    if (largest >= NOT_FINITE_BITS)
+        note_not_finite(quantizer, slice, param);
 }
 
 /* ---- between passes ------------------------------------------------------------------------- */
 
-static ls_status check_finite(const ls_quantizer *quantizer, int64_t step) {
-    size_t params = ls_net_param_count(quantizer->net);
-    for (int slice = 0; slice < quantizer->slices; slice++) {
-        const uint32_t *row = ls_board_row(quantizer->largest, slice);
-        for (size_t i = 0; i < params; i++)
-            if (row[i] >= NOT_FINITE_BITS)
-                return ls_fail(LS_ERR_NUMERIC,
-                               "the gradient of %s is not finite in slice %d of step %lld",
-                               ls_net_param(quantizer->net, i)->name, slice, (long long)step);
-    }
-    return LS_OK;
-}
-
-/* Over all slices. */
-static float largest_gradient(const ls_quantizer *quantizer, size_t param) {
-    uint32_t bits = 0;
-    float value;
-    for (int slice = 0; slice < quantizer->slices; slice++) {
-        uint32_t other = ls_board_row(quantizer->largest, slice)[param];
-        bits = other > bits ? other : bits;
-    }
-    memcpy(&value, &bits, sizeof value);
-    return value;
+/* Names the first slice, and there the first parameter, of all ranks. */
+static ls_status fail_not_finite(const ls_quantizer *quantizer, int64_t step) {
+    int64_t params = (int64_t)ls_net_param_count(quantizer->net), place = quantizer->not_finite;
+    LS_TRY(ls_comm_min_int64(quantizer->comm, &place));
+    return ls_fail(LS_ERR_NUMERIC, "the gradient of %s is not finite in slice %lld of step %lld",
+                   ls_net_param(quantizer->net, (size_t)(place % params))->name,
+                   (long long)(place / params), (long long)step);
 }
 
 ls_status ls_quantizer_check(ls_quantizer *quantizer, int64_t step, bool *fits) {
     int slices = quantizer->slices;
-    LS_TRY(ls_board_start(quantizer->largest));
-    LS_TRY(ls_board_wait(quantizer->largest));
-    LS_TRY(check_finite(quantizer, step));
+    size_t params = ls_net_param_count(quantizer->net);
+    LS_TRY(ls_allreduce_start(quantizer->largest));
+    LS_TRY(ls_allreduce_wait(quantizer->largest));
+    const uint32_t *bits = ls_allreduce_result(quantizer->largest);
+    for (size_t i = 0; i < params; i++)
+        if (bits[i] >= NOT_FINITE_BITS)
+            return fail_not_finite(quantizer, step);
     *fits = quantizer->calibrated || !is_fixed(quantizer);
     quantizer->calibrated = true;
-    for (size_t i = 0; i < ls_net_param_count(quantizer->net); i++) {
-        float largest = largest_gradient(quantizer, i);
+    for (size_t i = 0; i < params; i++) {
+        float largest;
         int exponent = quantizer->exponent[i];
+        memcpy(&largest, &bits[i], sizeof largest);
         if (is_fixed(quantizer) && !ls_fixed_fits(exponent, largest, slices))
             *fits = false;
         quantizer->next_exponent[i] = largest > 0 ? ls_fixed_exponent(largest, slices) : exponent;

@@ -9,10 +9,12 @@
 typedef struct ls_quantizer {
     const ls_net *net;
     ls_exchange_type type; /* LS_EXCHANGE_FLOAT32: nothing is quantised, ranges are noted */
-    int slices, first_slice, end_slice; /* of a batch; this rank's: [first, end) */
-    int *exponent, *next_exponent;      /* per parameter: of this pass and of the next */
-    bool calibrated;   /* the exponents come from gradients seen, not from a guess */
-    ls_board *largest; /* a row a slice, per parameter: bits of the largest |gradient| */
+    ls_comm *comm;
+    int slices;                    /* of a batch */
+    int *exponent, *next_exponent; /* per parameter: of this pass and of the next */
+    bool calibrated;               /* the exponents come from gradients seen, not from a guess */
+    ls_allreduce *largest;         /* per parameter: bits of the largest |gradient| of the pass */
+    int64_t not_finite; /* of this rank: slice * parameters + parameter, the least; INT64_MAX */
 } ls_quantizer;
 
 /* Collective.  The net stays the caller's. */

@@ -12,7 +12,7 @@ typedef struct ls_step {
     int64_t epoch, batch, number; /* number: since the start of epoch 0 */
     ls_decide *decide;
     void *context;
-    bool decided; /* the decision is under way */
+    bool decided; /* the broadcast of the decision was started */
     bool agreed;  /* all ranks know of the failure */
     ls_step_report *report;
     ls_recorder *recorder; /* NULL: none */
@@ -39,30 +39,42 @@ static void end_phase(ls_step *step, ls_phase phase) {
 
 /* ---- decision ------------------------------------------------------------------------------- */
 
-static void report_losses(ls_step *step) {
+/* Rank 0: adds up what the slices gave, in their order. */
+static void add_losses(ls_step *step, ls_orders *orders) {
     ls_engine *engine = step->engine;
-    ls_step_report *report = step->report;
-    double sum;
-    ls_batch_sum(engine, &sum, &report->correct);
-    report->loss = sum / (double)report->samples;
+    double sum = 0;
     for (int slice = 0; slice < engine->slices; slice++) {
         int64_t first, count;
-        ls_slice_samples(report->samples, engine->slices, slice, &first, &count);
-        const ls_forward_row *row =
-            (const ls_forward_row *)ls_board_row(engine->forward_board, slice);
-        report->stop_requested |= row->stop_requested != 0;
+        const ls_forward_row *row = ls_gather_row(engine->forward_rows, slice);
+        ls_slice_samples(step->report->samples, engine->slices, slice, &first, &count);
+        sum += row->loss;
+        orders->correct += row->correct;
+        orders->stop_requested |= row->stop_requested != 0;
+        orders->failed |= row->status != LS_OK;
         engine->slice_loss[slice] = count > 0 ? row->loss / (double)count : (double)NAN;
     }
-    report->slice_loss = engine->slice_loss;
+    /* NaN of either sign: "-nan" is for nobody */
+    orders->loss = isnan(sum) ? (double)NAN : sum / (double)step->report->samples;
 }
 
-/* Posts the board and, on all but rank 0, the broadcast that will follow it. */
-static ls_status open_control(ls_step *step) {
+static void report_losses(const ls_step *step, const ls_orders *orders) {
+    step->report->loss = orders->loss;
+    step->report->correct = orders->correct;
+    step->report->stop_requested = orders->stop_requested;
+    step->report->slice_loss = step->engine->slice_loss;
+}
+
+/* Sends the losses, the statistics and, on all but rank 0, posts the broadcast that will follow.
+ * Every rank starts them in this order: losses, maxima of the statistics, decision, their sums. */
+static ls_status open_control(ls_step *step, ls_status status) {
     ls_engine *engine = step->engine;
-    LS_TRY(ls_board_start(engine->forward_board));
-    if (ls_comm_rank(engine->comm) != 0)
-        LS_TRY(ls_broadcast_start(engine->decision));
-    return LS_OK;
+    const ls_plan *plan = status == LS_OK ? step->plan->plan : NULL;
+    LS_TRY(ls_gather_start(engine->forward_rows));
+    LS_TRY(ls_statistics_start(engine->statistics, plan, step->report->samples));
+    if (ls_comm_rank(engine->comm) == 0)
+        return LS_OK;
+    step->decided = true;
+    return ls_broadcast_start(engine->decision);
 }
 
 static void set_rates(const ls_engine *engine, ls_orders *orders) {
@@ -77,32 +89,38 @@ static void set_rates(const ls_engine *engine, ls_orders *orders) {
 static ls_status broadcast_decision(ls_step *step) {
     ls_engine *engine = step->engine;
     ls_orders *orders = ls_broadcast_data(engine->decision);
-    report_losses(step);
     *orders = (ls_orders){.decision = {.stop = true}};
-    if (!ls_batch_failed(engine))
+    add_losses(step, orders);
+    report_losses(step, orders);
+    if (!orders->failed)
         orders->decision = step->decide(step->context, step->report);
     set_rates(engine, orders);
     step->decided = true;
     return ls_broadcast_start(engine->decision);
 }
 
-/* Between layers of the backward pass. */
+/* Between layers of the backward pass.  What fails comes again when it is waited for. */
 static void poll_control(void *context) {
     ls_step *step = context;
-    bool here = ls_board_test(step->engine->forward_board);
-    if (here && !step->decided && ls_comm_rank(step->engine->comm) == 0)
-        broadcast_decision(step); /* its failure comes again when the broadcast is waited for */
+    ls_engine *engine = step->engine;
+    bool here = ls_gather_test(engine->forward_rows);
+    if (!step->decided) { /* rank 0 */
+        if (!here || broadcast_decision(step) != LS_OK)
+            return;
+    }
+    ls_broadcast_test(engine->decision);
+    ls_statistics_poll(engine->statistics);
 }
 
-static ls_status close_control(ls_step *step, ls_decision *decision) {
+static ls_status close_control(ls_step *step, const ls_orders **orders) {
     ls_engine *engine = step->engine;
-    LS_TRY(ls_board_wait(engine->forward_board));
-    if (ls_comm_rank(engine->comm) != 0)
-        report_losses(step);
-    else if (!step->decided)
+    LS_TRY(ls_gather_wait(engine->forward_rows));
+    if (!step->decided)
         LS_TRY(broadcast_decision(step));
     LS_TRY(ls_broadcast_wait(engine->decision));
-    *decision = ((const ls_orders *)ls_broadcast_data(engine->decision))->decision;
+    LS_TRY(ls_statistics_wait(engine->statistics));
+    *orders = ls_broadcast_data(engine->decision);
+    report_losses(step, *orders);
     return LS_OK;
 }
 
@@ -168,17 +186,19 @@ static void add_nothing(ls_engine *engine) {
  * rank before it gives its losses travels with them: all ranks return it. */
 static ls_status run_first_pass(ls_step *step, ls_decision *decision) {
     ls_engine *engine = step->engine;
+    const ls_orders *orders;
     ls_status status = fill(step);
     if (status == LS_OK)
         status = forward(step);
     ls_batch_publish(engine, step->plan, status);
-    LS_TRY(open_control(step));
+    LS_TRY(open_control(step, status));
     if (status == LS_OK)
         LS_TRY(backward(step));
     else
         add_nothing(engine);
-    LS_TRY(close_control(step, decision));
-    if (!ls_batch_failed(engine))
+    LS_TRY(close_control(step, &orders));
+    *decision = orders->decision;
+    if (!orders->failed)
         return LS_OK;
     LS_TRY(ls_exchange_discard(engine->exchange));
     step->agreed = true;
@@ -214,43 +234,13 @@ static ls_status run_passes(ls_step *step, ls_decision *decision) {
                    (long long)step->number);
 }
 
-/* ---- running statistics --------------------------------------------------------------------- */
-
-/* running <- (1 - m) running + m batch, batch the mean over the slices, weighted by their samples,
- * in slice order.  By one rank of the node, before the exchange's closing barrier shows them to the
- * others. */
-static void merge_statistics(const ls_step *step) {
-    ls_engine *engine = step->engine;
-    if (ls_comm_node_rank(engine->comm) != 0)
-        return;
-    for (size_t p = 0; p < ls_net_param_count(engine->net); p++) {
-        const ls_param *param = ls_net_param(engine->net, p);
-        if (param->role != LS_PARAM_MEAN && param->role != LS_PARAM_VARIANCE)
-            continue;
-        float *running = engine->weights->params + param->offset;
-        for (size_t i = 0; i < param->count; i++) {
-            double batch = 0;
-            for (int slice = 0; slice < engine->slices; slice++) {
-                int64_t first, count;
-                ls_slice_samples(step->plan->samples, engine->slices, slice, &first, &count);
-                if (count == 0)
-                    continue;
-                const ls_forward_row *row =
-                    (const ls_forward_row *)ls_board_row(engine->forward_board, slice);
-                const float *statistics = (const float *)(row + 1) + param->statistics;
-                batch += (double)count / (double)step->plan->samples * (double)statistics[i];
-            }
-            running[i] =
-                (float)((1 - param->momentum) * (double)running[i] + param->momentum * batch);
-        }
-    }
-}
-
 /* ---- the step ------------------------------------------------------------------------------- */
 
 static ls_status apply(ls_step *step) {
     ls_engine *engine = step->engine;
-    merge_statistics(step);
+    /* By one rank of the node, before the exchange's closing barrier shows them to the others. */
+    if (ls_comm_node_rank(engine->comm) == 0)
+        ls_statistics_merge(engine->statistics, engine->weights->params);
     const ls_orders *orders = ls_broadcast_data(engine->decision);
     LS_TRY(ls_updater_apply(engine->updater, &orders->rates));
     ls_quantizer_next(engine->quantizer);

@@ -1,5 +1,4 @@
-/* Agreement on errors, broadcasts, shared memory, boards and broadcasts, at any number of ranks.
- */
+/* Agreement on errors, shared memory, and what travels, at any number of ranks. */
 #include <math.h>
 #include <string.h>
 
@@ -90,42 +89,76 @@ static void check_slice_ranges(ls_comm *comm) {
         }
 }
 
-static void check_board(ls_comm *comm) {
-    ls_board *board;
+static uint32_t word_of(uint32_t round, int slice, uint32_t word) {
+    return 0x7fc00000u + round * 1000 + (uint32_t)slice * 10 + word;
+}
+
+static void check_gather(ls_comm *comm) {
+    ls_gather *gather;
     int first, end;
     ls_slice_range(SLICES, ls_comm_size(comm), ls_comm_rank(comm), &first, &end);
-    CHECK(comm, ls_board_create(comm, SLICES, WORDS, &board) == LS_OK);
+    CHECK(comm, ls_gather_create(comm, SLICES, WORDS * sizeof(uint32_t), &gather) == LS_OK);
     for (uint32_t round = 0; round < 50; round++) {
         for (int slice = first; slice < end; slice++)
             for (uint32_t word = 0; word < WORDS; word++)
-                ls_board_row(board, slice)[word] =
-                    0x7fc00000u + round * 1000 + (uint32_t)slice * 10 + word;
-        CHECK(comm, ls_board_start(board) == LS_OK);
-        while (round % 2 == 0 && !ls_board_test(board))
+                ((uint32_t *)ls_gather_mine(gather, slice))[word] = word_of(round, slice, word);
+        CHECK(comm, ls_gather_start(gather) == LS_OK);
+        while (round % 2 == 0 && !ls_gather_test(gather))
             ;
-        CHECK(comm, ls_board_wait(board) == LS_OK);
-        for (int slice = 0; slice < SLICES; slice++)
+        CHECK(comm, ls_gather_wait(gather) == LS_OK);
+        for (int slice = 0; slice < SLICES && ls_comm_rank(comm) == 0; slice++)
             for (uint32_t word = 0; word < WORDS; word++)
-                CHECK(comm, ls_board_row(board, slice)[word] ==
-                                0x7fc00000u + round * 1000 + (uint32_t)slice * 10 + word);
+                CHECK(comm, ((const uint32_t *)ls_gather_row(gather, slice))[word] ==
+                                word_of(round, slice, word));
     }
-    ls_board_free(board);
+    ls_gather_free(gather);
 }
 
-/* Whoever waits in the node's barrier passes messages on: a board too large to be sent at once
+static void check_allreduce(ls_comm *comm) {
+    ls_allreduce *largest, *sum, *nothing;
+    int rank = ls_comm_rank(comm), size = ls_comm_size(comm);
+    int64_t least = 1000 - rank;
+    CHECK(comm, ls_allreduce_create(comm, LS_REDUCTION_MAX_UINT32, WORDS, &largest) == LS_OK);
+    CHECK(comm, ls_allreduce_create(comm, LS_REDUCTION_SUM_INT64, WORDS, &sum) == LS_OK);
+    CHECK(comm, ls_allreduce_create(comm, LS_REDUCTION_SUM_INT64, 0, &nothing) == LS_OK);
+    for (int round = 0; round < 50; round++) {
+        for (int word = 0; word < WORDS; word++) { /* above INT32_MAX, below 0 */
+            int at = (word + round) % size;
+            ((uint32_t *)ls_allreduce_mine(largest))[word] = rank == at ? UINT32_MAX - 1 : 7;
+            ((int64_t *)ls_allreduce_mine(sum))[word] = -((int64_t)(rank + word) << 40);
+        }
+        CHECK(comm, ls_allreduce_start(largest) == LS_OK);
+        CHECK(comm, ls_allreduce_start(sum) == LS_OK);
+        CHECK(comm, ls_allreduce_start(nothing) == LS_OK && ls_allreduce_test(nothing));
+        while (round % 2 == 0 && !(ls_allreduce_test(sum) && ls_allreduce_test(largest)))
+            ;
+        CHECK(comm, ls_allreduce_wait(sum) == LS_OK && ls_allreduce_wait(largest) == LS_OK);
+        for (int word = 0; word < WORDS; word++) {
+            const int64_t expected = size * word + size * (size - 1) / 2;
+            CHECK(comm, ((const uint32_t *)ls_allreduce_result(largest))[word] == UINT32_MAX - 1);
+            CHECK(comm, ((const int64_t *)ls_allreduce_result(sum))[word] == -(expected << 40));
+        }
+    }
+    CHECK(comm, ls_comm_min_int64(comm, &least) == LS_OK && least == 1001 - size);
+    ls_allreduce_free(nothing);
+    ls_allreduce_free(sum);
+    ls_allreduce_free(largest);
+}
+
+/* Whoever waits in the node's barrier passes messages on: what is too large to be sent at once
  * arrives although only one rank of the node looks after it. */
 static void check_progress(ls_comm *comm) {
     enum { LARGE = 1 << 20 };
-    ls_board *board;
+    ls_allreduce *large;
     bool waits_in_barrier = ls_comm_node_rank(comm) > 0;
-    CHECK(comm, ls_board_create(comm, SLICES, LARGE, &board) == LS_OK);
-    CHECK(comm, ls_board_start(board) == LS_OK);
+    CHECK(comm, ls_allreduce_create(comm, LS_REDUCTION_MAX_UINT32, LARGE, &large) == LS_OK);
+    CHECK(comm, ls_allreduce_start(large) == LS_OK);
     if (waits_in_barrier)
         ls_comm_node_barrier(comm);
-    CHECK(comm, ls_board_wait(board) == LS_OK);
+    CHECK(comm, ls_allreduce_wait(large) == LS_OK);
     if (!waits_in_barrier)
         ls_comm_node_barrier(comm);
-    ls_board_free(board);
+    ls_allreduce_free(large);
 }
 
 static void check_hidden_broadcast(ls_comm *comm) {
@@ -234,7 +267,8 @@ int main(int argc, char **argv) {
     check_sum(comm);
     check_shared(comm);
     check_slice_ranges(comm);
-    check_board(comm);
+    check_gather(comm);
+    check_allreduce(comm);
     check_progress(comm);
     check_hidden_broadcast(comm);
     check_collect(comm);
