@@ -73,6 +73,7 @@ typedef struct ls_suggestion {
     const char *name;
     bool found;
     double value;
+    bool noisy;                  /* refused, but a longer test may see a fall that is there */
     int64_t index;               /* of the point it was read off, -1 when it is none */
     char reason[LS_REASON_TEXT]; /* why there is none; for `recommended` also how it was chosen */
 } ls_suggestion;
@@ -94,8 +95,9 @@ typedef struct ls_suggestion {
  *   up to the bottom, or estimated from the second differences of the losses
  *
  * They refuse when there are fewer than 10 finite losses, or when the depth is not above 5 e: no
- * descent, or none that is clear of the noise.  (Of simulated curves of pure noise, 14 in 1,000
- * pass at 20 points and 4 at 469; with slice losses 1 and 3.)
+ * descent, or none that is clear of the noise. Before that, h = count/20 is tried; the running mean
+ * for the edge keeps its width, and is compared with the level of the bottom.  (Of simulated curves
+ * of pure noise, 14 in 1,000 pass at 20 points and 4 at 469; with slice losses 1 and 3.)
  *
  * Smith's bounds (2017, section 3.3: where the accuracy starts to increase, and where it "slows,
  * becomes ragged, or starts to fall") are read off the accuracy when there is one, else off the

@@ -111,12 +111,17 @@ typedef struct ls_find_lr_job {
 /* `find_lr.steps: auto`: 55 points a decade of the default ramp, whatever the data set.  Of 28
  * tasks of scripts/lr-benchmark an epoch has 9 to 940 steps; below 100 or so the edge of stability
  * shows late, or not at all. */
-enum { LS_FIND_LR_AUTO_STEPS = 500 };
+enum {
+    LS_FIND_LR_AUTO_STEPS = 500,
+    LS_FIND_LR_LONGER = 4 /* times as many, once more, where the fall is within its noise */
+};
 
 /* Steps of the ramp by the key find_lr.steps, for a training set of so many steps. */
 int64_t ls_find_lr_steps(int64_t steps, int64_t per_epoch);
 
-/* Collective.  Runs the test and puts the engine back into the state before it.  *result on all
+/* Collective.  Runs the test and puts the engine back into the state before it.  With find_lr.steps
+ * auto a test whose recommendation is refused as `noisy` is followed by a longer one, announced,
+ * whose file takes the place of the first's.  *result on all
  * ranks.  LS_STOPPED when it was asked to stop. */
 ls_status ls_find_lr(ls_engine *engine, const ls_find_lr_job *job, ls_find_lr_result *result);
 

@@ -12,8 +12,8 @@ enum {
     CLEAR = 5     /* standard errors: in noise, the smallest of 20 levels lies 2 below their mean */
 };
 
-static int64_t half_width(int64_t count) {
-    int64_t h = count / 40;
+static int64_t half_width(int64_t count, bool wide) {
+    int64_t h = count / (wide ? 20 : 40);
     return h < 1 ? 1 : h > WIDEST ? WIDEST : h;
 }
 
@@ -127,14 +127,17 @@ static int64_t first_bottom(const ls_fall *fall, double depth) {
 
 /* Start, bottom, depth and error, once the level is known. */
 static void measure(ls_fall *fall, const double *values, const double *noise, double *room) {
-    int64_t count = fall->count, h = half_width(count);
+    int64_t count = fall->count;
+    fall->bottom = 0;
     for (int64_t i = 1; i < count; i++)
         if (fall->level[i] < fall->level[fall->bottom])
             fall->bottom = i;
     int64_t before = fall->bottom + 1 < LEAST_POINTS ? count : fall->bottom + 1;
     double single = typical_noise(before, values, noise, room);
     /* a median of many values is 1.25 times as uncertain as their mean */
-    fall->error = 1.25 * single / sqrt((double)(2 * h + 1));
+    fall->error = 1.25 * single / sqrt((double)(2 * fall->h + 1));
+    if (!fall->wide)
+        fall->mean_error = fall->error;
     int64_t few = count < 3 ? count : 3;
     fall->start = start_level(count / 10 < few ? few : count / 10, values, room);
     fall->start = fmin(fall->start, fall->level[0]); /* the loss may rise at once */
@@ -147,25 +150,38 @@ static void measure(ls_fall *fall, const double *values, const double *noise, do
     fall->depth = fall->start - fall->level[fall->bottom];
 }
 
+static bool is_clear(const ls_fall *fall) {
+    return fall->depth > CLEAR * fall->error;
+}
+
+/* The level over more points where fewer leave its fall within the noise. */
+static void look(ls_fall *fall, const double *values, const double *noise, double *room) {
+    for (int wide = 0; wide <= 1 && !is_clear(fall); wide++) {
+        fall->wide = wide;
+        fall->h = half_width(fall->count, wide);
+        running_median(fall->count, fall->h, values, room, fall->level);
+        if (!wide)
+            running_mean(fall->count, fall->h, values, fall->mean);
+        measure(fall, values, noise, room);
+    }
+}
+
 ls_status ls_fall_create(const char *what, int64_t count, const double *lr, const double *values,
                          const double *noise, bool diverged, ls_fall *fall) {
     ls_fall new = {.what = what, .lr = lr};
     while (new.count < count && isfinite(values[new.count]) && isfinite(lr[new.count]))
         new.count++;
     new.diverged = diverged || new.count < count;
-    int64_t h = half_width(new.count);
     double *room;
-    LS_TRY(LS_NEW(room, (size_t)(new.count + 2 * h + 2)));
+    LS_TRY(LS_NEW(room, (size_t)(new.count + 2 * half_width(new.count, true) + 2)));
     if (LS_NEW(new.level, (size_t) new.count) != LS_OK ||
         LS_NEW(new.mean, (size_t) new.count) != LS_OK) {
         ls_free(new.level);
         ls_free(room);
         return LS_ERR_SYSTEM;
     }
-    running_median(new.count, h, values, room, new.level);
-    running_mean(new.count, h, values, new.mean);
     if (new.count > 0)
-        measure(&new, values, noise, room);
+        look(&new, values, noise, room);
     ls_free(room);
     *fall = new;
     return LS_OK;
@@ -188,7 +204,7 @@ bool ls_fall_supports(const ls_fall *fall, char reason[LS_REASON_TEXT]) {
     else if (!(fall->depth > 0))
         snprintf(reason, LS_REASON_TEXT, "the %s never gets better than where it starts",
                  fall->what);
-    else if (!(fall->depth > CLEAR * fall->error))
+    else if (!is_clear(fall))
         snprintf(reason, LS_REASON_TEXT,
                  "the %s gets better by %.2g only, within its noise (5 standard errors: %.2g)",
                  fall->what, fall->depth, CLEAR * fall->error);
@@ -209,12 +225,13 @@ int64_t ls_fall_first(const ls_fall *fall, int64_t from, int64_t to, bool above,
 }
 
 int64_t ls_fall_edge(const ls_fall *fall, double share) {
-    int64_t h = half_width(fall->count), i = fall->bottom, last = fall->count - 1;
+    int64_t h = fall->h, i = fall->bottom, last = fall->count - 1;
     int64_t from = i - h < 0 ? 0 : i - h, to = i + h > last ? last : i + h;
-    double least = fall->mean[i], most;
-    for (int64_t k = from; k <= to; k++)
+    double least = fall->wide ? fall->level[i] : fall->mean[i], most;
+    /* in much noise the smallest of several means would be a chance */
+    for (int64_t k = from; k <= to && !fall->wide; k++)
         least = fmin(least, fall->mean[k]);
-    most = least + fmax(share * fall->depth, 3 * fall->error);
+    most = least + fmax(share * fall->depth, 3 * fall->mean_error);
     while (i < last && fall->mean[i + 1] <= most)
         i++;
     return i;

@@ -6,16 +6,20 @@
 #include "lockstep/lr.h"
 
 /* The level of a curve is the running median of its raw values over 2h + 1 points, h a fortieth of
- * the curve: it looks both ways, so that it does not lag as the smoothed loss does (by 50 points at
- * beta 0.98), and neither a spike nor the height of the diverging tail shifts it. */
+ * the curve, or a twentieth where the fall is not clear of the noise of the narrower one: it looks
+ * both ways, so that it does not lag as the smoothed loss does (by 50 points at beta 0.98), and
+ * neither a spike nor the height of the diverging tail shifts it. */
 typedef struct ls_fall {
     const char *what;    /* "loss" or "accuracy", for messages */
     int64_t count;       /* leading points that are finite */
     bool diverged;       /* what follows them is not finite, or the test was stopped for it */
     const double *lr;    /* of the curve, not owned */
     double *level;       /* owned */
-    double *mean;        /* running mean over the same points: a spike counts; owned */
+    double *mean;        /* running mean over a fortieth to both sides: a spike counts; owned */
+    int64_t h;           /* of the level */
+    bool wide;           /* whether h is a twentieth */
     double error;        /* standard error of the level */
+    double mean_error;   /* 1.25 times that of the mean */
     int64_t bottom;      /* where the level is smallest before it first clearly rises again */
     double start, depth; /* level at the start, and how far below it the bottom is */
 } ls_fall;

@@ -81,5 +81,6 @@ void ls_suggest_recommended(const ls_curve *curve, ls_suggestion *out) {
         recommend(&fall, curve->momentum, out);
     else
         ls_suggestion_refuse(out, "%s", reason);
+    out->noisy = !out->found && fall.depth > 0;
     ls_fall_free(&fall);
 }

@@ -5,6 +5,7 @@
 
 void ls_suggestion_set(ls_suggestion *suggestion, double value, int64_t index) {
     suggestion->found = true;
+    suggestion->noisy = false;
     suggestion->value = value;
     suggestion->index = index;
     suggestion->reason[0] = '\0';
@@ -17,6 +18,7 @@ void ls_suggestion_refuse(ls_suggestion *suggestion, const char *format, ...) {
     va_end(args);
     suggestion->found = false;
     suggestion->value = 0;
+    suggestion->noisy = false;
     suggestion->index = -1;
 }
 

@@ -164,21 +164,34 @@ static void announce(const ls_find_lr_run *run) {
            config->end);
 }
 
+static ls_status one_test(ls_find_lr_run *run, ls_find_lr_result *result) {
+    const ls_find_lr_config *config = run->config;
+    ls_find_lr_result made = {0};
+    announce(run);
+    ls_range_test_begin(&run->test, config->beta, config->stop_factor);
+    LS_TRY(open_file(run));
+    ls_status status = run_between_digests(run, &made);
+    ls_curve_file_free(run->file);
+    if (status == LS_OK)
+        *result = made;
+    return status;
+}
+
 ls_status ls_find_lr(ls_engine *engine, const ls_find_lr_job *job, ls_find_lr_result *result) {
     const ls_find_lr_config *config = &engine->config->find_lr;
     ls_find_lr_run run = {.engine = engine, .config = config, .job = job, .started = ls_seconds()};
-    ls_find_lr_result made = {0};
     LS_TRY(ls_batches_check(engine));
     if (config->validation_every > 0 && !ls_engine_judge(engine, &run.judge))
         return ls_fail(LS_ERR_INPUT, "find_lr.validation_every needs a validation or a test split, "
                                      "and data.test_inputs is none");
     run.steps = ls_find_lr_steps(config->steps, ls_engine_steps_per_epoch(engine));
-    announce(&run);
-    ls_range_test_begin(&run.test, config->beta, config->stop_factor);
-    LS_TRY(open_file(&run));
-    ls_status status = run_between_digests(&run, &made);
-    ls_curve_file_free(run.file);
-    if (status == LS_OK)
-        *result = made;
-    return status;
+    LS_TRY(one_test(&run, result));
+    const ls_suggestion *recommended = &result->suggestions[LS_SUGGEST_RECOMMENDED];
+    if (config->steps != LS_AUTO || !recommended->noisy)
+        return LS_OK;
+    ls_log(LS_LOG_NORMAL, "%s: a longer test sees more", recommended->reason);
+    run.steps *= LS_FIND_LR_LONGER;
+    run.started = ls_seconds();
+    run.samples = 0;
+    return one_test(&run, result);
 }

@@ -235,6 +235,32 @@ Test(lr_recommend, refuses_a_constant_and_a_rise) {
     expect_refusal(s, "never gets better");
 }
 
+/* A fall of a quarter of a batch's noise: R2 0.26 in batches of 32. */
+Test(lr_recommend, a_fall_in_much_noise_is_seen_over_more_points) {
+    for (int seed = 1; seed <= 20; seed++) {
+        sample *s = new_sample(2000, 1e-8, 10);
+        shape(s, 0.5, 0, 1);
+        for (int64_t i = 0; i < s->count; i++) {
+            s->loss[i] = 0.12 * s->loss[i] + 0.25 * gauss(i, seed);
+            s->noise[i] = 0.25;
+        }
+        s->with_noise = true;
+        expect_between(suggest(s), 0.03, 0.4);
+        ls_free(s);
+    }
+}
+
+Test(lr_recommend, says_whether_a_longer_test_may_see_more) {
+    sample *s = new_sample(100, 1e-8, 10);
+    for (int64_t i = 0; i < s->count; i++)
+        s->loss[i] = 2.3 + 0.1 * gauss(i, 1);
+    cr_expect(!suggest(s)->found && s->out[LS_SUGGEST_RECOMMENDED].noisy);
+    for (int64_t i = 0; i < s->count; i++)
+        s->loss[i] = 2.3 + (double)i;
+    cr_expect(!suggest(s)->found && !s->out[LS_SUGGEST_RECOMMENDED].noisy);
+    ls_free(s);
+}
+
 Test(lr_recommend, refuses_noise) {
     const int64_t counts[] = {20, 100, 469, 10000};
     for (int k = 0; k < 4; k++)
