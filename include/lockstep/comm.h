@@ -29,6 +29,14 @@ const char *ls_comm_library(void); /* "Open MPI 4.1.4" */
 /* Collective.  Rank 0 says, a line each, what makes it slow where the ranks were put: several share
  * a core, the nodes have different numbers of them. */
 ls_status ls_comm_tell_layout(ls_comm *comm);
+/* Collective.  A communicator of `ranks` of the ranks, 1 to all of them: those of whole nodes
+ * first, in the order of each node's first rank, and of a node in their order; rank 0 stays rank 0.
+ * *part is NULL on the others.  Takes over what was set by ls_comm_on_failure.  Free with
+ * ls_comm_free before `comm`. */
+ls_status ls_comm_part(ls_comm *comm, int ranks, ls_comm **part);
+/* Collective.  A barrier for ranks that have nothing to do meanwhile: who waits sleeps, and leaves
+ * core and memory to the others. */
+ls_status ls_comm_rest(ls_comm *comm);
 /* Collective.  From here on, where a rank has waited for others for `patience` seconds, and again
  * each time as much has passed, a warning says which ranks of its node, or which hosts, are waited
  * for; 0: never.  By a thread that calls no MPI and takes no signals. */

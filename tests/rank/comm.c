@@ -38,6 +38,24 @@ static void check_broadcast(ls_comm *comm) {
         CHECK(comm, all[i] == i * i);
 }
 
+static void check_part(ls_comm *comm) {
+    int rank = ls_comm_rank(comm), size = ls_comm_size(comm);
+    for (int ranks = 1; ranks <= size; ranks++) {
+        ls_comm *part;
+        CHECK(comm, ls_comm_part(comm, ranks, &part) == LS_OK);
+        CHECK(comm, rank > 0 || (part && ls_comm_rank(part) == 0));
+        if (part) {
+            int64_t one = 1;
+            CHECK(comm, ls_comm_size(part) == ranks);
+            CHECK(comm, ls_comm_sum_int64(part, &one, 1) == LS_OK && one == ranks);
+        }
+        int64_t members = part != NULL;
+        ls_comm_free(part);
+        CHECK(comm, ls_comm_rest(comm) == LS_OK);
+        CHECK(comm, ls_comm_sum_int64(comm, &members, 1) == LS_OK && members == ranks);
+    }
+}
+
 static void check_sum(ls_comm *comm) {
     enum { MOST = 10001 };
     static const size_t counts[] = {1, 4096, MOST}; /* around the piece that travels at once */
@@ -264,6 +282,7 @@ int main(int argc, char **argv) {
     ls_comm *comm = start_mpi(&argc, &argv);
     check_agreement(comm);
     check_broadcast(comm);
+    check_part(comm);
     check_sum(comm);
     check_shared(comm);
     check_slice_ranges(comm);
