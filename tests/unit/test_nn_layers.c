@@ -142,6 +142,9 @@ Test(nn_layers, max_pool) {
           NN_MAX_POOL(3, .stride = NN_EACH(2), .padding = NN_EACH(1)));
     CHECK(SHAPE_3D(1, 4, 4, 5), NN_CONV(3, 1), NN_MAX_POOL(2, .stride = {3, {2, 1, 2}}));
     CHECK(SHAPE_2D(2, 6, 6), NN_MAX_POOL(2), NN_CONV(4, 2));
+    CHECK(SHAPE_3D(1, 5, 4, 5), NN_CONV(9, 1),
+          NN_MAX_POOL(3, .stride = NN_EACH(2), .padding = NN_EACH(1)));
+    CHECK(SHAPE_2D(1, 17, 17), NN_CONV(2, 1), NN_MAX_POOL(17));
 }
 
 /* ReLU and what it becomes before a maximum. */

@@ -65,6 +65,30 @@ static bool is_plain(ls_md md, ls_compute_type type, const ls_dims *dims) {
     return equal;
 }
 
+/* Layouts of spatial arrays, with 2 and with 3 spatial dimensions. */
+static const struct {
+    dnnl_format_tag_t tag[2];
+    int64_t block; /* of channels; 0: all */
+} VIEWS[] = {{{dnnl_abcd, dnnl_abcde}, 1},
+             {{dnnl_aBcd8b, dnnl_aBcde8b}, 8},
+             {{dnnl_aBcd16b, dnnl_aBcde16b}, 16},
+             {{dnnl_acdb, dnnl_acdeb}, 0}};
+
+enum { VIEW_COUNT = sizeof VIEWS / sizeof *VIEWS };
+
+static int find_view(ls_md md, ls_compute_type type, const ls_dims *dims) {
+    for (int i = 0; i < VIEW_COUNT && (dims->n == 4 || dims->n == 5); i++) {
+        ls_md view;
+        if (ls_md_create(&view, type, dims, VIEWS[i].tag[dims->n - 4]) != dnnl_success)
+            continue;
+        bool equal = dnnl_memory_desc_equal(md, view);
+        ls_md_free(view);
+        if (equal)
+            return i + 1;
+    }
+    return 0;
+}
+
 ls_status ls_layout_intern(ls_dnnl_engine *engine, ls_md md, const ls_layout **layout) {
     ls_dims dims = ls_md_dims(md);
     *layout = NULL;
@@ -86,6 +110,7 @@ ls_status ls_layout_intern(ls_dnnl_engine *engine, ls_md md, const ls_layout **l
     made->dims = dims;
     made->bytes = dnnl_memory_desc_get_size(md);
     made->plain = is_plain(md, made->type, &dims);
+    made->view = find_view(md, made->type, &dims);
     made->next = engine->layouts;
     engine->layouts = made;
     *layout = made;
@@ -125,4 +150,24 @@ size_t ls_layout_elements(const ls_layout *layout) {
 
 bool ls_layout_is_plain(const ls_layout *layout) {
     return layout->plain;
+}
+
+ls_dims ls_layout_dims(const ls_layout *layout) {
+    return layout->dims;
+}
+
+bool ls_layout_view(const ls_layout *layout, int64_t *outer, int64_t *inner) {
+    if (layout->view == 0)
+        return false;
+    int64_t channels = layout->dims.size[1], block = VIEWS[layout->view - 1].block;
+    *inner = block ? block : channels;
+    *outer = layout->dims.size[0] * ((channels + *inner - 1) / *inner);
+    return true;
+}
+
+ls_status ls_layout_like(ls_dnnl_engine *engine, const ls_layout *layout, const ls_dims *dims,
+                         const ls_layout **like) {
+    LS_REQUIRE(layout->view > 0 && dims->n == layout->dims.n);
+    return layout_of_tag(engine, layout->type, dims, VIEWS[layout->view - 1].tag[dims->n - 4],
+                         like);
 }

@@ -10,6 +10,7 @@ struct ls_layout {
     ls_dims dims;
     size_t bytes;
     bool plain;
+    int view; /* of the kinds that ls_layout_view knows, one more than its number; 0: none */
     ls_layout *next;
 };
 

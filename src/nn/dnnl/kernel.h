@@ -47,6 +47,13 @@ ls_compute_type ls_layout_type(const ls_layout *layout);
 size_t ls_layout_bytes(const ls_layout *layout);
 size_t ls_layout_elements(const ls_layout *layout); /* paddings included */
 bool ls_layout_is_plain(const ls_layout *layout);   /* row-major without gaps */
+ls_dims ls_layout_dims(const ls_layout *layout);
+/* Gives the numbers of a spatial array that is (outer, [depth,] height, width, inner) in memory:
+ * plain, in blocks of 8 or 16 channels, or channels last; false for another. */
+bool ls_layout_view(const ls_layout *layout, int64_t *outer, int64_t *inner);
+/* The layout of the same kind for other sizes. */
+ls_status ls_layout_like(ls_dnnl_engine *engine, const ls_layout *layout, const ls_dims *dims,
+                         const ls_layout **like);
 
 /* ---- kernels -------------------------------------------------------------------------------- */
 
