@@ -78,6 +78,9 @@ typedef struct ls_bench_result {
     double node_proportional;                    /* sum over the ranks of a node, largest */
     ls_engine_memory memory;                     /* rank 0's */
 
+    /* Of allreduces and broadcasts beside the gradients, a step: see ls_control_traffic. */
+    ls_bench_spread control_bytes, control_messages;
+
     double launch, set_up, first_step; /* start-up of rank 0: until MPI was there; until the engine
                                           was; the first step */
 } ls_bench_result;

@@ -102,6 +102,14 @@ size_t ls_shared_bytes(const ls_shared *shared);
 /* Collective. */
 void ls_shared_free(ls_shared *shared);
 
+/* What this rank has started of allreduces and broadcasts below, but for gathers: calls, and bytes
+ * of their arrays, each counted once whatever MPI makes of it; 0 where it is the only rank. */
+typedef struct ls_control_traffic {
+    uint64_t messages, bytes;
+} ls_control_traffic;
+/* Not collective. */
+ls_control_traffic ls_comm_control_traffic(const ls_comm *comm);
+
 /* ---- gather: one row a slice, to rank 0 ----------------------------------------------------- */
 
 typedef struct ls_gather ls_gather;

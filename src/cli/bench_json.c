@@ -88,6 +88,17 @@ static void add_phases(ls_text *text, const ls_bench_result *result) {
     ls_text_add(text, "}");
 }
 
+static void add_control(ls_text *text, const ls_bench_result *result) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < result->bucket_count; i++)
+        bytes += result->buckets[i].bytes;
+    ls_text_add(text, ",\n  ");
+    add_spread(text, "control_bytes", &result->control_bytes);
+    ls_text_add(text, ",\n  ");
+    add_spread(text, "control_messages", &result->control_messages);
+    add_number(text, "exchange_bytes", (double)bytes);
+}
+
 static void add_buckets(ls_text *text, const ls_bench_result *result) {
     add_key(text, "buckets");
     ls_text_add(text, "[");
@@ -158,6 +169,7 @@ void ls_bench_json(const char *about, const ls_bench_result *result, ls_text *te
     add_run(text, result);
     add_rates(text, result);
     add_phases(text, result);
+    add_control(text, result);
     add_buckets(text, result);
     add_layers(text, result);
     add_memory(text, result);

@@ -22,6 +22,7 @@ struct ls_comm {
     ls_shared *barrier_memory;
     ls_node_barrier *barrier;
     ls_watch *watch; /* NULL: none */
+    ls_control_traffic traffic;
 };
 
 /* LS_ERR_SYSTEM for what MPI returns as an error: it breaks the communicator. */

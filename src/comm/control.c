@@ -12,6 +12,15 @@ static bool test(ls_comm *comm, MPI_Request *request) {
     return done;
 }
 
+static void count_message(ls_comm *comm, size_t bytes) {
+    comm->traffic.messages++;
+    comm->traffic.bytes += bytes;
+}
+
+ls_control_traffic ls_comm_control_traffic(const ls_comm *comm) {
+    return comm->traffic;
+}
+
 /* ---- gather --------------------------------------------------------------------------------- */
 
 struct ls_gather {
@@ -137,11 +146,12 @@ const void *ls_allreduce_result(const ls_allreduce *allreduce) {
 ls_status ls_allreduce_start(ls_allreduce *allreduce) {
     ls_comm *comm = allreduce->comm;
     bool largest = allreduce->reduction == LS_REDUCTION_MAX_UINT32;
-    if (comm->size > 1 && allreduce->count > 0)
-        LS_MPI(comm,
-               MPI_Iallreduce(allreduce->mine, allreduce->result, (int)allreduce->count,
-                              largest ? MPI_UINT32_T : MPI_INT64_T, largest ? MPI_MAX : MPI_SUM,
-                              comm->control, &allreduce->request));
+    if (comm->size == 1 || allreduce->count == 0)
+        return LS_OK;
+    count_message(comm, allreduce->count * element_bytes(allreduce->reduction));
+    LS_MPI(comm, MPI_Iallreduce(allreduce->mine, allreduce->result, (int)allreduce->count,
+                                largest ? MPI_UINT32_T : MPI_INT64_T, largest ? MPI_MAX : MPI_SUM,
+                                comm->control, &allreduce->request));
     return LS_OK;
 }
 
@@ -190,9 +200,11 @@ void *ls_broadcast_data(ls_broadcast *broadcast) {
 
 ls_status ls_broadcast_start(ls_broadcast *broadcast) {
     ls_comm *comm = broadcast->comm;
-    if (comm->size > 1)
-        LS_MPI(comm, MPI_Ibcast(broadcast->data, (int)broadcast->bytes, MPI_BYTE, 0, comm->control,
-                                &broadcast->request));
+    if (comm->size == 1)
+        return LS_OK;
+    count_message(comm, broadcast->bytes);
+    LS_MPI(comm, MPI_Ibcast(broadcast->data, (int)broadcast->bytes, MPI_BYTE, 0, comm->control,
+                            &broadcast->request));
     return LS_OK;
 }
 

@@ -190,15 +190,23 @@ static void add_traffic(bench *b, const ls_data_traffic *before) {
     b->sums.value[LS_SUM_DATA_USED] = (double)(now.bytes_used - before->bytes_used);
 }
 
+static void add_control(bench *b, const ls_control_traffic *before) {
+    const ls_control_traffic now = ls_comm_control_traffic(b->engine->comm);
+    b->sums.value[LS_SUM_CONTROL_BYTES] = (double)(now.bytes - before->bytes);
+    b->sums.value[LS_SUM_CONTROL_MESSAGES] = (double)(now.messages - before->messages);
+}
+
 static ls_status run_windows(bench *b) {
     ls_bench_result *result = b->result;
     const ls_data_traffic before = ls_data_traffic_now(b->engine->train);
+    const ls_control_traffic sent = ls_comm_control_traffic(b->engine->comm);
     ls_engine_record(b->engine, &b->recorder, 0, INT64_MAX);
     ls_status status = LS_OK;
     for (int64_t window = 0; status == LS_OK && window < b->job->windows; window++)
         status = run_window(b, window);
     ls_engine_record(b->engine, NULL, 0, 0);
     add_traffic(b, &before);
+    add_control(b, &sent);
     LS_TRY(status);
     LS_TRY(ls_comm_agree(b->engine->comm, b->recorder.failed ? LS_ERR_SYSTEM : LS_OK));
     memcpy(b->sorted, result->rates, (size_t)b->job->windows * sizeof *b->sorted);

@@ -16,6 +16,8 @@ enum {
     LS_SUM_DATA_WAITED,
     LS_SUM_DATA_READ,
     LS_SUM_DATA_USED,
+    LS_SUM_CONTROL_BYTES,
+    LS_SUM_CONTROL_MESSAGES,
     LS_SUM_SGEMM_RATE, /* from here to LS_SUM_OPS not over steps */
     LS_SUM_GEMM_RATE,
     LS_SUM_PEAK,

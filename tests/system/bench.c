@@ -140,6 +140,23 @@ Test(bench, less_than_a_batch, .fini = workspace_remove) {
     cr_expect_eq(json_number(json, "batch"), 40);
 }
 
+/* Beside the gradients, 16 slices exchange as much as 256. */
+Test(bench, control_does_not_grow_with_the_slices, .fini = workspace_remove) {
+    double bytes[2], exchanged[2];
+    make_dataset(1024, 10);
+    for (int i = 0; i < 2; i++) {
+        const char *json = run_well("%s %s bench %s " BENCH " --json - --set batch.size=1024 "
+                                    "--set batch.slices=%d",
+                                    mpirun(2), program(), make_config(), i == 0 ? 16 : 256);
+        bytes[i] = json_number(json, "control_bytes.largest");
+        exchanged[i] = json_number(json, "exchange_bytes");
+        cr_expect_gt(json_number(json, "control_messages.mean"), 0);
+    }
+    cr_expect_gt(bytes[0], 0);
+    cr_expect_eq(bytes[0], bytes[1], "%g, %g", bytes[0], bytes[1]);
+    cr_expect_eq(exchanged[0], exchanged[1], "%g, %g", exchanged[0], exchanged[1]);
+}
+
 Test(bench, refusals, .fini = workspace_remove) {
     make_dataset(200, 10);
     const char *config = make_config();
