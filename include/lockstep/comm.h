@@ -134,7 +134,10 @@ void ls_gather_free(ls_gather *gather);
 typedef struct ls_allreduce ls_allreduce;
 
 /* Neither depends on the order in which the ranks' values are taken. */
-typedef enum ls_reduction { LS_REDUCTION_MAX_UINT32, LS_REDUCTION_SUM_INT64 } ls_reduction;
+typedef enum ls_reduction {
+    LS_REDUCTION_MAX_UINT32, /* up to INT32_MAX: MPICH 4.0 compares MPI_UINT32_T as signed */
+    LS_REDUCTION_SUM_INT64
+} ls_reduction;
 
 /* Not collective; all ranks make theirs alike.  LS_ERR_SYSTEM without memory. */
 ls_status ls_allreduce_create(ls_comm *comm, ls_reduction reduction, size_t count,

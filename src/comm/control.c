@@ -150,7 +150,7 @@ ls_status ls_allreduce_start(ls_allreduce *allreduce) {
         return LS_OK;
     count_message(comm, allreduce->count * element_bytes(allreduce->reduction));
     LS_MPI(comm, MPI_Iallreduce(allreduce->mine, allreduce->result, (int)allreduce->count,
-                                largest ? MPI_UINT32_T : MPI_INT64_T, largest ? MPI_MAX : MPI_SUM,
+                                largest ? MPI_INT32_T : MPI_INT64_T, largest ? MPI_MAX : MPI_SUM,
                                 comm->control, &allreduce->request));
     return LS_OK;
 }

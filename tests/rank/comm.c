@@ -140,9 +140,9 @@ static void check_allreduce(ls_comm *comm) {
     CHECK(comm, ls_allreduce_create(comm, LS_REDUCTION_SUM_INT64, WORDS, &sum) == LS_OK);
     CHECK(comm, ls_allreduce_create(comm, LS_REDUCTION_SUM_INT64, 0, &nothing) == LS_OK);
     for (int round = 0; round < 50; round++) {
-        for (int word = 0; word < WORDS; word++) { /* above INT32_MAX, below 0 */
+        for (int word = 0; word < WORDS; word++) { /* the largest, below 0 */
             int at = (word + round) % size;
-            ((uint32_t *)ls_allreduce_mine(largest))[word] = rank == at ? UINT32_MAX - 1 : 7;
+            ((uint32_t *)ls_allreduce_mine(largest))[word] = rank == at ? INT32_MAX : 7;
             ((int64_t *)ls_allreduce_mine(sum))[word] = -((int64_t)(rank + word) << 40);
         }
         CHECK(comm, ls_allreduce_start(largest) == LS_OK);
@@ -153,7 +153,7 @@ static void check_allreduce(ls_comm *comm) {
         CHECK(comm, ls_allreduce_wait(sum) == LS_OK && ls_allreduce_wait(largest) == LS_OK);
         for (int word = 0; word < WORDS; word++) {
             const int64_t expected = size * word + size * (size - 1) / 2;
-            CHECK(comm, ((const uint32_t *)ls_allreduce_result(largest))[word] == UINT32_MAX - 1);
+            CHECK(comm, ((const uint32_t *)ls_allreduce_result(largest))[word] == INT32_MAX);
             CHECK(comm, ((const int64_t *)ls_allreduce_result(sum))[word] == -(expected << 40));
         }
     }
