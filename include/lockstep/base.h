@@ -133,7 +133,7 @@ const char *ls_nearest(const char *word, const char *const *words, size_t count)
  * Philox4x32-10: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011. */
 typedef enum ls_stream {
     LS_STREAM_INIT = 1,  /* (parameter, element / 4, 0) */
-    LS_STREAM_SHUFFLE,   /* (epoch, round, value) */
+    LS_STREAM_SHUFFLE,   /* (epoch, round, value, window) */
     LS_STREAM_DROPOUT,   /* (epoch, sample, layer, element / 4), see nn */
     LS_STREAM_AUGMENT,   /* (epoch, sample, what) */
     LS_STREAM_VALIDATION /* (block, block's upper half) */

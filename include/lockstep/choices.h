@@ -80,6 +80,14 @@ typedef enum ls_anneal { LS_ANNEALS(LS_CONSTANT) } ls_anneal;
     X(LS_RESIDENCE_STREAM, "stream")
 typedef enum ls_residence { LS_RESIDENCES(LS_CONSTANT) } ls_residence;
 
+/* How the order of the training samples changes with the epochs: lockstep/data.h.  The words are
+ * those of a boolean, and one more. */
+#define LS_SHUFFLES(X)                                                                             \
+    X(LS_SHUFFLE_FALSE, "false")                                                                   \
+    X(LS_SHUFFLE_TRUE, "true")                                                                     \
+    X(LS_SHUFFLE_WINDOW, "window")
+typedef enum ls_shuffle { LS_SHUFFLES(LS_CONSTANT) } ls_shuffle;
+
 /* ---- summing over ranks --------------------------------------------------------------------- */
 
 /* auto: node where every node has the same number of ranks, otherwise flat.  node: through the

@@ -33,7 +33,9 @@ typedef struct ls_data_config {
     char *validation_inputs, *validation_targets;
     double validation; /* instead: share of the training samples; 0: none */
     bool normalize;    /* by the training set's mean and deviation, per channel or target */
-    bool shuffle;
+    ls_shuffle shuffle;
+    int64_t shuffle_chunk;  /* samples; LS_AUTO: as the files have them */
+    int64_t shuffle_window; /* chunks */
     ls_residence residence;
     double buffer; /* MiB, of each node; NaN: auto */
 } ls_data_config;

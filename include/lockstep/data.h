@@ -22,6 +22,24 @@ uint64_t ls_order(uint64_t seed, uint32_t epoch, uint64_t count, uint64_t place)
  * batch, balanced over the slices.  Pure. */
 void ls_slice_samples(int64_t samples, int slices, int slice, int64_t *first, int64_t *count);
 
+/* The order of data.shuffle: window.  Chunks of neighbouring samples are shuffled and put in a row,
+ * which is cut into as many parts as there are slices: each slice takes its samples from its own
+ * part, so that a chunk is read by one rank, but for those at a cut.  A part is shuffled in windows
+ * that follow one another.  A pure function, of the batch and its slices too. */
+typedef struct ls_windows {
+    uint64_t seed;
+    int64_t count; /* samples of an epoch */
+    int64_t batch; /* samples */
+    int slices;
+    int64_t chunk;  /* samples */
+    int64_t window; /* chunks */
+} ls_windows;
+
+/* Writes the samples of slice `slice` in batch `batch` of the epoch, `count` of them: its share as
+ * of ls_slice_samples.  The batch may be the last one, which is not full. */
+void ls_windows_samples(const ls_windows *windows, uint32_t epoch, int64_t batch, int slice,
+                        int64_t count, uint64_t *samples);
+
 /* ---- files ---------------------------------------------------------------------------------- */
 
 /* HDF5 files whose samples follow one another. */
@@ -83,6 +101,8 @@ void ls_data_close(ls_data *data);
 
 /* Not collective. */
 int64_t ls_data_count(const ls_data *data);
+/* Neighbouring samples that are read together: of a chunk of the first file, or 1 MiB. */
+int64_t ls_data_chunk(const ls_data *data);
 /* Of one sample; inputs (N) count as one channel. */
 const ls_shape *ls_data_shape(const ls_data *data);
 bool ls_data_is_classes(const ls_data *data);

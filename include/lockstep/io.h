@@ -30,6 +30,8 @@ typedef struct ls_array_info {
  * not HDF5, truncated, no such dataset (with the nearest one), or a type that is no number. */
 ls_status ls_array_open(ls_comm *comm, const char *path, const char *name, ls_array **array);
 const ls_array_info *ls_array_describe(const ls_array *array);
+/* Samples of a chunk; 0: it is not stored in chunks. */
+int64_t ls_array_chunk_samples(const ls_array *array);
 /* Not collective.  Reads samples [first, first + count) in the array's own type into `out`.  A
  * failed checksum or a short file is LS_ERR_INPUT.  Transfers stay below 2 GiB. */
 ls_status ls_array_read(ls_array *array, int64_t first, int64_t count, void *out);

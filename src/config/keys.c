@@ -48,8 +48,17 @@ const ls_key ls_config_keys[] = {
      .help = "Subtract the training set's mean and divide by its deviation: inputs per channel, "
              "regression targets per output.  The loss is then that of normalised targets; RMSE, "
              "R2 and predictions are in the data's own units."},
-    {KEY(data.shuffle), .initial = "true",
-     .help = "Shuffle the training set anew every epoch, as a function of seed and epoch."},
+    {KEY(data.shuffle), .initial = "true", .words = LS_WORDS_OF(LS_SHUFFLES),
+     .help = "Shuffle the training set anew every epoch, as a function of seed and epoch.  window: "
+             "chunks of neighbouring samples are shuffled, and samples within windows of several "
+             "chunks; a stream then reads each chunk once an epoch, by one rank."},
+    {KEY(data.shuffle_chunk), .initial = "auto", .min = 1, .max = INT_MAX,
+     .words = LS_WORDS("auto"), .unit = "samples",
+     .help = "window: neighbouring samples that stay together.  auto: a chunk of the first file, "
+             "or 1 MiB where it has none."},
+    {KEY(data.shuffle_window), .initial = "16", .min = 1, .max = 1 << 20, .unit = "chunks",
+     .help = "window: the chunks whose samples are shuffled among each other, of each slice of the "
+             "batch; a stream's buffer should hold those of its slices and one more each."},
 
     {KEY(data.residence), .change = LS_CHANGE_NOTHING, .initial = "auto",
      .words = LS_WORDS_OF(LS_RESIDENCES),

@@ -127,23 +127,29 @@ static void keep_samples(ls_feed *s, const ls_block *block, int64_t number) {
  * it gives only those samples that are wanted before what there is, and is read again for the
  * others.  So it has to give most of what it would if it was read when it is needed: at that time
  * samples of all blocks are kept for twice as many to come as there are slots, half of them on
- * average.  Of what is not known yet it is taken to have its share. */
+ * average.  Of what is not known yet it is taken to have its share.  Where all is wanted so soon
+ * that all can be there at that time, all of it. */
 static bool is_time(const ls_feed *s, const ls_block *block, int64_t number) {
     const ls_ring *ring = &s->ring;
     const double horizon = 2 * (double)s->slots, known = (double)(ring->head - number);
     const int64_t end = number + 2 * (int64_t)s->slots;
+    const int64_t kept = s->slots - s->slots / SOON, first = number;
     int64_t gain = 0, missing = 0, free = s->free_count, last = ls_ring_find_kept(ring, ring->last);
+    int64_t latest = number;
     if (number - ring->tail <= s->slots / SOON)
         return true;
     while (number != LS_NONE && number < end) {
         if (ls_ring_at(ring, number)->slot == LS_NONE && !ls_ring_is_passed_on(ring, number)) {
             missing++;
+            latest = number;
             gain += free > 0 || last > number;
             if (free-- <= 0 && last > number)
                 last = ls_ring_find_kept(ring, last - 1);
         }
         number = ls_ring_at(ring, number)->link[LS_SAME_BLOCK].next;
     }
+    if (known >= horizon && latest - first < kept)
+        return gain == missing;
     const double possible = known < horizon ? (double)missing * horizon / known : (double)missing;
     return (double)gain >= MOST_OF * fmin(possible, (double)block->count);
 }

@@ -10,6 +10,7 @@
 typedef struct found {
     int64_t file;
     int64_t bytes; /* of the file */
+    int64_t chunk; /* samples */
     ls_array_info info;
 } found;
 
@@ -42,7 +43,7 @@ static ls_status look_at_file(const ls_joint *joint, int64_t file, found *seen) 
     ls_array *array;
     LS_TRY(ls_array_open(NULL, path, joint->name, &array));
     stat(path, &status);
-    *seen = (found){file, status.st_size, *ls_array_describe(array)};
+    *seen = (found){file, status.st_size, ls_array_chunk_samples(array), *ls_array_describe(array)};
     ls_array_close(array);
     return LS_OK;
 }
@@ -88,6 +89,7 @@ static bool same_samples(const ls_array_info *one, const ls_array_info *other) {
 static ls_status join(ls_joint *joint, const found *all) {
     const ls_files *files = joint->files;
     joint->info = all[0].info;
+    joint->chunk = all[0].chunk;
     for (int64_t i = 0; i < files->count; i++) {
         if (!same_samples(&all[0].info, &all[i].info))
             return fail_infos(joint->name, files->path[i],

@@ -6,6 +6,8 @@
 #include "data/split.h"
 #include "data/values.h"
 
+enum { SOME_BYTES = 1 << 20 }; /* of neighbouring samples, where there are no chunks */
+
 /* Reads samples [first, first + count); NULL: not wanted. */
 typedef ls_status read_range(void *from, int64_t first, int64_t count, void *inputs, void *targets);
 
@@ -272,6 +274,7 @@ ls_status ls_data_open(ls_comm *comm, ls_files *files, const char *inputs, const
     LS_TRY_GOTO(done, choose(&load, store));
     LS_TRY_GOTO(done, load_split(&load, LS_OK, &made));
     made->files = files->count;
+    made->chunk = all.inputs.chunk;
     memcpy(made->digest, all.inputs.digest, sizeof made->digest);
     if (load.streamed)
         LS_TRY_GOTO(done, ls_data_stream(comm, &all.inputs, store, made));
@@ -436,6 +439,13 @@ int64_t ls_data_count(const ls_data *data) {
 
 const ls_shape *ls_data_shape(const ls_data *data) {
     return &data->shape;
+}
+
+int64_t ls_data_chunk(const ls_data *data) {
+    const int64_t bytes = (int64_t)ls_type_size(data->type) * data->channels * data->spatial;
+    const int64_t some = SOME_BYTES > bytes ? SOME_BYTES / bytes : 1;
+    const int64_t chunk = data->chunk > 0 ? data->chunk : some;
+    return chunk < data->count ? chunk : data->count;
 }
 
 bool ls_data_is_classes(const ls_data *data) {

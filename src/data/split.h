@@ -21,6 +21,7 @@ struct ls_data {
     ls_shape shape;            /* of one sample */
     int64_t channels, spatial; /* shape.size[0], and the product of the others */
     ls_type type;              /* of the inputs */
+    int64_t chunk;             /* samples of one in the files; 0: there are none */
     bool is_classes;
     int64_t outputs;
     const void *inputs;                        /* (count, channels, spatial) in their own type */

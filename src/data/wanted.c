@@ -11,13 +11,19 @@ ls_status ls_ring_make(ls_ring *ring, int64_t least) {
         size *= 2;
     if (ring->entry && size <= ring->mask + 1)
         return LS_OK;
-    ls_ring_free(ring);
-    ring->mask = size - 1;
-    LS_TRY(LS_NEW(ring->entry, (size_t)size));
-    LS_TRY(LS_NEW(ring->kept, (size_t)size / WORD));
-    for (int kind = 0; kind < LS_LINK_KINDS; kind++)
-        LS_TRY(LS_NEW(ring->index[kind], (size_t)size));
-    return LS_OK;
+    ls_ring made = {.mask = size - 1};
+    ls_status status = LS_NEW(made.entry, (size_t)size);
+    if (status == LS_OK)
+        status = LS_NEW(made.kept, (size_t)size / WORD);
+    for (int kind = 0; kind < LS_LINK_KINDS && status == LS_OK; kind++)
+        status = LS_NEW(made.index[kind], (size_t)size);
+    if (status == LS_OK) {
+        ls_ring old = *ring;
+        *ring = made;
+        made = old;
+    }
+    ls_ring_free(&made);
+    return status;
 }
 
 void ls_ring_free(ls_ring *ring) {

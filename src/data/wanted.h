@@ -33,7 +33,8 @@ typedef struct ls_ring {
     int64_t tail, head;
 } ls_ring;
 
-/* Of `least` entries or more; what was known is lost where there are fewer. */
+/* Of `least` entries or more; what was known is lost where there are fewer, and left as it is on
+ * failure. */
 ls_status ls_ring_make(ls_ring *ring, int64_t least);
 void ls_ring_free(ls_ring *ring);
 void ls_ring_forget(ls_ring *ring);

@@ -97,6 +97,10 @@ const ls_array_info *ls_array_describe(const ls_array *array) {
     return &array->info;
 }
 
+int64_t ls_array_chunk_samples(const ls_array *array) {
+    return ls_h5_chunk_samples(array->numbers.dataset);
+}
+
 void ls_array_set_transfer(ls_array *array, size_t bytes) {
     array->transfer = bytes;
 }

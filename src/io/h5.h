@@ -88,9 +88,10 @@ ls_status ls_h5_numbers_read(const ls_h5_numbers *numbers, hsize_t first, hsize_
                              size_t limit, void *out);
 void ls_h5_numbers_close(ls_h5_numbers *numbers);
 
-/* ls_array_layout_read (layout.c). */
+/* ls_array_layout_read, ls_array_chunk_samples (layout.c). */
 ls_status ls_h5_layout(const ls_h5_numbers *numbers, const ls_array_info *info,
                        ls_array_layout *layout);
+int64_t ls_h5_chunk_samples(hid_t dataset);
 
 /* HDF5 before 1.12.3 fails where one MPI-IO transfer has 2 GiB or more. */
 #define LS_H5_TRANSFER ((size_t)512 << 20)

@@ -137,3 +137,12 @@ ls_status ls_h5_layout(const ls_h5_numbers *numbers, const ls_array_info *info,
     *layout = made;
     return status;
 }
+
+int64_t ls_h5_chunk_samples(hid_t dataset) {
+    hsize_t chunk[H5S_MAX_RANK] = {0};
+    hid_t creation = H5Dget_create_plist(dataset);
+    if (H5Pget_layout(creation) == H5D_CHUNKED && H5Pget_chunk(creation, H5S_MAX_RANK, chunk) < 1)
+        chunk[0] = 0;
+    ls_h5_release(creation);
+    return (int64_t)chunk[0];
+}

@@ -142,7 +142,7 @@ int ls_batch_slots(const ls_batch_plan *plan) {
 
 static uint64_t sample_at(const ls_engine *engine, const ls_data *data, int64_t epoch,
                           int64_t place) {
-    if (epoch < 0 || !engine->config->data.shuffle)
+    if (epoch < 0 || engine->config->data.shuffle == LS_SHUFFLE_FALSE)
         return (uint64_t)place;
     return ls_order((uint64_t)engine->config->seed, (uint32_t)epoch, (uint64_t)ls_data_count(data),
                     (uint64_t)place);
@@ -160,13 +160,33 @@ static void fill_targets(const ls_engine *engine, const ls_data *data, ls_plan *
     ls_data_targets(data, &engine->target_norm, engine->ids, count, targets);
 }
 
+int64_t ls_batch_chunk(const ls_engine *engine) {
+    const int64_t chosen = engine->config->data.shuffle_chunk;
+    return chosen == LS_AUTO ? ls_data_chunk(engine->train) : chosen;
+}
+
 /* ---- the samples of a rank, batch after batch ----------------------------------------------- */
+
+static ls_windows windows_of(const ls_engine *engine) {
+    const ls_config *config = engine->config;
+    return (ls_windows){.seed = (uint64_t)config->seed,
+                        .count = ls_data_count(engine->train),
+                        .batch = config->batch.size,
+                        .slices = engine->slices,
+                        .chunk = ls_batch_chunk(engine),
+                        .window = config->data.shuffle_window};
+}
 
 /* Of one slice of a batch of `samples`. */
 static int64_t slice_ids(const ls_engine *engine, const ls_data *data, int64_t epoch, int64_t batch,
                          int64_t samples, int slice, uint64_t *ids) {
     int64_t first, count;
     ls_slice_samples(samples, engine->slices, slice, &first, &count);
+    if (epoch >= 0 && engine->config->data.shuffle == LS_SHUFFLE_WINDOW) {
+        const ls_windows windows = windows_of(engine);
+        ls_windows_samples(&windows, (uint32_t)epoch, batch, slice, count, ids);
+        return count;
+    }
     first += batch * engine->config->batch.size;
     for (int64_t i = 0; i < count; i++)
         ids[i] = sample_at(engine, data, epoch, first + i);

@@ -109,6 +109,8 @@ int64_t ls_batch_count(const ls_engine *engine);
 ls_status ls_batches_check(ls_engine *engine);
 /* Samples of batch `batch` of a split of `count`. */
 int64_t ls_batch_samples(const ls_engine *engine, int64_t count, int64_t batch);
+/* Training samples that stay together where they are shuffled in windows. */
+int64_t ls_batch_chunk(const ls_engine *engine);
 /* The plan for a batch of `samples`, made when first wanted; it stays until PLAN_LIMIT others have
  * been wanted. */
 ls_status ls_batch_plan_get(ls_engine *engine, ls_mode mode, int64_t samples,

@@ -19,9 +19,18 @@ static ls_status write_configuration(const ls_engine *engine, ls_checkpoint_writ
     return status;
 }
 
+/* Of the data, and of their order where that depends on how they are stored. */
+static ls_status describe_data(const ls_engine *engine, ls_text *text) {
+    LS_TRY(ls_data_identity(engine->train, text));
+    if (engine->config->data.shuffle == LS_SHUFFLE_WINDOW)
+        ls_text_add(text, "chunk that is shuffled: %lld samples\n",
+                    (long long)ls_batch_chunk(engine));
+    return text->failed ? LS_ERR_SYSTEM : LS_OK;
+}
+
 static ls_status write_identity(const ls_engine *engine, ls_checkpoint_writer *writer) {
     ls_text text = {0};
-    ls_status status = ls_data_identity(engine->train, &text);
+    ls_status status = describe_data(engine, &text);
     if (status == LS_OK)
         status = ls_checkpoint_text(writer, "state/data", text.data);
     ls_text_free(&text);
@@ -106,7 +115,7 @@ static ls_status compare_data(const ls_engine *engine, const ls_checkpoint_reade
         ls_message_set(""); /* checkpoints did not always have it */
         return LS_OK;
     }
-    ls_status status = ls_data_identity(engine->train, &now);
+    ls_status status = describe_data(engine, &now);
     if (status == LS_OK)
         compare_identities(then, now.data, d);
     ls_text_free(&now);

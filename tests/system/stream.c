@@ -129,6 +129,43 @@ Test(stream, chunks_are_not_read_for_each_sample, .fini = workspace_remove, .tim
     cr_expect_lt(third, 12, "%g", third);
 }
 
+#define WINDOW "--set data.shuffle=window --set data.shuffle_window=2 "
+
+/* Shuffled in windows: the chunks of a file each once an epoch, on any number of ranks. */
+Test(stream, windows_read_each_chunk_once, .fini = workspace_remove, .timeout = 600) {
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    const char *plain = make_dataset(2000, 100);
+    const char *file = store(python, "windows", "chunks=(16, 1, 28, 28), compression=1");
+    const char *node = train(1, file, WINDOW "--set data.residence=node");
+    cr_expect_str_eq(train(2, plain, WINDOW "--set data.shuffle_chunk=16"), node);
+    cr_expect_str_neq(train(1, plain, ""), node);
+    for (int ranks = 1; ranks <= 4; ranks++) {
+        cr_expect_str_eq(train(ranks, file, WINDOW STREAM " --set data.buffer=2"), node);
+        const char *json = text("%s/windows.json", workspace());
+        run_well("%s %s bench %s --steps 60 --windows 1 --json %s --set data.file=%s " WINDOW STREAM
+                 " --set data.buffer=0.5",
+                 mpirun(ranks), program(), make_config(), json, file);
+        const char *said = run_well("cat %s", json);
+        const double read =
+            json_number(said, "data.bytes_read") / json_number(said, "data.bytes_needed");
+        cr_expect_lt(read, 1.2, "%d ranks: %g", ranks, read);
+    }
+}
+
+/* How it is stored is part of the order. */
+Test(stream, windows_of_another_chunk_are_another_run, .fini = workspace_remove, .timeout = 600) {
+    const char *file = make_dataset(400, 100);
+    const char *run = text("train %s --quiet --out %s/out --set data.file=%s " WINDOW,
+                           make_config(), workspace(), file);
+    run_well("%s %s --set train.epochs=1 --set data.shuffle_chunk=16", program(), run);
+    REFUSED(WORDS("data.shuffle_chunk is auto, was 16", "chunk that is shuffled is"),
+            "%s %s --set train.epochs=2 --resume", program(), run);
+    REFUSED(WORDS("data.shuffle", "true", "window"), "%s train %s --set data.shuffle=windows",
+            program(), make_config());
+}
+
 /* Of many files, and what goes wrong with them while training goes on: all ranks end. */
 Test(stream, failures_on_the_way, .fini = workspace_remove, .timeout = 600) {
     const char *python = python_with("h5py");
@@ -157,4 +194,28 @@ Test(stream, failures_on_the_way, .fini = workspace_remove, .timeout = 600) {
     REFUSED(WORDS("damaged.h5: train/inputs: samples 150 to 199 are damaged"),
             "%s %s find-lr %s --out %s/no --set data.file=%s " STREAM, mpirun(2), program(),
             make_config(), workspace(), file);
+}
+
+/* What was trained until a sample could not be read is kept, and goes on once it can be. */
+Test(stream, a_failure_leaves_a_checkpoint, .fini = workspace_remove, .timeout = 600) {
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    make_dataset(1000, 100);
+    const char *file = store(python, "cut", "chunks=(8, 1, 28, 28), fletcher32=True");
+    const char *sets = STREAM " --set data.normalize=false --set data.buffer=2";
+    const char *whole = train(1, file, sets);
+    run_well("cd %s && cp cut.h5 whole.h5 && %s -c 'import h5py\nf = h5py.File(\"cut.h5\")\n"
+             "at = f[\"train/inputs\"].id.get_chunk_info(2).byte_offset\nf.close()\n"
+             "f = open(\"cut.h5\", \"r+b\")\nf.seek(at + 100)\nf.write(b\"xxxx\")\n'",
+             workspace(), python);
+    const char *run =
+        text("train %s --quiet --out %s/out --set data.file=%s --set train.epochs=2 %s",
+             make_config(), workspace(), file, sets);
+    REFUSED(WORDS("samples 16 to 23 are damaged", "--resume goes on with step"), "%s %s %s",
+            mpirun(3), program(), run);
+    cr_expect(exists("%s/out/checkpoint-*.h5", workspace()));
+    run_well("cd %s && mv whole.h5 cut.h5", workspace());
+    run_well("%s %s %s --resume", mpirun(2), program(), run);
+    cr_expect_str_eq(digest_of(text("%s/out/train.h5", workspace())), whole);
 }

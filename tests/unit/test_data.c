@@ -139,6 +139,76 @@ Test(data, order_is_uncorrelated) {
     }
 }
 
+/* ---- windows -------------------------------------------------------------------------------- */
+
+/* All samples of an epoch as the slices take them, batch after batch: slice s its own in row s. */
+static void visit_epoch(const ls_windows *w, uint32_t epoch, uint64_t *visited) {
+    for (int64_t batch = 0; batch * w->batch < w->count; batch++) {
+        const int64_t rest = w->count - batch * w->batch;
+        for (int slice = 0; slice < w->slices; slice++) {
+            int64_t first, count;
+            ls_slice_samples(rest < w->batch ? rest : w->batch, w->slices, slice, &first, &count);
+            ls_windows_samples(w, epoch, batch, slice, count, visited);
+            visited += count;
+        }
+    }
+}
+
+Test(data, windows_visit_each_sample_once) {
+    static const ls_windows cases[] = {
+        {1, 1, 1, 1, 1, 1},       {2, 1000, 128, 4, 64, 2}, {3, 1000, 128, 5, 7, 16},
+        {4, 999, 100, 3, 100, 1}, {5, 10, 4, 4, 64, 3},     {6, 4096, 64, 64, 16, 4},
+        {7, 130, 128, 4, 13, 1},  {8, 1000, 1, 1, 1000, 1},
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++)
+        for (uint32_t epoch = 0; epoch < 4; epoch++) {
+            const size_t count = (size_t)cases[k].count;
+            uint64_t *visited = calloc(count, sizeof *visited);
+            bool *seen = calloc(count, sizeof *seen);
+            visit_epoch(&cases[k], epoch, visited);
+            for (size_t i = 0; i < count; i++) {
+                cr_assert_lt(visited[i], count);
+                cr_assert_not(seen[visited[i]], "case %zu: %llu twice", k,
+                              (unsigned long long)visited[i]);
+                seen[visited[i]] = true;
+            }
+            free(seen);
+            free(visited);
+        }
+}
+
+Test(data, windows_differ_by_seed_and_epoch) {
+    ls_windows w = {1, 4000, 100, 4, 16, 8};
+    uint64_t first[25], second[25], third[25];
+    int same = 0;
+    ls_windows_samples(&w, 0, 0, 1, 25, first);
+    ls_windows_samples(&w, 1, 0, 1, 25, second);
+    w.seed = 2;
+    ls_windows_samples(&w, 0, 0, 1, 25, third);
+    for (int i = 0; i < 25; i++)
+        same += (first[i] == second[i]) + (first[i] == third[i]);
+    cr_assert_lt(same, 3); /* 0 is expected */
+}
+
+/* What a slice takes comes from the chunks of a window, all of them, before that of the next. */
+Test(data, windows_keep_chunks_together) {
+    enum { CHUNK = 20, WINDOW = 5, SHARE = 25, BATCHES = 40 };
+    const ls_windows w = {9, 4 * SHARE * BATCHES, 4 * SHARE, 4, CHUNK, WINDOW};
+    for (int slice = 0; slice < w.slices; slice++)
+        for (int64_t batch = 0; batch + 4 <= BATCHES; batch += 4) {
+            int of_chunk[4 * SHARE * BATCHES / CHUNK] = {0};
+            for (int64_t part = 0; part < 4; part++) { /* four shares are one window */
+                uint64_t samples[SHARE];
+                ls_windows_samples(&w, 3, batch + part, slice, SHARE, samples);
+                for (int i = 0; i < SHARE; i++)
+                    of_chunk[samples[i] / CHUNK]++;
+            }
+            for (size_t c = 0; c < sizeof of_chunk / sizeof of_chunk[0]; c++)
+                cr_assert(of_chunk[c] == 0 || of_chunk[c] == CHUNK, "%d of chunk %zu", of_chunk[c],
+                          c);
+        }
+}
+
 Test(data, slices_cover_the_batch_in_balance) {
     const int64_t samples[] = {0, 1, 3, 64, 100, 127, 60000};
     for (size_t k = 0; k < sizeof samples / sizeof samples[0]; k++)
