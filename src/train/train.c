@@ -280,14 +280,32 @@ static void take_losses(ls_training *run, const ls_step_report *report) {
     state->epoch_samples += report->samples;
 }
 
+/* A sample could not be read: no rank has changed anything, so the state before the step is saved.
+ */
+static ls_status keep_state(ls_training *run, ls_status status) {
+    char *reason = ls_strdup(ls_message());
+    save_step(run);
+    if (reason && run->saved == LS_OK)
+        ls_fail(status, "%s; what was trained until then is saved: --resume goes on with step %lld",
+                reason, (long long)run->state.step);
+    else if (reason)
+        ls_message_set(reason);
+    ls_free(reason);
+    return status;
+}
+
 static ls_status take_step(ls_training *run, ls_train_end *end) {
     ls_train_state *state = &run->state;
     ls_step_report report;
     ls_decision decision;
     if (run->job->interrupted && run->job->interrupted())
         ls_engine_request_stop(run->engine);
-    LS_TRY(ls_engine_step(run->engine, state->step / run->per_epoch, state->step % run->per_epoch,
-                          decide, run, &decision, &report));
+    ls_status status =
+        ls_engine_step(run->engine, state->step / run->per_epoch, state->step % run->per_epoch,
+                       decide, run, &decision, &report);
+    if (status == LS_ERR_INPUT && state->step > run->last_checkpoint && state->step > 0)
+        return keep_state(run, status);
+    LS_TRY(status);
     if (decision.stop == NOT_WRITTEN)
         return ls_comm_agree(run->engine->comm, run->written);
     if (decision.stop == DIVERGED)
