@@ -38,6 +38,7 @@ typedef struct ls_data_config {
     int64_t shuffle_window; /* chunks */
     ls_residence residence;
     double buffer; /* MiB, of each node; NaN: auto */
+    char *stage;   /* folder of each node to copy the files to; "none" */
 } ls_data_config;
 
 typedef struct ls_batch_config {

@@ -52,6 +52,10 @@ typedef struct ls_files ls_files;
 ls_status ls_files_list(const char *lines, ls_files **files);
 /* Collective.  What rank 0 finds. */
 ls_status ls_files_find(ls_comm *comm, const char *lines, ls_files **files);
+/* Collective.  Copies the files to a folder of each node's own, where a copy of the same size and
+ * time is not there yet, and takes the copies from here on; the title stays.  They are left there.
+ * LS_ERR_INPUT: there is no room. */
+ls_status ls_files_stage(ls_comm *comm, const char *folder, ls_files *files);
 void ls_files_free(ls_files *files);
 int64_t ls_files_count(const ls_files *files);
 const char *ls_files_path(const ls_files *files, int64_t index);

@@ -71,6 +71,11 @@ const ls_key ls_config_keys[] = {
      .help = "stream: memory of each node to read into, and to keep in what is soon needed again; "
              "divided by its ranks.  auto: a quarter of what is free, 1024 at most."},
 
+    {KEY(data.stage), .change = LS_CHANGE_NOTHING, .initial = "none",
+     .help = "Folder on each node's own disk to copy the files to before they are read, such as "
+             "$TMPDIR of a batch job; copies that are there already are taken.  They are not "
+             "removed.  none: the files are read where they are."},
+
     {KEY(batch.size), .initial = "128", .min = 1, .max = INT_MAX, .unit = "samples",
      .help = "Global batch: samples of one optimizer step, over all ranks."},
     {KEY(batch.slices), .initial = "4", .min = 1, .max = 65536,

@@ -47,6 +47,9 @@ static ls_status open_split(ls_engine *engine, const ls_paths *own, const char *
     ls_free(engine->data_name);
     engine->data_name = ls_strdup(ls_files_title(files));
     ls_status status = ls_comm_agree(engine->comm, engine->data_name ? LS_OK : LS_ERR_SYSTEM);
+    const char *stage = engine->config->data.stage;
+    if (status == LS_OK && !ls_config_is_none(stage))
+        status = ls_files_stage(engine->comm, stage, files);
     if (status == LS_OK)
         status = ls_data_open(engine->comm, files, inputs, targets, classes, &store, split);
     ls_files_free(files);

@@ -103,3 +103,36 @@ Test(many_files, refusals, .fini = workspace_remove) {
             "%s bench %s --json %s/part-002.h5 " PARTS, program(), make_config(), workspace(),
             workspace(), workspace());
 }
+
+/* ---- staging -------------------------------------------------------------------------------- */
+
+static const char *staged(int ranks, const char *file) {
+    const char *folder = text("%s/staged-%d", workspace(), ranks);
+    return run_well("%s %s train %s --out %s --set 'data.file=%s' --set data.stage=%s/disk/deep "
+                    "--set train.epochs=1 2>&1",
+                    mpirun(ranks), program(), make_config(), folder, file, workspace());
+}
+
+/* Copies are read instead, with the same bits; they are made once, and anew when a file changes. */
+Test(many_files, staged_copies_are_read, .fini = workspace_remove) {
+    make_dataset(400, 100);
+    const char *disk = text("%s/disk/deep", workspace()), *file = text("%s/data.h5", workspace());
+    run_well("%s train %s --quiet --out %s/here --set train.epochs=1", program(), make_config(),
+             workspace());
+    cr_expect_not_null(strstr(staged(2, file), " to "));
+    cr_expect_str_eq(digest_of(text("%s/staged-2/train.h5", workspace())),
+                     digest_of(text("%s/here/train.h5", workspace())));
+    const char *before = run_well("stat -c '%%i %%n' %s/*", disk);
+    cr_expect_null(strstr(staged(3, file), "copying "));
+    cr_expect_str_eq(run_well("stat -c '%%i %%n' %s/*", disk), before);
+    run_well("touch %s", file);
+    cr_expect_not_null(strstr(staged(1, file), "copying "));
+    cr_expect_str_neq(run_well("stat -c '%%i %%n' %s/*", disk), before);
+    cr_expect_str_eq(run_well("ls %s | wc -l", disk), "1\n", "%s", run_well("ls %s", disk));
+    REFUSED(WORDS("there is no file", "none.h5"),
+            "%s train %s --out %s/no --set data.file=none.h5 --set data.stage=%s", program(),
+            make_config(), workspace(), disk);
+    REFUSED(WORDS("cannot make folder"),
+            "%s train %s --out %s/no --set data.file=%s --set data.stage=%s/x", program(),
+            make_config(), workspace(), file, file);
+}
