@@ -6,7 +6,8 @@ throughput: samples/s of steady training, against DistributedDataParallel (gloo,
 and one process with a thread a core, each eager, with channels_last and with torch.compile.
 First every variant takes one short turn; then lockstep and the best take turns.
 range-test: a whole LR range test, LeNet, from command to suggestion.  start-up: from command to the
-end of the first step.  memory: of LeNet's ranks.
+end of the first step.  memory: of LeNet's ranks.  data (only where it is asked for): samples that do
+not fit into memory, streamed, against PyTorch's DataLoader over h5py.
 """
 import argparse
 import os
@@ -21,8 +22,9 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="bench-peers", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     several = {"nargs": "+", "metavar": "X"}
-    parts = ("throughput", "range-test", "start-up", "memory")
-    parser.add_argument("--parts", **several, choices=parts, default=parts, help=" ".join(parts))
+    parts = ("throughput", "range-test", "start-up", "memory", "data")
+    parser.add_argument("--parts", **several, choices=parts, default=parts[:-1],
+                        help=" ".join(parts))
     networks = ("mlp", "lenet", "resnet20")
     parser.add_argument("--networks", **several, choices=networks, default=networks,
                         help=" ".join(networks))
@@ -40,6 +42,12 @@ def parse_arguments():
                         help="length of the range test (default: 469, one epoch)")
     parser.add_argument("--cores", type=int, default=2,
                         help="ranks, or threads of one process (default: 2)")
+    parser.add_argument("--data-gib", type=float, default=6, metavar="GIB",
+                        help="size of the samples of part data; they are stored three times")
+    parser.add_argument("--data-limit", type=int, default=1024, metavar="MIB",
+                        help="memory that part data leaves lockstep's streams (default: 1024)")
+    parser.add_argument("--data-folder", type=pathlib.Path, default="build/data/volumes",
+                        metavar="DIR", help="where they are made, and stay")
     parser.add_argument("--quick", action="store_true",
                         help="other defaults: a short run, to try the comparison itself")
     parser.add_argument("--lockstep", default="build/lockstep", metavar="FILE",
@@ -69,6 +77,7 @@ def describe(options):
 
 def main():
     options = parse_arguments()
+    import data
     import memory
     import throughput
     import whole_runs
@@ -76,7 +85,8 @@ def main():
     describe(options)
     results = Results(options.csv)
     parts = {"throughput": throughput.run, "range-test": whole_runs.range_test,
-             "start-up": whole_runs.start_up, "memory": memory.run}
+             "start-up": whole_runs.start_up, "memory": memory.run,
+             "data": data.compare}
     for name in options.parts:
         parts[name](options, results)
     print(f"\nEvery number: {options.csv}")
