@@ -51,6 +51,7 @@ typedef struct ls_prepared {
     ls_sharing backward[LS_OP_VALUES]; /* gradient of in[*], from that of out[0] */
     size_t workspace; /* bytes of the slot, from forward on; until backward if the op keeps it */
     size_t scratch;   /* bytes shared by the slots, while forward or backward runs */
+    size_t loops;     /* of these, for loops of our own that do what no kernel does; 0: none */
 } ls_prepared;
 
 /* An operation on the arrays of one slot.  Gradients are NULL where none is wanted. */

@@ -1,5 +1,6 @@
 /* nn: convolutions in 1 to 3 dimensions.  The kernels choose their layouts; weights are packed into
  * theirs once per change of the parameters, gradients of weights are unpacked for the sink. */
+#include "nn/conv_loops.h"
 #include "nn/plan.h"
 
 enum {
@@ -38,9 +39,10 @@ typedef struct ls_conv {
     ls_packed packed[MAX_PACKED];
 } ls_conv;
 
-/* Scratch: the library's, then what lives only within one pass of a slot, in bytes. */
+/* Scratch: the library's, that of our loops, then what lives only within one pass of a slot, in
+ * bytes. */
 typedef struct ls_conv_scratch {
-    size_t library /* 0: at the start */, src, dst, src_gradient;
+    size_t library /* 0: at the start */, loops, src, dst, src_gradient;
     size_t packed_gradient, plain_gradient, bias_gradient, total;
 } ls_conv_scratch;
 
@@ -67,6 +69,11 @@ static ls_conv_scratch lay_out(const ls_conv *conv, const ls_prepared *prepared)
     if (prepared->kernel[SRC_GRADIENT])
         scratch.src_gradient =
             take(&scratch.total, ls_kernel_bytes(prepared->kernel[DATA], LS_ARG_DIFF_SRC));
+    if (prepared->loops) {
+        scratch.loops = take(&scratch.total, prepared->loops);
+        scratch.plain_gradient = take(&scratch.total, sizeof(float) * conv->weight_count);
+        scratch.bias_gradient = take(&scratch.total, sizeof(float) * (size_t)conv->filters);
+    }
     if (!weights)
         return scratch;
     scratch.packed_gradient = take(&scratch.total, ls_kernel_bytes(weights, LS_ARG_DIFF_WEIGHTS));
@@ -135,17 +142,17 @@ static ls_status refresh(ls_conv *conv, const ls_work *work, int user, int pack)
 
 /* ---- preparing ------------------------------------------------------------------------------ */
 
+typedef ls_status ls_make_backward(ls_dnnl_engine *engine, const ls_window *window,
+                                   const ls_kernel *forward, bool free_choice, ls_kernel **kernel);
+
 /* The layouts that the forward kernel likes best may leave a backward one without a fast
  * implementation (with few input channels it likes the plain one): then that one chooses too. */
-static ls_status make_backward(ls_conv *conv, ls_kernel **kernel, int which) {
-    ls_dnnl_engine *engine = conv->net->engine;
+static ls_status choose_layouts(ls_conv *conv, ls_kernel **kernel, int which,
+                                ls_make_backward *make) {
     ls_kernel *choosy;
-    ls_status (*make)(ls_dnnl_engine *, const ls_window *, const ls_kernel *, bool, ls_kernel **) =
-        which == DATA ? ls_conv_backward_data : ls_conv_backward_weights;
-    LS_TRY(make(engine, &conv->window, kernel[FORWARD], false, &kernel[which]));
     if (!ls_kernel_is_reference(kernel[which]))
         return LS_OK;
-    LS_TRY(make(engine, &conv->window, kernel[FORWARD], true, &choosy));
+    LS_TRY(make(conv->net->engine, &conv->window, kernel[FORWARD], true, &choosy));
     ls_kernel_free(kernel[which]);
     kernel[which] = choosy;
     return LS_OK;
@@ -161,21 +168,40 @@ static ls_status prepare_data(ls_conv *conv, const ls_variant *variant, ls_prepa
     ls_kernel **kernel = prepared->kernel;
     const ls_layout *in = ls_layout_of(variant, conv->op.in[0]);
     const ls_layout *out = ls_layout_of(variant, conv->op.out[0]);
-    LS_TRY(make_backward(conv, kernel, DATA));
+    LS_TRY(ls_conv_backward_data(conv->net->engine, &conv->window, kernel[FORWARD], false,
+                                 &kernel[DATA]));
+    LS_TRY(choose_layouts(conv, kernel, DATA, ls_conv_backward_data));
     LS_TRY(adapt(conv, out, ls_kernel_layout(kernel[DATA], LS_ARG_DIFF_DST), &kernel[DST_DATA]));
     LS_TRY(adapt(conv, ls_kernel_layout(kernel[DATA], LS_ARG_DIFF_SRC), in, &kernel[SRC_GRADIENT]));
     return prepare_pack(conv, prepared, DATA, PACK_DATA);
 }
 
+/* True where our loops can do the gradient of the weights. */
+static bool by_loops(const ls_conv *conv, const ls_variant *variant, ls_conv_shape *shape) {
+    return ls_conv_shape_make(&conv->window, &conv->weights, ls_layout_of(variant, conv->op.in[0]),
+                              ls_layout_of(variant, conv->op.out[0]), shape);
+}
+
 static ls_status prepare_weights(ls_conv *conv, const ls_variant *variant, ls_prepared *prepared) {
+    ls_dnnl_engine *engine = conv->net->engine;
     ls_kernel **kernel = prepared->kernel;
     const ls_layout *in = ls_layout_of(variant, conv->op.in[0]), *plain;
     const ls_layout *out = ls_layout_of(variant, conv->op.out[0]);
-    LS_TRY(make_backward(conv, kernel, WEIGHTS));
+    ls_conv_shape shape;
+    LS_TRY(
+        ls_conv_backward_weights(engine, &conv->window, kernel[FORWARD], false, &kernel[WEIGHTS]));
+    if (by_loops(conv, variant, &shape) &&
+        ls_conv_gradient_pays(&shape, !ls_kernel_is_reference(kernel[WEIGHTS]))) {
+        ls_kernel_free(kernel[WEIGHTS]);
+        kernel[WEIGHTS] = NULL;
+        prepared->loops = ls_conv_gradient_scratch(&shape);
+        return LS_OK;
+    }
+    LS_TRY(choose_layouts(conv, kernel, WEIGHTS, ls_conv_backward_weights));
     const ls_kernel *weights = kernel[WEIGHTS];
     LS_TRY(adapt(conv, in, ls_kernel_layout(weights, LS_ARG_SRC), &kernel[SRC_WEIGHTS]));
     LS_TRY(adapt(conv, out, ls_kernel_layout(weights, LS_ARG_DIFF_DST), &kernel[DST_WEIGHTS]));
-    LS_TRY(ls_layout_plain(conv->net->engine, LS_COMPUTE_FLOAT32, &conv->weights, &plain));
+    LS_TRY(ls_layout_plain(engine, LS_COMPUTE_FLOAT32, &conv->weights, &plain));
     return adapt(conv, ls_kernel_layout(weights, LS_ARG_DIFF_WEIGHTS), plain, &kernel[UNPACK]);
 }
 
@@ -274,15 +300,31 @@ static ls_status conv_forward(ls_op *op, ls_plan *plan, int slot) {
     return ls_work_run(work, FORWARD);
 }
 
+/* Into scratch. */
+static ls_status weight_gradient(const ls_conv *conv, const ls_plan *plan, int slot,
+                                 const ls_conv_scratch *scratch) {
+    const ls_work *work = ls_op_work(plan, &conv->op, slot);
+    unsigned char *base = work->scratch;
+    ls_conv_shape shape;
+    if (work->prepared->loops) {
+        LS_REQUIRE(by_loops(conv, plan->slots[slot].variant, &shape));
+        ls_conv_gradient(&shape, work->in[0], work->out_gradient[0], base + scratch->loops,
+                         (float *)(base + scratch->plain_gradient),
+                         conv->bias ? (float *)(base + scratch->bias_gradient) : NULL);
+        return LS_OK;
+    }
+    LS_TRY(ls_work_run(work, SRC_WEIGHTS));
+    LS_TRY(ls_work_run(work, DST_WEIGHTS));
+    LS_TRY(ls_work_run(work, WEIGHTS));
+    return ls_work_run(work, UNPACK);
+}
+
 static ls_status conv_backward(ls_op *op, ls_plan *plan, int slot) {
     ls_conv *conv = (ls_conv *)op;
     const ls_work *work = ls_op_work(plan, op, slot);
     const ls_conv_scratch scratch = lay_out(conv, work->prepared);
     const unsigned char *base = work->scratch;
-    LS_TRY(ls_work_run(work, SRC_WEIGHTS));
-    LS_TRY(ls_work_run(work, DST_WEIGHTS));
-    LS_TRY(ls_work_run(work, WEIGHTS));
-    LS_TRY(ls_work_run(work, UNPACK));
+    LS_TRY(weight_gradient(conv, plan, slot, &scratch));
     if (conv->bias)
         ls_plan_emit(plan, slot, op->first_param + 1, 0, (size_t)conv->filters,
                      (const float *)(base + scratch.bias_gradient));

@@ -84,8 +84,12 @@ const char *ls_compute_isa(void) {
     return set < 0 ? "generic" : SETS[set].name;
 }
 
+bool ls_isa_has(const char *name) {
+    return set_in_force() >= set_by_name(name);
+}
+
 bool ls_compute_has(ls_compute_type type) {
-    return type == LS_COMPUTE_FLOAT32 || set_in_force() >= set_by_name("avx512_bf16");
+    return type == LS_COMPUTE_FLOAT32 || ls_isa_has("avx512_bf16");
 }
 
 const char *ls_compute_library(void) {

@@ -32,6 +32,9 @@ static inline size_t ls_type_bytes(ls_compute_type type) {
     return type == LS_COMPUTE_BF16 ? sizeof(uint16_t) : sizeof(float);
 }
 
+/* Whether this instruction set, a name of compute.isa, or a higher one is in force. */
+bool ls_isa_has(const char *name);
+
 /* The owner of everything below; free it last. */
 ls_status ls_dnnl_engine_create(ls_dnnl_engine **engine);
 void ls_dnnl_engine_free(ls_dnnl_engine *engine);
