@@ -188,7 +188,12 @@ typedef struct ls_pass_work {
      * pass, the parameters; backward the gradients that come and go, what is read again, the
      * parameters' gradients and, for the gradient of the input, the parameters. */
     double bytes;
+    /* What computes it, where there is a choice: the library's name of its kernel, LS_OWN_LOOPS, or
+     * NULL.  Backward of conv layers: the gradient of the weights, then that of the input. */
+    const char *kernel[2];
 } ls_pass_work;
+
+#define LS_OWN_LOOPS "own loops"
 
 void ls_plan_work(const ls_plan *plan, size_t index, ls_pass_work *forward, ls_pass_work *backward);
 

@@ -119,7 +119,12 @@ static void add_pass(ls_text *text, const char *key, const ls_bench_pass *pass) 
     add_inner(text, "seconds", pass->seconds, true);
     add_inner(text, "flops", pass->work.flops, false);
     add_inner(text, "bytes", pass->work.bytes, false);
-    ls_text_add(text, "}");
+    ls_text_add(text, ", \"kernels\": [");
+    for (int i = 0; i < 2 && pass->work.kernel[i]; i++) {
+        ls_text_add(text, i ? ", " : "");
+        ls_json_string(text, pass->work.kernel[i]);
+    }
+    ls_text_add(text, "]}");
 }
 
 static void add_layers(ls_text *text, const ls_bench_result *result) {

@@ -225,6 +225,23 @@ static void add_kinds(const ls_bench_result *result, ls_text *text) {
     }
 }
 
+static bool is_own(const ls_bench_pass *pass) {
+    const char *name = pass->work.kernel[0];
+    return name && strcmp(name, LS_OWN_LOOPS) == 0;
+}
+
+static void add_own_loops(const ls_bench_result *result, ls_text *text) {
+    int count = 0;
+    for (size_t i = 0; i < result->layer_count; i++) {
+        const ls_bench_layer *layer = &result->layers[i];
+        bool forward = is_own(&layer->forward);
+        if (forward || is_own(&layer->backward))
+            ls_text_add(text, "%s%s%s", count++ ? ", " : "\nown loops   ", layer->name,
+                        forward ? "" : " (gradient of the weights)");
+    }
+    ls_text_add(text, count ? "\n" : "");
+}
+
 /* ---- memory --------------------------------------------------------------------------------- */
 
 static void add_memory(const ls_bench_result *result, ls_text *text) {
@@ -258,5 +275,6 @@ void ls_bench_table(const char *about, const ls_bench_result *result, ls_text *t
     add_buckets(result, text);
     add_layers(result, text);
     add_kinds(result, text);
+    add_own_loops(result, text);
     add_memory(result, text);
 }

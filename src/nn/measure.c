@@ -79,6 +79,8 @@ void ls_plan_work(const ls_plan *plan, size_t index, ls_pass_work *forward,
         forward->bytes += forward_bytes(variant, op);
         backward->bytes += backward_bytes(variant, op);
     }
+    if (op->class->name_kernels && plan->slot_count > 0)
+        op->class->name_kernels(&plan->slots[0].variant->prepared[index], forward, backward);
     if (plan->mode != LS_MODE_TRAIN)
         *backward = (ls_pass_work){0};
 }

@@ -79,6 +79,9 @@ struct ls_op_class {
     /* All slots at once, instead of the two above.  Backward tells the sink what is final. */
     ls_status (*forward_all)(ls_op *op, ls_plan *plan);
     ls_status (*backward_all)(ls_op *op, ls_plan *plan);
+    /* Sets the kernels' names, where there is a choice; may be NULL. */
+    void (*name_kernels)(const ls_prepared *prepared, ls_pass_work *forward,
+                         ls_pass_work *backward);
     /* Releases what the kind owns, not `op` itself; may be NULL. */
     void (*clear)(ls_op *op);
 };
@@ -90,6 +93,8 @@ ls_status ls_work_bind(ls_work *work, const ls_net *net, int which, const ls_bin
                        size_t count);
 ls_status ls_work_bind_reorder(ls_work *work, const ls_net *net, int which, const void *from,
                                const void *to, void *scratch);
+/* The name of kernel `which`; NULL if there is none. */
+const char *ls_prepared_name(const ls_prepared *prepared, int which);
 /* Runs that call, if there is one. */
 ls_status ls_work_run(const ls_work *work, int which);
 /* For ls_op_class: these of LS_FORWARD and of LS_BACKWARD. */

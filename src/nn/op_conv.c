@@ -338,6 +338,13 @@ static ls_status conv_backward(ls_op *op, ls_plan *plan, int slot) {
     return ls_work_run(work, SRC_GRADIENT);
 }
 
+static void name_kernels(const ls_prepared *prepared, ls_pass_work *forward,
+                         ls_pass_work *backward) {
+    forward->kernel[0] = ls_prepared_name(prepared, FORWARD);
+    backward->kernel[0] = prepared->loops ? LS_OWN_LOOPS : ls_prepared_name(prepared, WEIGHTS);
+    backward->kernel[1] = ls_prepared_name(prepared, DATA);
+}
+
 static void conv_clear(ls_op *op) {
     ls_conv *conv = (ls_conv *)op;
     for (int i = 0; i < conv->packed_count; i++)
@@ -349,6 +356,7 @@ static const ls_op_class CONV = {.kernels = KERNELS,
                                  .bind = conv_bind,
                                  .forward = conv_forward,
                                  .backward = conv_backward,
+                                 .name_kernels = name_kernels,
                                  .clear = conv_clear};
 
 /* ---- building ------------------------------------------------------------------------------- */

@@ -74,11 +74,19 @@ static ls_status pool_backward(ls_op *op, ls_plan *plan, int slot) {
     return LS_OK;
 }
 
+static void name_kernels(const ls_prepared *prepared, ls_pass_work *forward,
+                         ls_pass_work *backward) {
+    bool library = prepared->kernel[LS_FORWARD] != NULL;
+    forward->kernel[0] = library ? ls_prepared_name(prepared, LS_FORWARD) : LS_OWN_LOOPS;
+    backward->kernel[0] = library ? ls_prepared_name(prepared, LS_BACKWARD) : LS_OWN_LOOPS;
+}
+
 static const ls_op_class POOL = {.kernels = LS_PASSES,
                                  .prepare = pool_prepare,
                                  .bind = pool_bind,
                                  .forward = pool_forward,
-                                 .backward = pool_backward};
+                                 .backward = pool_backward,
+                                 .name_kernels = name_kernels};
 
 static ls_status append(ls_builder *builder, ls_pooling pooling, const ls_window *window, int in,
                         const ls_shape *shape, int *out) {

@@ -11,6 +11,10 @@ size_t ls_prepared_scratch(const ls_prepared *prepared) {
     return largest;
 }
 
+const char *ls_prepared_name(const ls_prepared *prepared, int which) {
+    return prepared->kernel[which] ? ls_kernel_name(prepared->kernel[which]) : NULL;
+}
+
 ls_status ls_work_bind(ls_work *work, const ls_net *net, int which, const ls_binding *bindings,
                        size_t count) {
     const ls_kernel *kernel = work->prepared->kernel[which];

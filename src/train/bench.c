@@ -235,7 +235,7 @@ static ls_status gather(bench *b) {
     LS_TRY(ls_comm_agree(comm, LS_NEW(all, b->sums.count * (size_t)ranks)));
     ls_status status = ls_comm_gather(comm, b->sums.value, b->sums.count * sizeof(double), all);
     if (status == LS_OK && ranks > 0)
-        status = ls_bench_sums_result(&b->sums, all, ranks, engine->net, b->result);
+        status = ls_bench_sums_result(&b->sums, all, ranks, engine->net, plan->plan, b->result);
     ls_free(all);
     for (size_t i = 0; i < b->result->bucket_count; i++)
         b->result->buckets[i].bytes = ls_exchange_bucket_bytes(engine->exchange, (int)i);

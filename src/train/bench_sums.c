@@ -121,11 +121,24 @@ static ls_bench_layer *layer_row(ls_bench_result *result, const char *name, cons
     return row;
 }
 
-static void fill_layers(const all_ranks *all, const ls_net *net, ls_bench_result *result) {
+/* Of an operation to its layer, of whose operations one has names. */
+static void name_kernels(const ls_plan *plan, size_t op, ls_bench_layer *row) {
+    ls_pass_work forward, backward;
+    ls_plan_work(plan, op, &forward, &backward);
+    if (forward.kernel[0] == NULL)
+        return;
+    memcpy(row->forward.work.kernel, forward.kernel, sizeof forward.kernel);
+    memcpy(row->backward.work.kernel, backward.kernel, sizeof backward.kernel);
+}
+
+static void fill_layers(const all_ranks *all, const ls_net *net, const ls_plan *plan,
+                        ls_bench_result *result) {
     for (size_t op = 0; op < all->sums->ops; op++) {
         ls_bench_layer *row = layer_row(result, ls_net_op_layer(net, op), ls_net_op_kind(net, op));
         add_pass(all, op_place(op) + FORWARD, &row->forward);
         add_pass(all, op_place(op) + BACKWARD, &row->backward);
+        if (plan)
+            name_kernels(plan, op, row);
     }
     for (size_t i = 0; i < result->layer_count; i++)
         result->flops += all->ranks * (result->layers[i].forward.work.flops +
@@ -133,7 +146,7 @@ static void fill_layers(const all_ranks *all, const ls_net *net, ls_bench_result
 }
 
 ls_status ls_bench_sums_result(const ls_bench_sums *sums, const double *values, int ranks,
-                               const ls_net *net, ls_bench_result *result) {
+                               const ls_net *net, const ls_plan *plan, ls_bench_result *result) {
     const all_ranks all = {sums, values, ranks};
     LS_TRY(LS_NEW(result->layers, sums->ops));
     LS_TRY(LS_NEW(result->buckets, sums->buckets));
@@ -153,7 +166,7 @@ ls_status ls_bench_sums_result(const ls_bench_sums *sums, const double *values, 
     result->peak_resident = spread(&all, LS_SUM_PEAK);
     result->proportional = spread(&all, LS_SUM_PROPORTIONAL);
     result->node_proportional = spread(&all, LS_SUM_NODE).largest;
-    fill_layers(&all, net, result);
+    fill_layers(&all, net, plan, result);
     result->bucket_count = sums->buckets;
     for (size_t i = 0; i < sums->buckets; i++) {
         result->buckets[i].seconds = spread(&all, bucket_place(sums, i)).mean;

@@ -2,7 +2,7 @@
  * loss and every gradient of the first step, the loss of 100 steps (200 of the optimizer's runs
  * under their schedules), weights and statistics after them, an evaluation.
  *
- * Usage: mpirun -n RANKS golden [FOLDER [NET]] */
+ * Usage: mpirun -n RANKS golden [FOLDER [NET [ISA]]], ISA as in compute.isa */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -229,16 +229,19 @@ static ls_status run_steps(golden *g, int64_t steps) {
     return check_after(g);
 }
 
-static ls_status run_case(ls_comm *comm, const char *folder, const golden_case *it, bool *good) {
+static ls_status run_case(ls_comm *comm, const char *folder, const golden_case *it, const char *isa,
+                          bool *good) {
     golden g = {.comm = comm, .name = it->name};
     char *yaml = ls_format("%s/%s.yaml", folder, it->name), *text = NULL, *set = NULL;
+    char *pinned = ls_format("compute.isa=%s", isa);
     g.origin = ls_format("%s/%s.h5", folder, it->origin);
     g.file = ls_format("%s/%s.h5", folder, it->name);
     set = ls_format("data.file=%s", g.origin);
-    ls_status status = yaml && g.origin && g.file && set ? LS_OK : LS_ERR_SYSTEM;
+    ls_status status = yaml && g.origin && g.file && set && pinned ? LS_OK : LS_ERR_SYSTEM;
     LS_TRY_GOTO(clean, status);
     LS_TRY_GOTO(clean, ls_config_load(yaml, &text));
-    LS_TRY_GOTO(clean, ls_config_parse(yaml, text, (const char *const[]){set}, 1, &g.config));
+    LS_TRY_GOTO(clean,
+                ls_config_parse(yaml, text, (const char *const[]){set, pinned}, 2, &g.config));
     LS_TRY_GOTO(clean, ls_engine_create(comm, g.config, yaml, true, &g.engine));
     LS_TRY_GOTO(clean, set_params(&g));
     LS_TRY_GOTO(clean, run_steps(&g, it->steps));
@@ -252,6 +255,7 @@ clean:
     ls_config_free(g.config);
     ls_free(text);
     ls_free(set);
+    ls_free(pinned);
     ls_free(g.file);
     ls_free(g.origin);
     ls_free(yaml);
@@ -260,12 +264,13 @@ clean:
 
 int main(int argc, char **argv) {
     const char *folder = argc > 1 ? argv[1] : "tests/golden", *only = argc > 2 ? argv[2] : NULL;
+    const char *isa = argc > 3 ? argv[3] : "auto";
     ls_comm *comm = start_mpi(&argc, &argv);
     bool good = true;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         if (only && strcmp(cases[i].name, only) != 0)
             continue;
-        CHECK(comm, run_case(comm, folder, &cases[i], &good) == LS_OK);
+        CHECK(comm, run_case(comm, folder, &cases[i], isa, &good) == LS_OK);
     }
     end_mpi(comm);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;

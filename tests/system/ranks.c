@@ -40,3 +40,13 @@ ParameterizedTest(rank_case *it, ranks, program) {
         cr_skip_test("MPICH's ranks spin while they wait");
     run_well("%s %s", mpirun(it->ranks), it->program);
 }
+
+/* Its kernels are others than those of the instruction set that this machine would choose. */
+Test(ranks, golden_with_avx2) {
+    static const char *const networks[] = {"lenet", "resnet", "conv3d"};
+    const char *golden = text("%s/tests/rank/golden", build_folder());
+    if (!strstr(run_well("cat /proc/cpuinfo"), "avx2"))
+        cr_skip_test("no AVX2");
+    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++)
+        run_well("%s %s tests/golden %s avx2", mpirun(2), golden, networks[i]);
+}

@@ -29,6 +29,20 @@ Test(same_bits, rank_counts, .fini = workspace_remove) {
         same(one, find_lr(text("ranks-%d", ranks[i]), ranks[i], ""));
 }
 
+/* With AVX2, for whose sake gradients of weights are loops of lockstep's own. */
+Test(same_bits, own_loops, .fini = workspace_remove) {
+    static const int ranks[] = {2, 3, 8};
+    const char *avx2 = "--set compute.isa=avx2";
+    make_dataset(500, 100);
+    if (run("%s bench %s --quiet --steps 1 --windows 1 %s", program(), make_config(), avx2).code)
+        cr_skip_test("no AVX2");
+    run_well("%s bench %s --quiet --steps 1 --windows 1 %s | grep 'own loops .*conv1 (gradient'",
+             program(), make_config(), avx2);
+    const char *one = find_lr("alone", 1, avx2);
+    for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++)
+        same(one, find_lr(text("ranks-%d", ranks[i]), ranks[i], avx2));
+}
+
 Test(same_bits, without_mpirun, .fini = workspace_remove) {
     make_dataset(1000, 100);
     run_well("%s find-lr %s --quiet --out %s/serial", program(), make_config(), workspace());

@@ -107,7 +107,7 @@ Test(bench, result_of_two_ranks) {
     all[sums.count + LS_SUM_PHASES + LS_PHASE_UPDATE] = 6;
     all[sums.count + LS_SUM_SGEMM_RATE] = 50;
     all[sums.count + LS_SUM_OPS] = 1.5;
-    TRY(ls_bench_sums_result(&sums, all, 2, network.net, &result));
+    TRY(ls_bench_sums_result(&sums, all, 2, network.net, plan, &result));
     NEAR(result.phase[LS_PHASE_UPDATE].rank0, 2);
     NEAR(result.phase[LS_PHASE_UPDATE].mean, 4);
     NEAR(result.phase[LS_PHASE_UPDATE].largest, 6);
@@ -117,6 +117,11 @@ Test(bench, result_of_two_ranks) {
     cr_expect_str_eq(result.layers[0].name, "conv1");
     NEAR(result.layers[0].forward.seconds, 1);
     cr_expect_str_eq(result.layers[result.layer_count - 1].name, "loss");
+    cr_expect_not_null(result.layers[0].forward.work.kernel[0]);
+    cr_expect_not_null(result.layers[0].backward.work.kernel[0]);
+    cr_expect_null(result.layers[0].backward.work.kernel[1],
+                   "the first layer has no such gradient");
+    cr_expect_null(result.layers[result.layer_count - 1].forward.work.kernel[0]);
     double flops = 7 * ls_net_forward_flops(network.net);
     double first = result.layers[0].forward.work.flops;
     cr_expect_gt(first, 0);
@@ -135,10 +140,14 @@ enum { MANY_BUCKETS = 12 };
 static double rates[] = {900, 1100, 1000};
 static ls_bench_bucket buckets[MANY_BUCKETS];
 static ls_bench_layer layers[] = {
-    {"conv1", "conv", {0.010, {4e8, 1e6}}, {0.020, {4e8, 2e6}}},
-    {"dense\"2\"", "dense", {0.004, {2e8, 8e6}}, {0.010, {4e8, 16e6}}},
-    {"conv3", "conv", {0.010, {2e8, 1e6}}, {0.020, {4e8, 2e6}}},
-    {"loss", "loss", {0, {0, 0}}, {0, {0, 0}}},
+    {"conv1",
+     "conv",
+     {0.010, {4e8, 1e6, {"jit:avx2"}}},
+     {0.020, {4e8, 2e6, {LS_OWN_LOOPS, "jit:avx2"}}}},
+    {"dense\"2\"", "dense", {0.004, {2e8, 8e6, {NULL}}}, {0.010, {4e8, 16e6, {NULL}}}},
+    {"conv3", "conv", {0.010, {2e8, 1e6, {"jit:avx2"}}}, {0.020, {4e8, 2e6, {"jit", "jit"}}}},
+    {"pool", "max_pool", {0, {0, 0, {LS_OWN_LOOPS}}}, {0, {0, 0, {LS_OWN_LOOPS}}}},
+    {"loss", "loss", {0, {0, 0, {NULL}}}, {0, {0, 0, {NULL}}}},
 };
 
 static ls_bench_result example(void) {
@@ -169,7 +178,7 @@ static ls_bench_result example(void) {
         .buckets = buckets,
         .bucket_count = MANY_BUCKETS,
         .layers = layers,
-        .layer_count = 4,
+        .layer_count = 5,
         .flops = 4e9,
         .sgemm_rate = 40e9,
         .gemm_rate = 40e9,
@@ -210,6 +219,7 @@ Test(bench, table) {
     has(&table, "\nloss                             -       -       -         -       -       -    "
                 "0.0 %\n");
     has(&table, "\npeak resident                 1.00      2.00      3.00  shared pages in full\n");
+    has(&table, "\nown loops   conv1 (gradient of the weights), pool\n");
     has(&table, "for the node: data 10.0, weights and momentum 0.0, gradients 0.0;\n");
     cr_expect_null(strstr(table.data, " \n"), "spaces at a line's end:\n%s", table.data);
     ls_text_free(&table);
@@ -252,7 +262,8 @@ Test(bench, json) {
     has(&json, "{\"bytes\": 1048576, \"seconds\": 0.003, \"hidden_seconds\": 0.002, "
                "\"exposed_seconds\": 0.001}");
     has(&json, "{\"name\": \"dense\\\"2\\\"\", \"kind\": \"dense\", \"forward\": {\"seconds\": "
-               "0.004, \"flops\": 200000000, \"bytes\": 8000000}");
+               "0.004, \"flops\": 200000000, \"bytes\": 8000000, \"kernels\": []}");
+    has(&json, "\"bytes\": 2000000, \"kernels\": [\"own loops\", \"jit:avx2\"]}");
     has(&json, "\"proportional\": {\"rank0\": 1048576, \"mean\": 1048576, \"largest\": null}");
     has(&json, "\"start_up\": {\"mpi\": 0.2, \"set_up\": 0.3, \"first_step\": 0.1}\n}\n");
     ls_text_free(&json);

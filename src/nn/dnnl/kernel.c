@@ -82,10 +82,14 @@ size_t ls_kernel_bytes(const ls_kernel *kernel, ls_arg arg) {
     return kernel->layout[arg] ? kernel->layout[arg]->bytes : 0;
 }
 
-bool ls_kernel_is_reference(const ls_kernel *kernel) {
+const char *ls_kernel_name(const ls_kernel *kernel) {
     const char *name = NULL;
     dnnl_primitive_desc_query(kernel->pd, dnnl_query_impl_info_str, 0, &name);
-    return name && strncmp(name, "ref", 3) == 0;
+    return name ? name : "";
+}
+
+bool ls_kernel_is_reference(const ls_kernel *kernel) {
+    return strncmp(ls_kernel_name(kernel), "ref", 3) == 0;
 }
 
 static ls_pd_context context_of(const ls_dnnl_engine *engine, const ls_kernel *forward) {

@@ -84,6 +84,8 @@ typedef enum ls_arg {
 const ls_layout *ls_kernel_layout(const ls_kernel *kernel, ls_arg arg);
 /* Bytes of an argument, 0 if there is none. */
 size_t ls_kernel_bytes(const ls_kernel *kernel, ls_arg arg);
+/* The library's name of the implementation: "jit:avx2". */
+const char *ls_kernel_name(const ls_kernel *kernel);
 /* True for an implementation that is only right, not fast. */
 bool ls_kernel_is_reference(const ls_kernel *kernel);
 void ls_kernel_free(ls_kernel *kernel);
