@@ -120,8 +120,8 @@ def own(options, files, residence, shuffle, before=()):
         largest = run(options, ["bench", HERE / "volumes.yaml", "--quiet", "--steps", steps,
                                 "--windows", 3, "--json", result, "--set", f"data.file={files}",
                                 "--set", f"data.residence={residence}", "--set",
-                                f"data.buffer={BUFFER}", "--set", f"data.shuffle={shuffle}"],
-                      before)
+                                f"data.buffer={BUFFER}", "--set", f"data.shuffle={shuffle}",
+                                "--set", f"compute.isa={lockstep.ISAS[options.isa]}"], before)
         said = json.loads(result.read_text())
     return said["samples_per_second"]["median"], largest, said.get("data", {})
 

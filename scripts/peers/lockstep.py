@@ -6,11 +6,15 @@ import tempfile
 
 import h5py
 
+import samples
+
 HERE = pathlib.Path(__file__).parent
 SCRIPTS = HERE.parent
 CONFIGS = {"mlp": HERE / "mlp.yaml", "lenet": SCRIPTS.parent / "configs/fashion-mnist.yaml",
-           "resnet20": SCRIPTS.parent / "configs/resnet20.yaml"}
+           "resnet20": SCRIPTS.parent / "configs/resnet20.yaml",
+           "cosmoflow": HERE / "cosmoflow.yaml"}
 SLICE = 64  # samples
+ISAS = {"native": "auto", "avx2": "avx2"}  # it refuses one that it cannot have
 
 
 class Refused(Exception):
@@ -20,7 +24,8 @@ class Refused(Exception):
 def find_lr(setup, network, folder, **sets):
     """The command of a range test with these keys (a__b for a.b), and its environment."""
     command = [SCRIPTS / "mpirun.sh", setup.cores, setup.lockstep, "find-lr", CONFIGS[network],
-               "--out", folder, "--set", f"data.file={setup.data}"]
+               "--out", folder, "--set", f"data.file={samples.file_of(setup, network)}",
+               "--set", f"compute.isa={ISAS[setup.isa]}"]
     for key, value in sets.items():
         command += ["--set", f"{key.replace('__', '.')}={value}"]
     values = dict(os.environ, OMP_NUM_THREADS="1")

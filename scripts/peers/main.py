@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares lockstep with PyTorch, torch-lr-finder and Lightning on this machine's cores.
 
-Fashion-MNIST; networks with the same layers, batches and optimizer (SGD, momentum 0.9) everywhere.
+Fashion-MNIST, for CosmoFlow noise; networks with the same layers, batches and optimizer (SGD, momentum 0.9) everywhere.
 throughput: samples/s of steady training, against DistributedDataParallel (gloo, a process a core)
 and one process with a thread a core, each eager, with channels_last and with torch.compile.
 First every variant takes one short turn; then lockstep and the best take turns.
@@ -25,13 +25,15 @@ def parse_arguments():
     parts = ("throughput", "range-test", "start-up", "memory", "data")
     parser.add_argument("--parts", **several, choices=parts, default=parts[:-1],
                         help=" ".join(parts))
-    networks = ("mlp", "lenet", "resnet20")
+    networks = ("mlp", "lenet", "resnet20", "cosmoflow")
     parser.add_argument("--networks", **several, choices=networks, default=networks,
                         help=" ".join(networks))
-    parser.add_argument("--batches", **several, type=int, default=[128, 1024],
-                        help="samples of a step over all ranks (default: 128 1024)")
+    parser.add_argument("--batches", **several, type=int,
+                        help="samples of a step over all ranks (default: 128 1024, CosmoFlow 4 16)")
     parser.add_argument("--types", **several, choices=("float32", "bf16"),
                         default=("float32", "bf16"), help="float32 bf16")
+    parser.add_argument("--isa", choices=("native", "avx2"), default="native",
+                        help="instruction set of all programs (default: the machine's)")
     parser.add_argument("--variants", **several, default=["*"], help=(
         "PyTorch's, patterns such as 'ddp-*' of the names in peers/pytorch.py (default: all)"))
     parser.add_argument("--select", type=int, default=2, metavar="N", help=(
@@ -54,6 +56,8 @@ def parse_arguments():
                         help="program, or 'none'")
     parser.add_argument("--data", type=pathlib.Path, metavar="FILE",
                         default="build/data/fashion-mnist.h5", help="made by lockstep convert")
+    parser.add_argument("--volumes", type=pathlib.Path, metavar="FILE",
+                        default="build/data/volumes.h5", help="CosmoFlow's, made if missing")
     parser.add_argument("--csv", type=pathlib.Path, metavar="FILE",
                         default="build/bench-peers.csv", help="where every number goes")
     if "--quick" in sys.argv:
@@ -69,7 +73,7 @@ def describe(options):
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8")
                   if line.startswith("model name")), "unknown CPU")
     print(f"{model}, {len(os.sched_getaffinity(0))} CPUs; PyTorch {torch.__version__}; "
-          f"{options.cores} cores each")
+          f"{options.cores} cores each, {options.isa} instructions")
     load = os.getloadavg()[0]
     if load > 0.5:
         print(f"warning: this machine is busy (load {load:.1f}): the times will vary")
@@ -79,10 +83,16 @@ def main():
     options = parse_arguments()
     import data
     import memory
+    import pytorch
+    import samples
     import throughput
     import whole_runs
     from results import Results
     describe(options)
+    if options.isa == "avx2":
+        pytorch.limit_to_avx2()
+    if "cosmoflow" in options.networks and not options.volumes.exists():
+        samples.make_volumes(options.volumes)
     results = Results(options.csv)
     parts = {"throughput": throughput.run, "range-test": whole_runs.range_test,
              "start-up": whole_runs.start_up, "memory": memory.run,

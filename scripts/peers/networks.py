@@ -50,4 +50,17 @@ def resnet20():
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
-NETWORKS = {"mlp": mlp, "lenet": lenet, "resnet20": resnet20}
+def cosmoflow():
+    """cosmoflow.yaml beside this file."""
+    layers, before = [], 4
+    for channels in (32, 64, 128, 256, 512):
+        layers += [nn.Conv3d(before, channels, 3, padding=1), nn.LeakyReLU(0.3, inplace=True),
+                   nn.MaxPool3d(2)]
+        before = channels
+    return nn.Sequential(
+        *layers, nn.Flatten(), nn.Linear(4096, 128), nn.LeakyReLU(0.3, inplace=True),
+        nn.Dropout(0.5), nn.Linear(128, 64), nn.LeakyReLU(0.3, inplace=True), nn.Dropout(0.5),
+        nn.Linear(64, 4), nn.Tanh())
+
+
+NETWORKS = {"mlp": mlp, "lenet": lenet, "resnet20": resnet20, "cosmoflow": cosmoflow}

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 
+import samples
+
 HERE = pathlib.Path(__file__).parent
 
 # ddp: DistributedDataParallel, one process of one thread per core; single: one process, all threads.
@@ -64,8 +66,36 @@ def torchrun(setup, network, batch, type_, variant):
         command += ["-m", "torch.distributed.run", "--standalone",
                     f"--nproc-per-node={setup.cores}"]
         threads = 1
-    command += [HERE / "train_loop.py", setup.data, network, batch, type_, variant, "--first-step"]
+    command += [HERE / "train_loop.py", samples.file_of(setup, network), network, batch, type_,
+                variant, "--first-step"]
     return [str(word) for word in command], environment(threads)
+
+
+# A convolution and a product, which print what oneDNN and MKL use.
+PROBE = """
+import torch
+torch.nn.functional.conv2d(torch.ones(1, 8, 8, 8), torch.ones(8, 8, 3, 3))
+torch.mm(torch.ones(64, 64), torch.ones(64, 64))
+print("capability", torch.backends.cpu.get_cpu_capability())
+"""
+AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+
+
+def limit_to_avx2():
+    """This process's children; fails where PyTorch, or a library of its, uses another set."""
+    os.environ.update(AVX2)
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True,
+                          check=False, env=dict(os.environ, ONEDNN_VERBOSE="1", MKL_VERBOSE="1"))
+    lines = done.stdout.splitlines()
+    if "capability AVX2" not in lines:
+        raise SystemExit(f"bench-peers: PyTorch does not keep to AVX2\n{done.stderr}{done.stdout}")
+    for library, pattern in (("oneDNN", r"(one|)dnn_verbose.*isa:"), ("MKL", r"MKL_VERBOSE .*MKL")):
+        line = next((line for line in lines if re.match(pattern, line)), None)
+        if line is None:
+            print(f"warning: PyTorch's {library} does not say which instruction set it uses")
+        elif "AVX2" not in line or re.search("AVX-?512", line):
+            raise SystemExit(f"bench-peers: PyTorch's {library} does not keep to AVX2: {line}")
 
 
 class Failed(Exception):
@@ -90,7 +120,8 @@ class Peer:
                 values.update(RANK=str(rank), WORLD_SIZE=str(ranks))
             mine = cores[rank % len(cores):][:1] if ranks > 1 else cores
             self.processes.append(subprocess.Popen(
-                bound(mine, HERE / "train_loop.py", setup.data, network, batch, type_, variant),
+                bound(mine, HERE / "train_loop.py", samples.file_of(setup, network), network,
+                      batch, type_, variant),
                 env=values, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=self.messages))
         self.pids = [process.pid for process in self.processes]

@@ -1,15 +1,35 @@
-"""Fashion-MNIST as PyTorch's loops have it: the training set in memory as normalised floats."""
+"""The training sets: Fashion-MNIST, and volumes of noise for CosmoFlow; how PyTorch's loops have them,
+in memory, as floats."""
 import h5py
-import torch
 
 MEAN, DEVIATION = 72.94, 90.02  # of the pixels from 0 to 255
+VOLUMES = 32
+
+
+def file_of(setup, network):
+    return setup.volumes if network == "cosmoflow" else setup.data
+
+
+def make_volumes(path):
+    """Inputs (N, 4, 64, 64, 64) and four targets each: to be fast on, not to be learnt from."""
+    import numpy
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = numpy.random.default_rng(1)
+    with h5py.File(path, "w") as file:
+        for split, count in (("train", VOLUMES), ("test", 1)):
+            file[f"{split}/inputs"] = rng.standard_normal((count, 4, 64, 64, 64), "float32")
+            file[f"{split}/targets"] = rng.uniform(-1, 1, (count, 4)).astype("float32")
 
 
 def read(path, rank=0, ranks=1):
-    """This rank's part: inputs (N, 1, 28, 28), float32, and targets (N)."""
+    """This rank's part: inputs (N, 1, 28, 28) and classes (N), or volumes and their targets."""
+    import torch
     with h5py.File(path) as file:
         count = len(file["train/targets"]) // ranks
         part = slice(rank * count, (rank + 1) * count)
         inputs = torch.from_numpy(file["train/inputs"][part]).float()
-        targets = torch.from_numpy(file["train/targets"][part]).long()
+        targets = torch.from_numpy(file["train/targets"][part])
+    if targets.is_floating_point():
+        return inputs, targets
+    targets = targets.long()
     return inputs.sub_(MEAN).div_(DEVIATION), targets

@@ -7,6 +7,7 @@ import pytorch
 from results import print_table, spread
 
 WINDOWS = 5  # of a turn
+BATCHES = {"cosmoflow": [4, 16]}  # samples of a step over all ranks; others: 128, 1024
 MEASURE = "samples_per_second"
 
 
@@ -92,7 +93,8 @@ def ratio(medians, one, other):
 
 def run(options, results):
     groups = [Group(options, results, network, batch, type_) for network in options.networks
-              for batch in options.batches for type_ in options.types]
+              for batch in options.batches or BATCHES.get(network, [128, 1024])
+              for type_ in options.types]
     for group in groups:
         group.run()
     print_table(

@@ -49,14 +49,15 @@ def make_step(data, network, batch, variant, bfloat16):
     inputs, targets = samples.read(data, rank, ranks)
     network = NETWORKS[network]()
     if "channels_last" in words:
-        inputs = inputs.to(memory_format=torch.channels_last)
-        network = network.to(memory_format=torch.channels_last)
+        last = torch.channels_last_3d if inputs.dim() == 5 else torch.channels_last
+        inputs = inputs.to(memory_format=last)
+        network = network.to(memory_format=last)
     if ranks > 1:
         torch.distributed.init_process_group("gloo")
         if "inner" in words:
             network = torch.compile(network, dynamic=False)
         network = distribute(network)
-    criterion = nn.CrossEntropyLoss()
+    criterion = nn.MSELoss() if targets.is_floating_point() else nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9, fused=True)
     batches = Batches(inputs, targets, batch // ranks)
 
