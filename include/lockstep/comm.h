@@ -29,6 +29,9 @@ const char *ls_comm_library(void); /* "Open MPI 4.1.4" */
 /* Collective.  Rank 0 says, a line each, what makes it slow where the ranks were put: several share
  * a core, the nodes have different numbers of them. */
 ls_status ls_comm_tell_layout(ls_comm *comm);
+/* Collective.  On rank 0, of the host where they are most: threads, with `threads` a rank, for each
+ * core that the ranks may run on; at least 1. */
+ls_status ls_comm_crowd(ls_comm *comm, int threads, double *crowd);
 /* Collective.  A communicator of `ranks` of the ranks, 1 to all of them: those of whole nodes
  * first, in the order of each node's first rank, and of a node in their order; rank 0 stays rank 0.
  * *part is NULL on the others.  Takes over what was set by ls_comm_on_failure.  Free with

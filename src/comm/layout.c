@@ -53,7 +53,8 @@ static void tell(const ls_comm *comm, const place *places) {
                               "exchange: flat, which is slower than node");
 }
 
-ls_status ls_comm_tell_layout(ls_comm *comm) {
+/* On rank 0: of all ranks, new memory. */
+static ls_status gather_places(ls_comm *comm, place **places) {
     place mine = {.host = ""}, *all = NULL;
     ls_status status = LS_OK;
     CPU_ZERO(&mine.cores);
@@ -64,10 +65,36 @@ ls_status ls_comm_tell_layout(ls_comm *comm) {
         status = LS_NEW(all, (size_t)comm->size);
     LS_TRY(ls_comm_agree(comm, status));
     status = ls_comm_gather(comm, &mine, sizeof mine, all);
-    if (status == LS_OK && comm->rank == 0)
-        tell(comm, all);
-    ls_free(all);
+    if (status != LS_OK)
+        ls_free(all);
+    else
+        *places = all;
     return status;
+}
+
+ls_status ls_comm_tell_layout(ls_comm *comm) {
+    place *places;
+    LS_TRY(gather_places(comm, &places));
+    if (comm->rank == 0)
+        tell(comm, places);
+    ls_free(places);
+    return LS_OK;
+}
+
+ls_status ls_comm_crowd(ls_comm *comm, int threads, double *crowd) {
+    place *places;
+    LS_TRY(gather_places(comm, &places));
+    *crowd = 1;
+    for (int first = 0, end; comm->rank == 0 && first < comm->size; first = end) {
+        cpu_set_t cores = places[first].cores;
+        for (end = first + 1; end < comm->size && strcmp(places[end].host, places[first].host) == 0;
+             end++)
+            CPU_OR(&cores, &cores, &places[end].cores);
+        double here = (double)threads * (end - first) / CPU_COUNT(&cores);
+        *crowd = here > *crowd ? here : *crowd;
+    }
+    ls_free(places);
+    return LS_OK;
 }
 
 typedef struct worker {

@@ -56,6 +56,15 @@ static void check_part(ls_comm *comm) {
     }
 }
 
+static void check_crowd(ls_comm *comm) {
+    double one, many;
+    CHECK(comm, ls_comm_crowd(comm, 10000, &one) == LS_OK);
+    CHECK(comm, ls_comm_crowd(comm, 20000, &many) == LS_OK);
+    CHECK(comm, ls_comm_rank(comm) > 0 || (one > 1 && many == 2 * one));
+    CHECK(comm, ls_comm_crowd(comm, 0, &one) == LS_OK);
+    CHECK(comm, ls_comm_rank(comm) > 0 || one == 1);
+}
+
 static void check_sum(ls_comm *comm) {
     enum { MOST = 10001 };
     static const size_t counts[] = {1, 4096, MOST}; /* around the piece that travels at once */
@@ -283,6 +292,7 @@ int main(int argc, char **argv) {
     check_agreement(comm);
     check_broadcast(comm);
     check_part(comm);
+    check_crowd(comm);
     check_sum(comm);
     check_shared(comm);
     check_slice_ranges(comm);
