@@ -7,6 +7,7 @@
 #include "lockstep/trace.h"
 #include "train/bench_sums.h"
 #include "train/engine.h"
+#include "train/steady.h"
 
 enum { WARM_UP = 5, PRODUCTS = 3 /* before each window */, MOST_STEPS = 100000 };
 #define WINDOW_SECONDS 1.0
@@ -22,36 +23,12 @@ typedef struct bench {
     ls_engine *engine;
     const ls_bench_job *job;
     ls_bench_result *result;
-    int64_t done; /* steps */
-    double lr, step_seconds;
+    ls_steady steady;
     ls_recorder recorder;
     ls_bench_sums sums;
     gemms sgemm, other; /* in float32; in the type in force, where that is another */
     double *sorted;     /* room for the windows' rates */
 } bench;
-
-/* ---- steps ---------------------------------------------------------------------------------- */
-
-static ls_decision decide(void *context, const ls_step_report *report) {
-    const bench *b = context;
-    (void)report;
-    return (ls_decision){.lr = b->lr, .momentum = b->engine->config->train.momentum};
-}
-
-/* An epoch is of batches of full size only, if there is one. */
-static void leave_out_short_batch(ls_engine *engine) {
-    int64_t full = ls_data_count(engine->train) / engine->config->batch.size;
-    engine->steps_per_epoch = full > 0 ? full : 1;
-}
-
-static ls_status take_step(bench *b, ls_step_report *report) {
-    ls_decision decision;
-    int64_t per_epoch = b->engine->steps_per_epoch;
-    ls_status status = ls_engine_step(b->engine, b->done / per_epoch, b->done % per_epoch, decide,
-                                      b, &decision, report);
-    b->done++;
-    return status;
-}
 
 /* ---- before the windows --------------------------------------------------------------------- */
 
@@ -62,11 +39,9 @@ static ls_status warm_up(bench *b) {
     b->result->launch = b->job->entered - b->job->started;
     b->result->set_up = start - b->job->entered;
     for (int64_t i = 0; i < steps; i++) {
-        double before = ls_seconds();
-        LS_TRY(take_step(b, &report));
-        b->step_seconds = ls_seconds() - before;
+        LS_TRY(ls_steady_step(&b->steady, &report));
         if (i == 0)
-            b->result->first_step = b->step_seconds;
+            b->result->first_step = b->steady.seconds;
     }
     return LS_OK;
 }
@@ -81,17 +56,6 @@ static ls_status warm_up_traced(bench *b) {
         status = ls_trace_write(trace);
     ls_trace_free(trace);
     return status;
-}
-
-/* Rank 0 decides how many steps are a window. */
-static ls_status choose_steps(bench *b) {
-    double steps = ceil(WINDOW_SECONDS / fmax(b->step_seconds, 1e-9));
-    int64_t chosen = steps < MOST_STEPS ? (int64_t)steps : MOST_STEPS;
-    if (b->job->steps > 0)
-        chosen = b->job->steps;
-    LS_TRY(ls_comm_broadcast(b->engine->comm, &chosen, sizeof chosen, 0));
-    b->result->steps = chosen;
-    return LS_OK;
 }
 
 /* What this rank's process takes, and all processes of its node together. */
@@ -167,7 +131,7 @@ static ls_status run_window(bench *b, int64_t window) {
     double start = ls_seconds(), cpu = ls_process_cpu_seconds();
     for (int64_t i = 0; i < b->result->steps; i++) {
         b->recorder.count = 0;
-        LS_TRY(take_step(b, &report));
+        LS_TRY(ls_steady_step(&b->steady, &report));
         ls_bench_sums_add(&b->sums, &report, &b->recorder);
         b->result->redone += report.redone;
         samples += report.samples;
@@ -252,7 +216,7 @@ static void describe(const bench *b) {
     result->slices = engine->slices;
     result->type = engine->type;
     result->streamed = ls_data_is_streamed(engine->train);
-    result->lr = b->lr;
+    result->lr = b->steady.lr;
     result->warm_up = WARM_UP;
     result->windows = b->job->windows;
     for (size_t i = 0; i < ls_net_param_count(engine->net); i++) {
@@ -274,7 +238,8 @@ static ls_status run(bench *b) {
     describe(b);
     LS_TRY(ls_comm_agree(comm, set_up(b)));
     LS_TRY(warm_up_traced(b));
-    LS_TRY(choose_steps(b));
+    b->result->steps = b->job->steps;
+    LS_TRY(ls_steady_choose(&b->steady, WINDOW_SECONDS, 1, MOST_STEPS, &b->result->steps));
     LS_TRY(measure_memory(b));
     LS_TRY(ls_comm_agree(comm, make_gemms(b, LS_COMPUTE_FLOAT32, &b->sgemm)));
     if (b->engine->type != LS_COMPUTE_FLOAT32)
@@ -285,11 +250,9 @@ static ls_status run(bench *b) {
 
 ls_status ls_bench(ls_engine *engine, const ls_bench_job *job, ls_bench_result *result) {
     ls_bench_result made = {0};
-    double lr = engine->config->train.lr;
+    bench b = {.engine = engine, .job = job, .result = &made};
     LS_REQUIRE(job->windows >= 1 && job->steps >= 0);
-    LS_TRY(ls_batches_check(engine));
-    leave_out_short_batch(engine);
-    bench b = {.engine = engine, .job = job, .result = &made, .lr = isnan(lr) ? LS_BENCH_LR : lr};
+    LS_TRY(ls_steady_begin(engine, &b.steady));
     ls_status status = run(&b);
     ls_free(b.sorted);
     free_gemms(&b.sgemm);
