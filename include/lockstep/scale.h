@@ -105,6 +105,55 @@ typedef struct ls_scale_prediction {
 ls_scale_prediction ls_scale_predict(const ls_scale_point *points, size_t count,
                                      const ls_scale_size *next);
 
+/* ---- the study ------------------------------------------------------------------------------ */
+
+enum {
+    LS_SCALE_WARM_UP = 3, /* steps before those that count, in each repeat */
+    LS_SCALE_LIMIT = 64   /* sizes of a mode */
+};
+
+typedef struct ls_scale_study {
+    char *about;           /* the configuration's file, as it was given */
+    int64_t steps;         /* of a repeat; 0: none was measured yet */
+    bool layout_invariant; /* false with exchange_sum: float32: each size has bits of its own */
+    ls_scale_row *rows;    /* in the order in which they were measured */
+    int64_t row_count;
+    ls_scale_point *points; /* of these rows */
+    size_t point_count;
+} ls_scale_study;
+void ls_scale_study_free(ls_scale_study *study);
+
+typedef struct ls_scale_job {
+    const char *path; /* of the run file: begun, or gone on with where it is of this study */
+    const char *name; /* the configuration's file, for messages */
+    bool modes[LS_SCALE_MODES];
+    int ranks[LS_SCALE_LIMIT]; /* rising; in weak mode batch.size and batch.slices are those of the
+                                  first, and grow with the ranks */
+    int rank_count;
+    int64_t repeats, steps; /* steps of a repeat; 0: about a second's at the first size */
+    const ls_note *notes;
+    size_t note_count;
+    /* Called on rank 0, before the first repeat of a size (expected->step is NaN where nothing is
+     * known yet) and after the last one. */
+    void (*before)(void *context, const ls_scale_size *size, const ls_scale_prediction *expected);
+    void (*after)(void *context, const ls_scale_point *point);
+    void *context;
+} ls_scale_job;
+
+/* Not collective.  The size of `mode` on `ranks` ranks: batch and slices; the rest is 0.
+ * LS_ERR_INPUT where it cannot be: more ranks than slices, a batch that is no whole number. */
+ls_status ls_scale_plan(const ls_config *config, const ls_scale_job *job, ls_scale_mode mode,
+                        int ranks, ls_scale_size *size);
+
+/* Collective.  Measures what the file does not have yet: each repeat begins with the same weights
+ * and is in the file once it is through.  A rank that is not of a size sleeps.  The configuration's
+ * batch is that of the last size afterwards.  *result on rank 0 only; ls_scale_study_free. */
+ls_status ls_scale(ls_comm *comm, ls_config *config, const ls_scale_job *job,
+                   ls_scale_study *result);
+
+/* Not collective.  The study of a run file, finished or not. */
+ls_status ls_scale_read(const char *path, ls_scale_study *study);
+
 #ifdef __cplusplus
 }
 #endif

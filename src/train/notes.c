@@ -22,9 +22,16 @@ static ls_status write_configuration(ls_run *run, const ls_config *config) {
     return status;
 }
 
+ls_status ls_notes_write_plain(ls_run *run, const ls_config *config, const ls_note *notes,
+                               size_t count) {
+    LS_TRY(write_configuration(run, config));
+    for (size_t i = 0; i < count; i++)
+        LS_TRY(ls_run_note(run, notes[i].name, notes[i].value));
+    return LS_OK;
+}
+
 ls_status ls_notes_write(ls_run *run, const ls_engine *engine, const ls_note *notes, size_t count) {
     const ls_normalization *norm = &engine->norm, *target = &engine->target_norm;
-    LS_TRY(write_configuration(run, engine->config));
     LS_TRY(ls_run_note(run, "provenance/compute_type", ls_compute_type_name(engine->type)));
     LS_TRY(write_channels(run, "data/mean", norm->channels, norm->mean));
     LS_TRY(write_channels(run, "data/deviation", norm->channels, norm->deviation));
@@ -32,7 +39,5 @@ ls_status ls_notes_write(ls_run *run, const ls_engine *engine, const ls_note *no
         LS_TRY(write_channels(run, "data/target_mean", target->channels, target->mean));
         LS_TRY(write_channels(run, "data/target_deviation", target->channels, target->deviation));
     }
-    for (size_t i = 0; i < count; i++)
-        LS_TRY(ls_run_note(run, notes[i].name, notes[i].value));
-    return LS_OK;
+    return ls_notes_write_plain(run, engine->config, notes, count);
 }

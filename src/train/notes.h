@@ -5,7 +5,10 @@
 #include "lockstep/io.h"
 #include "lockstep/train.h"
 
-/* The resolved configuration, the normalisation of the inputs, and the caller's notes. */
+/* The resolved configuration and the caller's notes. */
+ls_status ls_notes_write_plain(ls_run *run, const ls_config *config, const ls_note *notes,
+                               size_t count);
+/* The same, and the normalisation of the inputs. */
 ls_status ls_notes_write(ls_run *run, const ls_engine *engine, const ls_note *notes, size_t count);
 
 #endif

@@ -1,0 +1,221 @@
+/* `lockstep scale`: the time of a step on more and more ranks, measured and predicted. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/run.h"
+#include "cli/scale.h"
+
+typedef struct ls_scale_args {
+    ls_run_args run;
+    const char *ranks, *mode, *repeats, *steps;
+} ls_scale_args;
+
+enum { REPEATS = 10 };
+
+/* ---- options -------------------------------------------------------------------------------- */
+
+/* 1, 2, 4, ... and all. */
+static void choose_ranks(int most, ls_scale_job *job) {
+    for (int ranks = 1; ranks < most; ranks *= 2)
+        job->ranks[job->rank_count++] = ranks;
+    job->ranks[job->rank_count++] = most;
+}
+
+static ls_status refuse_ranks(const char *text, int most) {
+    return ls_fail(LS_ERR_INPUT,
+                   "scale: --ranks is '%s', but must be at most %d rising numbers from 1 to %d, "
+                   "the ranks that were started: 1,2,4",
+                   text, LS_SCALE_LIMIT, most);
+}
+
+static ls_status read_ranks(const char *text, int most, ls_scale_job *job) {
+    int before = 0;
+    if (text == NULL) {
+        choose_ranks(most, job);
+        return LS_OK;
+    }
+    for (const char *at = text;; at++) {
+        char *end;
+        errno = 0;
+        long value = strtol(at, &end, 10);
+        if (end == at || errno != 0 || (*end != ',' && *end != '\0') || value <= before ||
+            value > most || job->rank_count == LS_SCALE_LIMIT)
+            return refuse_ranks(text, most);
+        job->ranks[job->rank_count++] = before = (int)value;
+        if (*end == '\0')
+            return LS_OK;
+        at = end;
+    }
+}
+
+static ls_status refuse_mode(const char *text) {
+    const char *names[LS_SCALE_MODES];
+    for (int mode = 0; mode < LS_SCALE_MODES; mode++)
+        names[mode] = ls_scale_mode_name((ls_scale_mode)mode);
+    const char *nearest = ls_nearest(text, names, LS_SCALE_MODES);
+    return ls_fail(LS_ERR_INPUT,
+                   "scale: --mode is '%s', but must be strong, weak or strong,weak%s%s%s", text,
+                   nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+}
+
+static ls_status read_modes(const char *text, bool modes[LS_SCALE_MODES]) {
+    for (const char *at = text ? text : "strong"; at;) {
+        size_t length = strcspn(at, ",");
+        int found = 0;
+        for (int mode = 0; mode < LS_SCALE_MODES; mode++) {
+            const char *name = ls_scale_mode_name((ls_scale_mode)mode);
+            bool is = strlen(name) == length && strncmp(at, name, length) == 0;
+            modes[mode] = modes[mode] || is;
+            found += is;
+        }
+        if (found == 0)
+            return refuse_mode(text);
+        at = at[length] ? at + length + 1 : NULL;
+    }
+    return LS_OK;
+}
+
+static ls_status read_options(ls_comm *comm, const ls_scale_args *args, ls_scale_job *job) {
+    const ls_command *command = &ls_command_scale;
+    job->repeats = REPEATS;
+    LS_TRY(ls_command_count(command, "--repeats", args->repeats, &job->repeats));
+    LS_TRY(ls_command_count(command, "--steps", args->steps, &job->steps));
+    LS_TRY(read_ranks(args->ranks, ls_comm_size(comm), job));
+    return read_modes(args->mode, job->modes);
+}
+
+/* ---- what is said meanwhile ----------------------------------------------------------------- */
+
+static char *size_text(const ls_scale_size *size) {
+    return ls_format("%s, %d rank%s on %d node%s", ls_scale_mode_name(size->mode), size->ranks,
+                     size->ranks == 1 ? "" : "s", size->nodes, size->nodes == 1 ? "" : "s");
+}
+
+static void tell_before(void *context, const ls_scale_size *size,
+                        const ls_scale_prediction *expected) {
+    char step[LS_DIGITS_TEXT], low[LS_DIGITS_TEXT], high[LS_DIGITS_TEXT], *what = size_text(size);
+    (void)context;
+    if (what && isnan(expected->step))
+        ls_log(LS_LOG_NORMAL, "%s: the first size, nothing to predict it from", what);
+    else if (what)
+        ls_log(LS_LOG_NORMAL, "%s: predicted %s ms a step, %s to %s", what,
+               ls_digits(1e3 * expected->step, step), ls_digits(1e3 * expected->low, low),
+               ls_digits(1e3 * expected->high, high));
+    ls_free(what);
+}
+
+static void tell_after(void *context, const ls_scale_point *point) {
+    char step[LS_DIGITS_TEXT], low[LS_DIGITS_TEXT], high[LS_DIGITS_TEXT];
+    char *what = size_text(&point->size), *error = NULL;
+    (void)context;
+    if (!isnan(point->error))
+        error = ls_format(", %.1f %% %s than predicted", 100 * fabs(point->error),
+                          point->error > 0 ? "more" : "less");
+    if (what)
+        ls_log(LS_LOG_NORMAL, "%s: measured  %s ms a step, %s to %s%s", what,
+               ls_digits(1e3 * point->step.median, step), ls_digits(1e3 * point->step.low, low),
+               ls_digits(1e3 * point->step.high, high), error ? error : "");
+    ls_free(what);
+    ls_free(error);
+}
+
+/* ---- the command ---------------------------------------------------------------------------- */
+
+static ls_status print_result(const ls_scale_study *study, const char *path) {
+    ls_text table = {0};
+    ls_scale_table(study, &table);
+    ls_status status = table.failed ? LS_ERR_SYSTEM : LS_OK;
+    if (status == LS_OK)
+        ls_print("%s\nwrote %s; see it with: lockstep plot %s\n", table.data ? table.data : "",
+                 path, path);
+    ls_text_free(&table);
+    return status;
+}
+
+static ls_status measure(ls_comm *comm, const ls_scale_args *args, ls_config *config,
+                         ls_scale_job *job) {
+    ls_run_notes notes;
+    ls_scale_study study = {0};
+    LS_TRY(ls_run_notes_make(comm, &args->run, &notes));
+    job->notes = notes.notes;
+    job->note_count = notes.count;
+    job->before = tell_before;
+    job->after = tell_after;
+    ls_status status = ls_comm_tell_layout(comm);
+    if (status == LS_OK)
+        status = ls_scale(comm, config, job, &study);
+    ls_run_notes_free(&notes);
+    if (status == LS_OK && ls_comm_rank(comm) == 0)
+        status = print_result(&study, job->path);
+    ls_scale_study_free(&study);
+    return ls_comm_agree(comm, status);
+}
+
+static ls_status run_scale(ls_comm *comm, void *context) {
+    const ls_scale_args *args = context;
+    ls_scale_job job = {.name = args->run.operands.word[0]};
+    ls_config *config = NULL;
+    ls_lock *lock = NULL;
+    ls_run_log_level(comm, &args->run);
+    LS_TRY(read_options(comm, args, &job));
+    char *path = ls_format("%s/scale.h5", args->run.folder ? args->run.folder : ".");
+    ls_status status = ls_comm_agree(comm, path ? LS_OK : LS_ERR_SYSTEM);
+    job.path = path;
+    if (status == LS_OK)
+        status = ls_run_config(comm, &args->run, &config);
+    if (status == LS_OK)
+        status = ls_run_folder(comm, &args->run, config, NULL, &lock);
+    if (status == LS_OK)
+        status = measure(comm, args, config, &job);
+    ls_lock_free(lock);
+    ls_config_free(config);
+    ls_free(path);
+    return status;
+}
+
+static const ls_option options[] = {
+    LS_RUN_OPTIONS,
+    {"--ranks", NULL, LS_OPTION_TEXT, "N,N,...", "sizes to measure (default: 1,2,4,... and all)",
+     offsetof(ls_scale_args, ranks)},
+    {"--mode", NULL, LS_OPTION_TEXT, "MODES", "strong, weak or strong,weak (default: strong)",
+     offsetof(ls_scale_args, mode)},
+    {"--repeats", NULL, LS_OPTION_TEXT, "R", "repeats of each size (default: 10)",
+     offsetof(ls_scale_args, repeats)},
+    {"--steps", NULL, LS_OPTION_TEXT, "N",
+     "steps of a repeat (default: about a second's of the first size)",
+     offsetof(ls_scale_args, steps)},
+};
+
+const ls_command ls_command_scale = {
+    .name = "scale",
+    .summary = "Measure a step on 1, 2, 4, ... of the ranks, and predict each next size",
+    .operands = "CONFIG [--out DIR] [--set KEY=VALUE]... [--ranks N,N,...]\n"
+                "                     [--mode strong,weak] [--repeats R] [--steps N]",
+    .details =
+        "Each size runs on a part of the ranks, whole nodes first, while the others sleep: strong\n"
+        "scaling with the batch of CONFIG at every size; weak scaling with that batch on the\n"
+        "smallest size, and batch and slices growing with the ranks. A repeat begins with the\n"
+        "same weights: 3 steps to warm up, the steps that count, on full batches with a constant\n"
+        "learning rate. Strong scaling has to give the same bits at every size, which is checked.\n"
+        "\n"
+        "The table has medians over the repeats, in ms. low, high: the nonparametric confidence\n"
+        "interval of the median (of fewer than 6 repeats: all values). speed-up: samples/s\n"
+        "against those of the smallest size, times its ranks. Of a step: compute (forward,\n"
+        "backward), exchange (what backward could not hide), update and data are means over the\n"
+        "ranks, imbalance is the slowest rank's work less the mean. predicted: from the smaller\n"
+        "sizes, before this one ran; error: measured against predicted. lockstep/scale.h has the\n"
+        "model and the formulas.\n"
+        "\n"
+        "DIR/scale.h5 gets a row for each repeat once it is through. A study that was killed goes\n"
+        "on where it was with the same command; with more repeats, larger sizes or the other mode\n"
+        "only what is missing is measured.\n",
+    .min_operands = 1,
+    .max_operands = 1,
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .args_size = sizeof(ls_scale_args),
+    .parallel = true,
+    .run = run_scale,
+};

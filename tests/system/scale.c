@@ -1,0 +1,136 @@
+/* system tests: scaling studies: what is measured, predicted and said, and that a study which was
+ * killed goes on. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "system/command.h"
+
+enum { MOST_RANKS = 4, REPEATS = 3 };
+
+#define STUDY "--repeats 3 --steps 4"
+
+static void expect(const char *output, const char *words) {
+    cr_expect_not_null(strstr(output, words), "no '%s' in: %s", words, output);
+}
+
+static int count_of(const char *output, const char *words) {
+    int count = 0;
+    for (const char *at = output; (at = strstr(at, words)); at++)
+        count++;
+    return count;
+}
+
+/* Value `row` of a series, of a matrix the first one. */
+static double value(const char *series, int row, const char *file) {
+    const char *extent = strcmp(series, "phases") == 0 ? ",0 -c 1,1" : " -c 1";
+    return atof(h5_number(text("-d /scale/%s -s %d%s", series, row, extent), file));
+}
+
+static int points(const char *file) {
+    return atoi(h5_number("-d /scale/points", file));
+}
+
+/* The study's file in folder `name`, and what was said. */
+static const char *study(int ranks, const char *name, const char *options, const char **said) {
+    const char *out = text("%s/%s", workspace(), name);
+    *said = run_well("%s %s scale %s --out %s " STUDY " %s", mpirun(ranks), program(),
+                     make_config(), out, options);
+    return text("%s/scale.h5", out);
+}
+
+Test(scale, strong, .fini = workspace_remove) {
+    const char *said, *again, *few;
+    make_dataset(1000, 10);
+    const char *file = study(MOST_RANKS, "all", "", &said);
+    expect(said, "strong, 1 rank on 1 node: the first size");
+    expect(said, "strong, 4 ranks on 1 node: predicted ");
+    expect(said, "strong scaling: batch 96 in 8 slices at every size; same bits at every size\n");
+    cr_expect_eq(count_of(said, " than predicted"), 2, "%s", said);
+    cr_expect_lt(strstr(said, "2 ranks on 1 node: predicted"),
+                 strstr(said, "2 ranks on 1 node: measured"), "%s", said);
+    cr_assert_eq(points(file), 3 * REPEATS);
+    for (int i = 0; i < 3 * REPEATS; i++) {
+        cr_expect_eq(value("ranks", i, file), 1 << i / REPEATS);
+        cr_expect_eq(value("batch", i, file), 96);
+        cr_expect_gt(value("step", i, file), value("phases", i, file));
+    }
+    /* What it measured it does not measure again. */
+    double step = value("step", 4, file);
+    study(MOST_RANKS, "all", "", &again);
+    cr_expect_eq(value("step", 4, file), step);
+    cr_expect_eq(points(file), 3 * REPEATS);
+    expect(again, strstr(said, "strong scaling: "));
+    /* The digest is of modes, sizes and bits, not of times. */
+    const char *small = study(2, "few", "--ranks 1,2", &few);
+    const char *grown = study(MOST_RANKS, "few", "", &few);
+    cr_expect_str_eq(small, grown);
+    cr_expect_str_eq(digest_of(grown), digest_of(file));
+}
+
+/* Three ranks do not divide the slices. */
+Test(scale, weak, .fini = workspace_remove) {
+    const char *said;
+    make_dataset(1000, 10);
+    const char *file = study(3, "out", "--ranks 1,3 --mode strong,weak", &said);
+    expect(said, "weak, 3 ranks on 1 node: predicted ");
+    expect(said, "weak scaling: batch 96 in 8 slices on 1 rank, growing with the ranks; same bits");
+    cr_assert_eq(points(file), 4 * REPEATS);
+    for (int i = 0; i < 4 * REPEATS; i++) {
+        int factor = i >= 3 * REPEATS ? 3 : 1;
+        cr_expect_eq(value("mode", i, file), i >= 2 * REPEATS);
+        cr_expect_eq(value("batch", i, file), 96 * factor);
+        cr_expect_eq(value("slices", i, file), 8 * factor);
+    }
+}
+
+/* A rank is killed in the middle of the repeats on 2 ranks; with the same command the study goes
+ * on, with what was measured. */
+Test(scale, killed, .fini = workspace_remove) {
+    make_dataset(1000, 10);
+    const char *config = make_config(), *folder = workspace();
+    const char *file = text("%s/out/scale.h5", folder);
+    outcome result = run(
+        "points() { h5dump -y -d /scale/points %s 2>/dev/null | grep -E '^ +[0-9]' || echo 0; }\n"
+        "%s bash -c 'echo $$ >%s/pid-${OMPI_COMM_WORLD_RANK:-$PMI_RANK}; exec \"$@\"' - %s scale "
+        "%s --out %s/out --quiet --steps 4 --repeats 150 & job=$!\n"
+        "until [ $(points) -gt 151 ]; do kill -0 $job || break; sleep 0.05; done\n"
+        "kill -KILL $(cat %s/pid-1); wait $job; echo \"ended with $?\"\n",
+        file, mpirun(3), folder, program(), config, folder, folder);
+    cr_expect_null(strstr(result.output, "ended with 0"), "%s", result.output);
+    int before = points(file);
+    cr_assert(before > 151 && before < 300, "%d rows when it was killed", before);
+    double first = value("step", 0, file), last = value("step", before - 1, file);
+    const char *said = run_well("%s %s scale %s --out %s/out --steps 4 --repeats 152", mpirun(3),
+                                program(), config, folder);
+    cr_expect_eq(value("step", 0, file), first);
+    cr_expect_eq(value("step", before - 1, file), last);
+    cr_expect_eq(points(file), 3 * 152, "%s", said);
+    expect(said, "same bits at every size");
+    expect(said, "3 ranks on 1 node: measured");
+}
+
+Test(scale, refusals, .fini = workspace_remove) {
+    const char *said, *config = (make_dataset(500, 10), make_config());
+#define REFUSES(words, options)                                                                    \
+    REFUSED(WORDS words, "%s %s scale %s --out %s/out %s", mpirun(2), program(), config,           \
+            workspace(), options)
+    REFUSES(("--ranks", "'2,1'", "from 1 to 2"), "--ranks 2,1");
+    REFUSES(("--ranks", "'1,3'"), "--ranks 1,3");
+    REFUSES(("--ranks", "'1,'"), "--ranks 1,");
+    REFUSES(("--ranks", "'many'"), "--ranks many");
+    REFUSES(("--mode", "'week'", "did you mean 'weak'?"), "--mode week");
+    REFUSES(("--mode", "strong,weak"), "--mode strong,");
+    REFUSES(("--repeats", "'0'"), "--repeats 0");
+    REFUSES(("strong scaling to 2 ranks", "batch.slices is 1"), "--set batch.slices=1");
+    REFUSES(("batches of 600 samples", "500"), "--mode weak --set batch.size=300 " STUDY);
+    cr_expect_not(exists("%s/out/*.tmp.*", workspace()));
+    run_well("rm -rf %s/out", workspace());
+    study(2, "out", "", &said);
+    REFUSES(("scale.h5", "of another study"), STUDY " --set seed=9");
+    REFUSES(("scale.h5", "of another study"), STUDY " --ranks 2");
+    run_well("mkdir %s/own && cp %s/data.h5 %s/own/scale.h5", workspace(), workspace(),
+             workspace());
+    REFUSED(WORDS("overwritten"), "%s scale %s --out %s/own --set data.file=%s/own/scale.h5",
+            program(), config, workspace(), workspace());
+}
