@@ -1,5 +1,5 @@
-/* lockstep plot: the picture of a range test, or of training runs (plot_train.c), as SVG, PNG or
- * PDF, or as text. */
+/* lockstep plot: the picture of a range test, of training runs (plot_train.c) or of a scaling study
+ * (plot_scale.c), as SVG, PNG or PDF, or as text. */
 #include "cli/plot.h"
 
 #include <math.h>
@@ -169,41 +169,51 @@ static ls_status plot_range_test(const plot_args *args) {
     return status;
 }
 
-/* A CSV, or whatever cannot be read, is left to the range test's reader. */
-static ls_status is_training(const char *path, bool *training) {
+enum { NAME_SIZE = 16 };
+
+/* The group of a run file; "find_lr" too for a CSV, which is left to the range test's reader. */
+static ls_status find_group(const char *path, char group[NAME_SIZE]) {
     ls_run_reader *reader;
     bool hdf5;
-    *training = false;
+    snprintf(group, NAME_SIZE, "find_lr");
     LS_TRY(ls_is_hdf5(path, &hdf5));
     if (!hdf5)
         return LS_OK;
     LS_TRY(ls_run_open(path, &reader));
-    *training = strcmp(ls_run_group(reader), "train") == 0;
+    snprintf(group, NAME_SIZE, "%s", ls_run_group(reader));
     ls_run_close(reader);
     return LS_OK;
+}
+
+static ls_status draw_files(const plot_args *args, const char *group) {
+    const ls_words *files = &args->operands;
+    const bool training = strcmp(group, "train") == 0, scaling = strcmp(group, "scale") == 0;
+    if (!training && files->count > 1)
+        return ls_fail(LS_ERR_INPUT, "plot: '%s' is no training run: of %s one is drawn at a time",
+                       files->word[0], scaling ? "scaling studies" : "range tests");
+    if (args->beta && (training || scaling))
+        return ls_fail(LS_ERR_INPUT, "plot: --beta is for range tests: a %s",
+                       training ? "training run stores its smoothed loss"
+                                : "scaling study has no loss");
+    if (training)
+        return ls_plot_train(files->count, files->word, args->output, args->title);
+    if (scaling)
+        return ls_plot_scale(files->word[0], args->output, args->title);
+    return plot_range_test(args);
 }
 
 static ls_status run(ls_comm *comm, void *context) {
     const plot_args *args = context;
     const ls_words *files = &args->operands;
     ls_plot_format format;
-    bool training;
+    char group[NAME_SIZE];
     (void)comm;
     if (args->output)
         LS_TRY(ls_plot_format_of(args->output, &format));
     for (size_t i = 0; args->output && i < files->count; i++)
         LS_TRY(ls_check_output(args->output, files->word[i]));
-    LS_TRY(is_training(files->word[0], &training));
-    if (!training && files->count > 1)
-        return ls_fail(LS_ERR_INPUT,
-                       "plot: '%s' is no training run: of range tests one is drawn at a time",
-                       files->word[0]);
-    if (!training)
-        return plot_range_test(args);
-    if (args->beta)
-        return ls_fail(LS_ERR_INPUT, "plot: --beta is for range tests: a training run stores its "
-                                     "smoothed loss");
-    return ls_plot_train(files->count, files->word, args->output, args->title);
+    LS_TRY(find_group(files->word[0], group));
+    return draw_files(args, group);
 }
 
 static const ls_option options[] = {
@@ -216,12 +226,12 @@ static const ls_option options[] = {
 
 const ls_command ls_command_plot = {
     .name = "plot",
-    .summary = "Draw a range test, or the loss, accuracy and LR of training runs",
+    .summary = "Draw a range test, loss, accuracy and LR of training runs, or a scaling study",
     .operands = "FILE... [-o PICTURE.svg|.png|.pdf] [--title TEXT] [--beta B]",
     .details =
         "FILE is the run file of find-lr, finished or not, or a CSV with the columns lr and\n"
-        "loss; or run files of train, any number, drawn together.  Without -o the picture is\n"
-        "text, as wide as the terminal.  Needs gnuplot.\n",
+        "loss; or run files of train, any number, drawn together; or the scale.h5 of scale.\n"
+        "Without -o the picture is text, as wide as the terminal.  Needs gnuplot.\n",
     .min_operands = 1,
     .max_operands = SIZE_MAX,
     .options = options,

@@ -277,7 +277,7 @@ void ls_plot_script(const ls_plot *plot, ls_plot_format format, ls_text *script)
 
 static const char *text_sign(const ls_plot_line *line) {
     static const char *const signs[] = {"o", "x", "a", "b", "c", "d", "e"};
-    if (line->style == LS_PLOT_FAINT)
+    if (line->style == LS_PLOT_FAINT || line->style == LS_PLOT_IDEAL)
         return "·";
     if (line->run == 0)
         return line->style == LS_PLOT_BOLD ? "█" : "+";
@@ -297,6 +297,8 @@ void ls_plot_text_script(const ls_plot *plot, int columns, int rows, ls_text *sc
         ls_text_add(script, "set logscale x 10\nunset mxtics\nset format x '1e%%T'\n");
     if (plot->log_y)
         ls_text_add(script, "set logscale y 10\nunset mytics\nset format y '1e%%T'\n");
+    ls_plot_add_tics('x', plot->x_tics, plot->x_tic_count, true, script);
+    ls_plot_add_tics('y', plot->y_tics, plot->y_tic_count, true, script);
     ls_text_add(script, "set title ");
     ls_plot_add_quoted(script, plot->title);
     ls_text_add(script, "\nset xlabel ");

@@ -42,6 +42,9 @@ static void add_head(const ls_plot_stack *stack, ls_text *script) {
 }
 
 static void add_axes(const ls_plot *panel, bool last, ls_text *script) {
+    ls_text_add(script, "set ytics autofreq\n");
+    ls_plot_add_tics('y', panel->y_tics, panel->y_tic_count, true, script);
+    ls_plot_add_tics('x', panel->x_tics, panel->x_tic_count, last, script);
     ls_text_add(script, panel->log_y ? "set logscale y 10\nset mytics 10\nset format y '10^{%%T}'\n"
                                      : "unset logscale y\nunset mytics\nset format y '%%g'\n");
     ls_text_add(script, "set yrange [%.9g:%.9g]\nset label 4 ", panel->y_low, panel->y_high);
@@ -70,31 +73,68 @@ static void add_line_style(const ls_plot_line *line, ls_text *script) {
         ls_text_add(script, "lines linecolor rgb '%s' linewidth 2", colors[color]);
         break;
     case LS_PLOT_POINTS:
-        ls_text_add(script, "linespoints pointtype 7 pointsize 0.5 linecolor rgb '%s' linewidth 1",
+        ls_text_add(script, "%s pointtype 7 pointsize %s linecolor rgb '%s' linewidth 1",
+                    line->low ? "yerrorlines" : "linespoints", line->low ? "0.7" : "0.5",
+                    colors[color]);
+        break;
+    case LS_PLOT_IDEAL:
+        ls_text_add(script, "lines dashtype 2 linecolor rgb '%s' linewidth 1.5", LS_PLOT_QUIET);
+        break;
+    case LS_PLOT_BOXES:
+        ls_text_add(script, "boxxyerror fillstyle solid 1 noborder linecolor rgb '%s'",
                     colors[color]);
         break;
     }
 }
 
-static void add_panel(const ls_plot *panel, bool legend, ls_text *script) {
+static void add_columns(const ls_plot_line *line, ls_text *script) {
+    if (line->style == LS_PLOT_BOXES)
+        ls_text_add(script, "1:2:($1 - %.9g):($1 + %.9g):3:2", line->width / 2, line->width / 2);
+    else
+        ls_text_add(script, line->low ? "1:2:3:4" : "1:2");
+}
+
+static void add_legend(ls_plot_legend legend, ls_text *script) {
+    static const char *const places[] = {
+        [LS_PLOT_LEGEND_RIGHT] = "at graph 0.992, graph 0.88 right top vertical",
+        [LS_PLOT_LEGEND_LEFT] = "at graph 0.012, graph 0.97 left top vertical Left reverse",
+        [LS_PLOT_LEGEND_TOP] = "at graph 0.5, graph 0.985 center top horizontal"};
+    if (legend == LS_PLOT_NO_LEGEND)
+        ls_text_add(script, "unset key\n");
+    else
+        ls_text_add(script, "set key %s noenhanced samplen 2 spacing 1.1 textcolor rgb '%s'\n",
+                    places[legend], LS_PLOT_INK);
+}
+
+static void add_labels(const ls_plot *panel, ls_text *script) {
+    for (size_t i = 0; i < panel->label_count; i++) {
+        const ls_plot_label *label = &panel->labels[i];
+        ls_text_add(script, "set label ");
+        ls_plot_add_quoted(script, label->text);
+        ls_text_add(script,
+                    " at first %.9g, first %.9g center offset 0,0.6 noenhanced front "
+                    "textcolor rgb '%s'\n",
+                    label->x, label->y, LS_PLOT_INK);
+    }
+}
+
+static void add_panel(const ls_plot *panel, ls_text *script) {
     for (size_t i = 0; i < panel->line_count; i++)
         ls_plot_add_line(&panel->lines[i], "line", i, script);
-    if (legend)
-        ls_text_add(script,
-                    "set key at graph 0.992, graph 0.88 right top vertical noenhanced samplen 2 "
-                    "spacing 1.1 textcolor rgb '%s'\n",
-                    LS_PLOT_INK);
-    else
-        ls_text_add(script, "unset key\n");
+    add_labels(panel, script);
+    add_legend(panel->legend, script);
     ls_text_add(script, "plot ");
     for (size_t i = 0; i < panel->line_count; i++) {
-        ls_text_add(script, "%s$line%zu using 1:2 with ", i ? ", \\\n  " : "", i);
-        add_line_style(&panel->lines[i], script);
-        ls_text_add(script, panel->lines[i].label ? " title " : " notitle");
-        if (panel->lines[i].label)
-            ls_plot_add_quoted(script, panel->lines[i].label);
+        const ls_plot_line *line = &panel->lines[i];
+        ls_text_add(script, "%s$line%zu using ", i ? ", \\\n  " : "", i);
+        add_columns(line, script);
+        ls_text_add(script, " with ");
+        add_line_style(line, script);
+        ls_text_add(script, line->label ? " title " : " notitle");
+        if (line->label)
+            ls_plot_add_quoted(script, line->label);
     }
-    ls_text_add(script, "\nunset label 1\nunset label 2\n");
+    ls_text_add(script, "\nunset label\n");
 }
 
 void ls_plot_stack_script(const ls_plot_stack *stack, ls_plot_format format, ls_text *script) {
@@ -109,7 +149,7 @@ void ls_plot_stack_script(const ls_plot_stack *stack, ls_plot_format format, ls_
         ls_text_add(script, "set tmargin at screen %.4g\nset bmargin at screen %.4g\n", top,
                     bottom);
         add_axes(&stack->panels[i], i + 1 == stack->panel_count, script);
-        add_panel(&stack->panels[i], i == 0, script);
+        add_panel(&stack->panels[i], script);
         top = bottom - GAP;
     }
     ls_text_add(script, "unset multiplot\n");

@@ -227,6 +227,7 @@ static ls_status describe_panels(picture *made) {
              made->raw ? "thin: batches   bold: smoothed" : "bold: batches, smoothed",
              *split ? split : "validation or test");
     made->panels[LOSS].subtitle = made->legend;
+    made->panels[LOSS].legend = LS_PLOT_LEGEND_RIGHT;
     for (int i = 0; i < PANELS; i++)
         if (made->panels[i].line_count > 0)
             LS_TRY(choose_range(&made->panels[i], i != SCORE));

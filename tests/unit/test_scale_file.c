@@ -2,8 +2,10 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "cli/plot.h"
 #include "cli/scale.h"
 #include "test_io.h"
 #include "train/scale_file.h"
@@ -234,4 +236,98 @@ Test(scale_file, table, .fini = io_remove) {
     has(&text, "; NOT the same bits at every size: exchange_sum is float32\n");
     ls_text_free(&text);
     ls_scale_study_free(&study);
+}
+
+/* ---- the picture ---------------------------------------------------------------------------- */
+
+static void need_gnuplot(void) {
+    if (system("gnuplot -V >/dev/null 2>&1") != 0)
+        cr_skip("gnuplot is not installed");
+}
+
+/* As SVG, in which every text can be looked for. */
+static char *draw(const char *path) {
+    const char *picture = io_path("x.svg");
+    size_t bytes;
+    cr_assert_eq(ls_plot_scale(path, picture, NULL), LS_OK, "%s", ls_message());
+    return io_load(picture, &bytes);
+}
+
+static void shows(const char *svg, const char *text, bool wanted) {
+    cr_expect_eq(strstr(svg, text) != NULL, wanted, "%s '%s'", wanted ? "no" : "has", text);
+}
+
+Test(scale_file, picture, .fini = io_remove) {
+    need_gnuplot();
+    char *svg = draw(write_study("scale.h5"));
+    static const char *const texts[] = {">speed-up<",
+                                        ">efficiency, %<",
+                                        ">ideal<",
+                                        ">strong<",
+                                        ">weak<",
+                                        ">strong: share of a step, %<",
+                                        ">weak: share of a step, %<",
+                                        ">compute<",
+                                        ">exchange<",
+                                        ">update<",
+                                        ">data<",
+                                        ">imbalance<",
+                                        ">52.5 ms<",
+                                        ">ranks<",
+                                        ">a.yaml: batch 128 in 8 slices at first; medians of 2 "
+                                        "repeats, bars with 50 % confidence<"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        shows(svg, texts[i], true);
+    free(svg);
+}
+
+/* One size, of one mode: all that there is to draw. */
+Test(scale_file, picture_of_the_first_rows, .fini = io_remove) {
+    const char *path = io_path("scale.h5");
+    need_gnuplot();
+    ls_scale_file *file = open_file(path, "me", SIZES * REPEATS);
+    REFUSED(ls_plot_scale(path, io_path("x.svg"), NULL), LS_ERR_INPUT, "scale.h5", "no repeat yet");
+    add_rows(file, LS_SCALE_STRONG, 0, 1);
+    ls_scale_file_free(file);
+    char *svg = draw(path);
+    shows(svg, ">100 ms<", true);
+    shows(svg, ">weak<", false);
+    free(svg);
+}
+
+Test(scale_file, error_bars_and_bars_in_the_script) {
+    static const double x[] = {0, 1}, y[] = {2, 3}, low[] = {1, 2}, high[] = {4, 5};
+    static const ls_plot_line lines[] = {
+        {.label = "a",
+         .style = LS_PLOT_POINTS,
+         .count = 2,
+         .x = x,
+         .y = y,
+         .low = low,
+         .high = high},
+        {.style = LS_PLOT_BOXES, .count = 2, .x = x, .y = y, .low = low, .width = 0.5},
+        {.style = LS_PLOT_IDEAL, .count = 2, .x = x, .y = x}};
+    static const ls_plot_label tics[] = {{.x = 1, .y = 3, .text = "it's"}};
+    const ls_plot panel = {.y_high = 9,
+                           .lines = lines,
+                           .line_count = 3,
+                           .x_tics = tics,
+                           .x_tic_count = 1,
+                           .labels = tics,
+                           .label_count = 1,
+                           .legend = LS_PLOT_LEGEND_LEFT};
+    const double height = 1;
+    const ls_plot_stack stack = {
+        .title = "t", .subtitle = "s", .panels = &panel, .heights = &height, .panel_count = 1};
+    ls_text script = {0};
+    ls_plot_stack_script(&stack, LS_PLOT_SVG, &script);
+    has(&script, "$line0 << EOD\n0 2 1 4\n1 3 2 5\nEOD\n");
+    has(&script, "$line1 << EOD\n0 2 1 2\n1 3 2 3\nEOD\n"); /* without a high: y */
+    has(&script, "$line2 << EOD\n0 0\n1 1\nEOD\n");
+    has(&script, "using 1:2:3:4 with yerrorlines ");
+    has(&script, "using 1:2:($1 - 0.25):($1 + 0.25):3:2 with boxxyerror ");
+    has(&script, "set xtics ('it''s' 1)");
+    has(&script, "set label 'it''s' at first 1, first 3 center");
+    has(&script, "set xrange [-0.325:1.325]");
+    ls_text_free(&script);
 }
