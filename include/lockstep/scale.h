@@ -113,8 +113,10 @@ enum {
 };
 
 typedef struct ls_scale_study {
-    char *about;           /* the configuration's file, as it was given */
-    int64_t steps;         /* of a repeat; 0: none was measured yet */
+    char *about; /* the configuration's file and what was set, as given */
+    char *version, *isa,
+        *hosts;    /* of the process that wrote the file last; "" where the file does not say */
+    int64_t steps; /* of a repeat; 0: none was measured yet */
     bool layout_invariant; /* false with exchange_sum: float32: each size has bits of its own */
     ls_scale_row *rows;    /* in the order in which they were measured */
     int64_t row_count;

@@ -1,71 +1,53 @@
 /* The result of a benchmark as JSON; the help page of `bench` documents the keys. */
 #include "cli/bench.h"
+#include "cli/json_fields.h"
 #include "lockstep/build.h"
-
-static void add_key(ls_text *text, const char *key) {
-    ls_text_add(text, ",\n  \"%s\": ", key);
-}
-
-static void add_number(ls_text *text, const char *key, double value) {
-    add_key(text, key);
-    ls_json_number(text, value);
-}
-
-/* Inside an object: the separator is a comma but for the first. */
-static void add_inner(ls_text *text, const char *key, double value, bool first) {
-    ls_text_add(text, "%s\"%s\": ", first ? "" : ", ", key);
-    ls_json_number(text, value);
-}
 
 static void add_spread(ls_text *text, const char *key, const ls_bench_spread *spread) {
     ls_text_add(text, "\"%s\": {", key);
-    add_inner(text, "rank0", spread->rank0, true);
-    add_inner(text, "mean", spread->mean, false);
-    add_inner(text, "largest", spread->largest, false);
+    ls_json_inner(text, "rank0", spread->rank0, true);
+    ls_json_inner(text, "mean", spread->mean, false);
+    ls_json_inner(text, "largest", spread->largest, false);
     ls_text_add(text, "}");
 }
 
 static void add_run(ls_text *text, const ls_bench_result *result) {
-    add_key(text, "version");
-    ls_json_string(text, ls_build_version());
-    add_key(text, "compute_library");
-    ls_json_string(text, ls_compute_library());
-    add_key(text, "compute_type");
-    ls_json_string(text, ls_compute_type_name(result->type));
-    add_key(text, "isa");
-    ls_json_string(text, ls_compute_isa());
-    add_number(text, "ranks", result->ranks);
-    add_number(text, "nodes", result->nodes);
-    add_number(text, "threads", result->threads);
-    add_number(text, "batch", (double)result->batch);
-    add_number(text, "slices", (double)result->slices);
-    add_number(text, "parameters", (double)result->parameters);
-    add_number(text, "lr", result->lr);
-    add_number(text, "warm_up_steps", (double)result->warm_up);
-    add_number(text, "window_steps", (double)result->steps);
-    add_number(text, "redone_passes", (double)result->redone);
+    ls_json_text_field(text, "version", ls_build_version());
+    ls_json_text_field(text, "compute_library", ls_compute_library());
+    ls_json_text_field(text, "compute_type", ls_compute_type_name(result->type));
+    ls_json_text_field(text, "isa", ls_compute_isa());
+    ls_json_field(text, "ranks", result->ranks);
+    ls_json_field(text, "nodes", result->nodes);
+    ls_json_field(text, "threads", result->threads);
+    ls_json_field(text, "batch", (double)result->batch);
+    ls_json_field(text, "slices", (double)result->slices);
+    ls_json_field(text, "parameters", (double)result->parameters);
+    ls_json_field(text, "lr", result->lr);
+    ls_json_field(text, "warm_up_steps", (double)result->warm_up);
+    ls_json_field(text, "window_steps", (double)result->steps);
+    ls_json_field(text, "redone_passes", (double)result->redone);
 }
 
 static void add_rates(ls_text *text, const ls_bench_result *result) {
-    add_key(text, "samples_per_second");
+    ls_json_key(text, "samples_per_second");
     ls_text_add(text, "{");
-    add_inner(text, "median", result->rate_median, true);
-    add_inner(text, "min", result->rate_min, false);
-    add_inner(text, "max", result->rate_max, false);
+    ls_json_inner(text, "median", result->rate_median, true);
+    ls_json_inner(text, "min", result->rate_min, false);
+    ls_json_inner(text, "max", result->rate_max, false);
     ls_text_add(text, ", \"windows\": [");
     for (int64_t i = 0; i < result->windows; i++) {
         ls_text_add(text, i ? ", " : "");
         ls_json_number(text, result->rates[i]);
     }
     ls_text_add(text, "]}");
-    add_number(text, "step_seconds", result->step_seconds);
-    add_number(text, "flops_per_step", result->flops);
-    add_number(text, "sgemm_flops_per_second", result->sgemm_rate);
-    add_number(text, "gemm_flops_per_second", result->gemm_rate);
+    ls_json_field(text, "step_seconds", result->step_seconds);
+    ls_json_field(text, "flops_per_step", result->flops);
+    ls_json_field(text, "sgemm_flops_per_second", result->sgemm_rate);
+    ls_json_field(text, "gemm_flops_per_second", result->gemm_rate);
 }
 
 static void add_phases(ls_text *text, const ls_bench_result *result) {
-    add_key(text, "phases");
+    ls_json_key(text, "phases");
     ls_text_add(text, "{");
     for (int phase = 0; phase < LS_PHASE_COUNT; phase++) {
         ls_text_add(text, "%s\n    ", phase ? "," : "");
@@ -79,12 +61,12 @@ static void add_phases(ls_text *text, const ls_bench_result *result) {
     add_spread(text, "update_wait", &result->node_wait);
     ls_text_add(text, ",\n  ");
     add_spread(text, "cpu_seconds", &result->cpu_seconds);
-    add_key(text, "slowest");
+    ls_json_key(text, "slowest");
     ls_text_add(text, "{\"host\": ");
     ls_json_string(text, result->slowest.host);
-    add_inner(text, "rank", result->slowest.rank, false);
-    add_inner(text, "seconds", result->slowest.seconds, false);
-    add_inner(text, "mean", result->slowest.mean, false);
+    ls_json_inner(text, "rank", result->slowest.rank, false);
+    ls_json_inner(text, "seconds", result->slowest.seconds, false);
+    ls_json_inner(text, "mean", result->slowest.mean, false);
     ls_text_add(text, "}");
 }
 
@@ -96,19 +78,19 @@ static void add_control(ls_text *text, const ls_bench_result *result) {
     add_spread(text, "control_bytes", &result->control_bytes);
     ls_text_add(text, ",\n  ");
     add_spread(text, "control_messages", &result->control_messages);
-    add_number(text, "exchange_bytes", (double)bytes);
+    ls_json_field(text, "exchange_bytes", (double)bytes);
 }
 
 static void add_buckets(ls_text *text, const ls_bench_result *result) {
-    add_key(text, "buckets");
+    ls_json_key(text, "buckets");
     ls_text_add(text, "[");
     for (size_t i = 0; i < result->bucket_count; i++) {
         const ls_bench_bucket *bucket = &result->buckets[i];
         ls_text_add(text, "%s\n    {", i ? "," : "");
-        add_inner(text, "bytes", (double)bucket->bytes, true);
-        add_inner(text, "seconds", bucket->seconds, false);
-        add_inner(text, "hidden_seconds", bucket->seconds - bucket->exposed, false);
-        add_inner(text, "exposed_seconds", bucket->exposed, false);
+        ls_json_inner(text, "bytes", (double)bucket->bytes, true);
+        ls_json_inner(text, "seconds", bucket->seconds, false);
+        ls_json_inner(text, "hidden_seconds", bucket->seconds - bucket->exposed, false);
+        ls_json_inner(text, "exposed_seconds", bucket->exposed, false);
         ls_text_add(text, "}");
     }
     ls_text_add(text, "]");
@@ -116,9 +98,9 @@ static void add_buckets(ls_text *text, const ls_bench_result *result) {
 
 static void add_pass(ls_text *text, const char *key, const ls_bench_pass *pass) {
     ls_text_add(text, ", \"%s\": {", key);
-    add_inner(text, "seconds", pass->seconds, true);
-    add_inner(text, "flops", pass->work.flops, false);
-    add_inner(text, "bytes", pass->work.bytes, false);
+    ls_json_inner(text, "seconds", pass->seconds, true);
+    ls_json_inner(text, "flops", pass->work.flops, false);
+    ls_json_inner(text, "bytes", pass->work.bytes, false);
     ls_text_add(text, ", \"kernels\": [");
     for (int i = 0; i < 2 && pass->work.kernel[i]; i++) {
         ls_text_add(text, i ? ", " : "");
@@ -128,7 +110,7 @@ static void add_pass(ls_text *text, const char *key, const ls_bench_pass *pass) 
 }
 
 static void add_layers(ls_text *text, const ls_bench_result *result) {
-    add_key(text, "layers");
+    ls_json_key(text, "layers");
     ls_text_add(text, "[");
     for (size_t i = 0; i < result->layer_count; i++) {
         const ls_bench_layer *layer = &result->layers[i];
@@ -145,26 +127,26 @@ static void add_layers(ls_text *text, const ls_bench_result *result) {
 
 static void add_memory(ls_text *text, const ls_bench_result *result) {
     const ls_engine_memory *memory = &result->memory;
-    add_key(text, "memory");
+    ls_json_key(text, "memory");
     ls_text_add(text, "{");
     add_spread(text, "peak_resident", &result->peak_resident);
     ls_text_add(text, ", ");
     add_spread(text, "proportional", &result->proportional);
-    add_inner(text, "node", result->node_proportional, false);
-    add_inner(text, "node_data", (double)memory->data, false);
-    add_inner(text, "node_weights", (double)memory->weights, false);
-    add_inner(text, "node_gradients", (double)memory->gradients, false);
-    add_inner(text, "rank_gradients", (double)memory->own_gradients, false);
-    add_inner(text, "rank_network", (double)memory->network, false);
+    ls_json_inner(text, "node", result->node_proportional, false);
+    ls_json_inner(text, "node_data", (double)memory->data, false);
+    ls_json_inner(text, "node_weights", (double)memory->weights, false);
+    ls_json_inner(text, "node_gradients", (double)memory->gradients, false);
+    ls_json_inner(text, "rank_gradients", (double)memory->own_gradients, false);
+    ls_json_inner(text, "rank_network", (double)memory->network, false);
     ls_text_add(text, "}");
 }
 
 static void add_data(ls_text *text, const ls_bench_result *result) {
-    add_key(text, "data");
+    ls_json_key(text, "data");
     ls_text_add(text, "{\"streamed\": %s, ", result->streamed ? "true" : "false");
     add_spread(text, "waited_seconds", &result->data_waited);
-    add_inner(text, "bytes_read", result->data_read, false);
-    add_inner(text, "bytes_needed", result->data_used, false);
+    ls_json_inner(text, "bytes_read", result->data_read, false);
+    ls_json_inner(text, "bytes_needed", result->data_used, false);
     ls_text_add(text, "}");
 }
 
@@ -179,10 +161,10 @@ void ls_bench_json(const char *about, const ls_bench_result *result, ls_text *te
     add_layers(text, result);
     add_memory(text, result);
     add_data(text, result);
-    add_key(text, "start_up");
+    ls_json_key(text, "start_up");
     ls_text_add(text, "{");
-    add_inner(text, "mpi", result->launch, true);
-    add_inner(text, "set_up", result->set_up, false);
-    add_inner(text, "first_step", result->first_step, false);
+    ls_json_inner(text, "mpi", result->launch, true);
+    ls_json_inner(text, "set_up", result->set_up, false);
+    ls_json_inner(text, "first_step", result->first_step, false);
     ls_text_add(text, "}\n}\n");
 }

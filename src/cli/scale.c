@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "cli/run.h"
-#include "cli/scale.h"
+#include "cli/scale_output.h"
 
 typedef struct ls_scale_args {
     ls_run_args run;
     const char *ranks, *mode, *repeats, *steps;
+    const char *json, *csv, *extra_p;
 } ls_scale_args;
 
 enum { REPEATS = 10 };
@@ -83,7 +84,11 @@ static ls_status read_options(ls_comm *comm, const ls_scale_args *args, ls_scale
     LS_TRY(ls_command_count(command, "--repeats", args->repeats, &job->repeats));
     LS_TRY(ls_command_count(command, "--steps", args->steps, &job->steps));
     LS_TRY(read_ranks(args->ranks, ls_comm_size(comm), job));
-    return read_modes(args->mode, job->modes);
+    LS_TRY(read_modes(args->mode, job->modes));
+    if (args->extra_p && job->modes[LS_SCALE_STRONG] && job->modes[LS_SCALE_WEAK])
+        return ls_fail(LS_ERR_INPUT, "scale: --extra-p is of one mode: what was measured stays, so "
+                                     "say it again with --mode strong, and with --mode weak");
+    return LS_OK;
 }
 
 /* ---- what is said meanwhile ----------------------------------------------------------------- */
@@ -123,19 +128,23 @@ static void tell_after(void *context, const ls_scale_point *point) {
 
 /* ---- the command ---------------------------------------------------------------------------- */
 
-static ls_status print_result(const ls_scale_study *study, const char *path) {
-    ls_text table = {0};
-    ls_scale_table(study, &table);
-    ls_status status = table.failed ? LS_ERR_SYSTEM : LS_OK;
-    if (status == LS_OK)
-        ls_print("%s\nwrote %s; see it with: lockstep plot %s\n", table.data ? table.data : "",
-                 path, path);
-    ls_text_free(&table);
-    return status;
+/* Rank 0: before anything runs. */
+static ls_status open_output(const ls_scale_args *args, const ls_config *config,
+                             ls_scale_output *output) {
+    for (int i = 0; i < LS_SCALE_FORMATS; i++)
+        LS_TRY(ls_run_check_output(output->path[i], &args->run, config));
+    return ls_scale_output_open(output);
+}
+
+static ls_status print_result(ls_scale_output *output, const ls_scale_study *study,
+                              const char *path) {
+    LS_TRY(ls_scale_output_write(output, study));
+    ls_log(LS_LOG_NORMAL, "wrote %s; see it with: lockstep plot %s", path, path);
+    return LS_OK;
 }
 
 static ls_status measure(ls_comm *comm, const ls_scale_args *args, ls_config *config,
-                         ls_scale_job *job) {
+                         ls_scale_job *job, ls_scale_output *output) {
     ls_run_notes notes;
     ls_scale_study study = {0};
     LS_TRY(ls_run_notes_make(comm, &args->run, &notes));
@@ -148,7 +157,7 @@ static ls_status measure(ls_comm *comm, const ls_scale_args *args, ls_config *co
         status = ls_scale(comm, config, job, &study);
     ls_run_notes_free(&notes);
     if (status == LS_OK && ls_comm_rank(comm) == 0)
-        status = print_result(&study, job->path);
+        status = print_result(output, &study, job->path);
     ls_scale_study_free(&study);
     return ls_comm_agree(comm, status);
 }
@@ -156,10 +165,12 @@ static ls_status measure(ls_comm *comm, const ls_scale_args *args, ls_config *co
 static ls_status run_scale(ls_comm *comm, void *context) {
     const ls_scale_args *args = context;
     ls_scale_job job = {.name = args->run.operands.word[0]};
+    ls_scale_output output = {.path = {args->json, args->csv, args->extra_p}};
     ls_config *config = NULL;
     ls_lock *lock = NULL;
     ls_run_log_level(comm, &args->run);
     LS_TRY(read_options(comm, args, &job));
+    output.mode = job.modes[LS_SCALE_WEAK] ? LS_SCALE_WEAK : LS_SCALE_STRONG;
     char *path = ls_format("%s/scale.h5", args->run.folder ? args->run.folder : ".");
     ls_status status = ls_comm_agree(comm, path ? LS_OK : LS_ERR_SYSTEM);
     job.path = path;
@@ -167,8 +178,12 @@ static ls_status run_scale(ls_comm *comm, void *context) {
         status = ls_run_config(comm, &args->run, &config);
     if (status == LS_OK)
         status = ls_run_folder(comm, &args->run, config, NULL, &lock);
+    if (status == LS_OK && ls_comm_rank(comm) == 0)
+        status = open_output(args, config, &output);
+    status = ls_comm_agree(comm, status);
     if (status == LS_OK)
-        status = measure(comm, args, config, &job);
+        status = measure(comm, args, config, &job, &output);
+    ls_scale_output_free(&output);
     ls_lock_free(lock);
     ls_config_free(config);
     ls_free(path);
@@ -186,13 +201,20 @@ static const ls_option options[] = {
     {"--steps", NULL, LS_OPTION_TEXT, "N",
      "steps of a repeat (default: about a second's of the first size)",
      offsetof(ls_scale_args, steps)},
+    {"--json", NULL, LS_OPTION_TEXT, "FILE", "write the results as JSON; -: instead of the table",
+     offsetof(ls_scale_args, json)},
+    {"--csv", NULL, LS_OPTION_TEXT, "FILE", "the same as CSV", offsetof(ls_scale_args, csv)},
+    {"--extra-p", NULL, LS_OPTION_TEXT, "FILE", "the repeats of one mode, for Extra-P",
+     offsetof(ls_scale_args, extra_p)},
 };
 
 const ls_command ls_command_scale = {
     .name = "scale",
     .summary = "Measure a step on 1, 2, 4, ... of the ranks, and predict each next size",
-    .operands = "CONFIG [--out DIR] [--set KEY=VALUE]... [--ranks N,N,...]\n"
-                "                     [--mode strong,weak] [--repeats R] [--steps N]",
+    .operands =
+        "CONFIG [--out DIR] [--set KEY=VALUE]... [--ranks N,N,...]\n"
+        "                     [--mode strong,weak] [--repeats R] [--steps N] [--json FILE|-]\n"
+        "                     [--csv FILE|-] [--extra-p FILE|-]",
     .details =
         "Each size runs on a part of the ranks, whole nodes first, while the others sleep: strong\n"
         "scaling with the batch of CONFIG at every size; weak scaling with that batch on the\n"
@@ -210,7 +232,17 @@ const ls_command ls_command_scale = {
         "\n"
         "DIR/scale.h5 gets a row for each repeat once it is through. A study that was killed goes\n"
         "on where it was with the same command; with more repeats, larger sizes or the other mode\n"
-        "only what is missing is measured.\n",
+        "only what is missing is measured; of a whole study everything is printed again.\n"
+        "\n"
+        "JSON, in s and bytes: config, version, isa, hosts, steps, warm_up_steps, points [{mode,\n"
+        "ranks, nodes, batch, slices, crowd (threads for each core of a node, at least 1),\n"
+        "exchange_bytes and buckets (of the gradients of a step), repeats, step_seconds {median,\n"
+        "low, high, confidence}, phases {NAME: seconds}, exchange_alone_seconds (without "
+        "compute),\n"
+        "predicted_seconds {step, low, high}, error, speedup {median, low, high}, efficiency,\n"
+        "same_bits (strong: as the first size; weak: in all repeats)}]. CSV has the same columns,\n"
+        "a line for each size. --extra-p writes the text input of Extra-P: times of the phases\n"
+        "and the step, all repeats, over the parameter ranks.\n",
     .min_operands = 1,
     .max_operands = 1,
     .options = options,

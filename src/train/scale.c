@@ -184,20 +184,8 @@ static ls_status open_file(study *s, int sizes) {
 
 /* Rank 0. */
 static ls_status finish(study *s, ls_scale_study *result) {
-    ls_scale_study made = {.steps = s->steps,
-                           .layout_invariant = s->config->exchange_sum == LS_EXCHANGE_FIXED};
     LS_TRY(ls_scale_file_finish(s->file));
-    LS_TRY(ls_scale_summarize(s->file->rows, s->file->count, &made.points, &made.point_count));
-    made.about = ls_strdup(s->job->name);
-    if (made.about == NULL) {
-        ls_free(made.points);
-        return LS_ERR_SYSTEM;
-    }
-    made.rows = s->file->rows;
-    made.row_count = s->file->count;
-    s->file->rows = NULL;
-    *result = made;
-    return LS_OK;
+    return ls_scale_read(s->job->path, result);
 }
 
 static ls_status run_sizes(study *s, ls_scale_study *result) {

@@ -181,16 +181,23 @@ static int64_t steps_of(ls_run_reader *reader) {
     return text ? strtoll(text, NULL, 10) : 0;
 }
 
+static ls_status take_note(ls_run_reader *reader, const char *name, const char *otherwise,
+                           char **value) {
+    const char *there = ls_run_note_text(reader, name);
+    *value = ls_strdup(there ? there : otherwise);
+    return *value ? LS_OK : LS_ERR_SYSTEM;
+}
+
 static ls_status take_study(ls_run_reader *reader, const char *path, ls_scale_study *study) {
-    const char *about = ls_run_note_text(reader, "provenance/arguments");
     const char *invariant = ls_run_text(reader, "layout_invariant");
     LS_TRY(take_rows(reader, path, 0, &study->rows));
     study->row_count = ls_run_points(reader);
     study->steps = steps_of(reader);
     study->layout_invariant = invariant == NULL || strcmp(invariant, "no") != 0;
-    study->about = ls_strdup(about ? about : path);
-    if (study->about == NULL)
-        return LS_ERR_SYSTEM;
+    LS_TRY(take_note(reader, "provenance/arguments", path, &study->about));
+    LS_TRY(take_note(reader, "provenance/version", "", &study->version));
+    LS_TRY(take_note(reader, "provenance/isa", "", &study->isa));
+    LS_TRY(take_note(reader, "provenance/hosts", "", &study->hosts));
     return ls_scale_summarize(study->rows, study->row_count, &study->points, &study->point_count);
 }
 
@@ -209,6 +216,9 @@ ls_status ls_scale_read(const char *path, ls_scale_study *study) {
 
 void ls_scale_study_free(ls_scale_study *study) {
     ls_free(study->about);
+    ls_free(study->version);
+    ls_free(study->isa);
+    ls_free(study->hosts);
     ls_free(study->rows);
     ls_free(study->points);
     *study = (ls_scale_study){0};

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "system/command.h"
+#include "system/json.h"
 
 enum { MOST_RANKS = 4, REPEATS = 3 };
 
@@ -84,6 +85,82 @@ Test(scale, weak, .fini = workspace_remove) {
     }
 }
 
+/* ---- for programs --------------------------------------------------------------------------- */
+
+static void check_point(const char *point) {
+    static const char *const names[] = {"compute", "exchange", "update", "data", "imbalance"};
+    double sum = 0, step = json_number(point, "step_seconds.median");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        double seconds = json_number(point, text("phases.%s", names[i]));
+        cr_expect_geq(seconds, 0, "%s", names[i]);
+        sum += seconds;
+    }
+    cr_expect_float_eq(sum / step, 1, 1e-6);
+    cr_expect_leq(json_number(point, "step_seconds.low"), step);
+    cr_expect_geq(json_number(point, "step_seconds.high"), step);
+    cr_expect_eq(json_number(point, "step_seconds.confidence"), 0.75, "of three repeats");
+    cr_expect_eq(json_number(point, "repeats"), REPEATS);
+    cr_expect_gt(json_number(point, "exchange_bytes"), 0);
+    cr_expect_float_eq(json_number(point, "efficiency") * json_number(point, "ranks"),
+                       json_number(point, "speedup.median"), 1e-6);
+    cr_expect_eq(strncmp(json_find(point, "same_bits"), "true", 4), 0);
+}
+
+/* What was measured once is printed as often as one likes. */
+Test(scale, json_and_csv, .fini = workspace_remove) {
+    const char *said;
+    make_dataset(1000, 10);
+    const char *json = text("%s/a.json", workspace());
+    study(3, "out", text("--mode strong,weak --json %s", json), &said);
+    expect(said, "weak scaling"); /* the table too */
+    json = run_well("cat %s", json);
+    json_check(json);
+    cr_expect_eq(json_number(json, "steps"), 4);
+    cr_expect_eq(json_number(json, "warm_up_steps"), 3);
+    const char *all = json_find(json, "points");
+    int count = 0;
+    for (const char *point = json_next(all, NULL); point; point = json_next(all, point), count++) {
+        check_point(point);
+        cr_expect_eq(strncmp(json_find(point, "error"), "null", 4) == 0, count % 3 == 0,
+                     "the first size is not predicted");
+    }
+    cr_expect_eq(count, 6);
+    const char *again =
+        run_well("%s %s scale %s --out %s/out " STUDY " --mode strong,weak --quiet --json -",
+                 mpirun(3), program(), make_config(), workspace());
+    cr_expect_str_eq(again, json); /* and nothing else is printed */
+    const char *csv = run_well("%s %s scale %s --out %s/out " STUDY " --quiet --csv -", mpirun(3),
+                               program(), make_config(), workspace());
+    cr_expect_eq(strncmp(csv, "mode,ranks,nodes,batch,slices,repeats,step,", 43), 0, "%s", csv);
+    cr_expect_eq(count_of(csv, "\n"), 7, "%s", csv);
+    cr_expect_eq(count_of(csv, ","), 7 * 24 - 7, "%s", csv);
+    expect(csv, "\nstrong,3,1,96,8,3,");
+    expect(csv, "\nweak,3,1,288,24,3,");
+}
+
+Test(scale, extra_p, .fini = workspace_remove) {
+    const char *said, *file = text("%s/extra-p.txt", workspace());
+    make_dataset(1000, 10);
+    study(3, "out", text("--mode weak --extra-p %s", file), &said);
+    const char *content = run_well("cat %s", file);
+    expect(content, "PARAMETER ranks\nPOINTS 1 2 3\n\nREGION compute\nMETRIC seconds\nDATA ");
+    cr_expect_eq(count_of(content, "\nREGION "), 6, "%s", content);
+    cr_expect_eq(count_of(content, "\nDATA "), 6 * 3, "%s", content);
+    const char *python = python_with("extrap");
+    if (python == NULL)
+        cr_skip_test("there is no Extra-P");
+    cr_expect_str_eq(
+        run_well("%s -c 'from extrap.fileio.file_reader.text_file_reader import TextFileReader\n"
+                 "import sys\n"
+                 "read = TextFileReader().read_experiment(sys.argv[1])\n"
+                 "print(len(read.coordinates), *sorted(str(path) for path in read.callpaths),\n"
+                 "      *(metric.name for metric in read.metrics))' %s 2>/dev/null",
+                 python, file),
+        "3 compute data exchange imbalance step update seconds\n");
+}
+
+/* ---- what goes wrong ------------------------------------------------------------------------ */
+
 /* A rank is killed in the middle of the repeats on 2 ranks; with the same command the study goes
  * on, with what was measured. */
 Test(scale, killed, .fini = workspace_remove) {
@@ -93,19 +170,19 @@ Test(scale, killed, .fini = workspace_remove) {
     outcome result = run(
         "points() { h5dump -y -d /scale/points %s 2>/dev/null | grep -E '^ +[0-9]' || echo 0; }\n"
         "%s bash -c 'echo $$ >%s/pid-${OMPI_COMM_WORLD_RANK:-$PMI_RANK}; exec \"$@\"' - %s scale "
-        "%s --out %s/out --quiet --steps 4 --repeats 150 & job=$!\n"
-        "until [ $(points) -gt 151 ]; do kill -0 $job || break; sleep 0.05; done\n"
+        "%s --out %s/out --quiet --steps 20 --repeats 6 & job=$!\n"
+        "until [ $(points) -gt 7 ]; do kill -0 $job || break; sleep 0.05; done\n"
         "kill -KILL $(cat %s/pid-1); wait $job; echo \"ended with $?\"\n",
         file, mpirun(3), folder, program(), config, folder, folder);
     cr_expect_null(strstr(result.output, "ended with 0"), "%s", result.output);
     int before = points(file);
-    cr_assert(before > 151 && before < 300, "%d rows when it was killed", before);
+    cr_assert(before > 7 && before < 12, "%d rows when it was killed", before);
     double first = value("step", 0, file), last = value("step", before - 1, file);
-    const char *said = run_well("%s %s scale %s --out %s/out --steps 4 --repeats 152", mpirun(3),
+    const char *said = run_well("%s %s scale %s --out %s/out --steps 20 --repeats 8", mpirun(3),
                                 program(), config, folder);
     cr_expect_eq(value("step", 0, file), first);
     cr_expect_eq(value("step", before - 1, file), last);
-    cr_expect_eq(points(file), 3 * 152, "%s", said);
+    cr_expect_eq(points(file), 3 * 8, "%s", said);
     expect(said, "same bits at every size");
     expect(said, "3 ranks on 1 node: measured");
 }
@@ -122,6 +199,10 @@ Test(scale, refusals, .fini = workspace_remove) {
     REFUSES(("--mode", "'week'", "did you mean 'weak'?"), "--mode week");
     REFUSES(("--mode", "strong,weak"), "--mode strong,");
     REFUSES(("--repeats", "'0'"), "--repeats 0");
+    REFUSES(("--extra-p", "one mode"), "--mode strong,weak --extra-p x.txt");
+    REFUSES(("--json", "--csv", "standard output"), "--json - --csv -");
+    REFUSES(("/nowhere/a.csv", "cannot write"), "--csv /nowhere/a.csv");
+    REFUSES(("overwritten", "config"), text("--json %s", config));
     REFUSES(("strong scaling to 2 ranks", "batch.slices is 1"), "--set batch.slices=1");
     REFUSES(("batches of 600 samples", "500"), "--mode weak --set batch.size=300 " STUDY);
     cr_expect_not(exists("%s/out/*.tmp.*", workspace()));
