@@ -1,5 +1,6 @@
-/* system tests: scripts/train.sbatch as a user submits it, under a SLURM of the test's own.  The
- * same bits as without; stopped before its time is up, it queues itself again and goes on. */
+/* system tests: scripts/train.sbatch and scale.sbatch as a user submits them, under a SLURM of the
+ * test's own.  The same bits as without; stopped before its time is up, a job queues itself again
+ * and goes on. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -39,15 +40,16 @@ static const char *log_text(void) {
     return run_well("cat %s/log", workspace());
 }
 
-/* Submits, waits for a checkpoint, does `then`, and waits for the job's end.  SLURM lets a job that
- * is queued again wait for two minutes; here two seconds do, for within the same one it would be
- * taken for the old one.  Returns what SLURM and the job say. */
-static const char *submit(int nodes, int epochs, const char *settings, const char *then) {
-    make_dataset(20000, 100);
+/* Submits with `command`, waits until shell command `ready` succeeds, does `then`, and waits for
+ * the job's end.  SLURM lets a job that is queued again wait for two minutes; here two seconds do,
+ * for within the same one it would be taken for the old one.  Returns what SLURM and the job say.
+ */
+static const char *submit_job(int nodes, const char *settings, const char *command,
+                              const char *ready, const char *then) {
     outcome result = run_slurm(nodes, settings,
                                text("there() { squeue --noheader --format=%%r | grep .; }\n"
                                     "job=$(%s) || exit\n"
-                                    "until ls %s/out/checkpoint-* || ! there; do\n"
+                                    "until %s || ! there; do\n"
                                     "  sleep 0.1\n"
                                     "done >/dev/null 2>&1\n"
                                     "%s\n"
@@ -58,9 +60,16 @@ static const char *submit(int nodes, int epochs, const char *settings, const cha
                                     "  sleep 0.2\n"
                                     "done\n"
                                     "scontrol show job $job\n",
-                                    sbatch(nodes, epochs, "--parsable"), workspace(), then));
+                                    command, ready, then));
     cr_assert_eq(result.code, 0, "%d: %s", result.code, result.output);
     return text("%s\n%s", result.output, log_text());
+}
+
+/* A training, up to a checkpoint. */
+static const char *submit(int nodes, int epochs, const char *settings, const char *then) {
+    make_dataset(20000, 100);
+    return submit_job(nodes, settings, sbatch(nodes, epochs, "--parsable"),
+                      text("ls %s/out/checkpoint-*", workspace()), then);
 }
 
 /* ---- what is expected ----------------------------------------------------------------------- */
@@ -255,4 +264,46 @@ Test(slurm, a_node_is_lost, .fini = workspace_remove) {
     expect(seen, "Restarts=1 ");
     expect(seen, "going on from ");
     expect_same_bits(2);
+}
+
+/* ---- scaling studies ------------------------------------------------------------------------ */
+
+#define STUDY "--steps 10 --repeats 8"
+
+static const char *sbatch_study(int nodes, const char *option) {
+    return text("sbatch %s --nodes=%d --ntasks-per-node=%d --output=%s/log scripts/scale.sbatch %s "
+                "--out %s/out " STUDY,
+                option, nodes, 2 / nodes, workspace(), make_config(), workspace());
+}
+
+/* Sizes and bits are those of a study without SLURM. */
+static void expect_same_study(void) {
+    const char *digests = run_well(
+        "%s %s scale %s --quiet --out %s/plain " STUDY " >/dev/null && "
+        "%s info --digest %s/plain/scale.h5 %s/out/scale.h5 | cut -d ' ' -f 1 | uniq -c",
+        mpirun(2), program(), make_config(), workspace(), program(), workspace(), workspace());
+    expect(digests, " 2 ");
+}
+
+Test(slurm, study_on_two_nodes, .fini = workspace_remove) {
+    need_slurm(2);
+    make_dataset(1000, 100);
+    outcome result = run_slurm(2, "", sbatch_study(2, "--wait"));
+    cr_assert_eq(result.code, 0, "%s\n%s", result.output, log_text());
+    expect(log_text(), "strong, 2 ranks on 2 nodes: predicted ");
+    expect(log_text(), "same bits at every size");
+    expect_same_study();
+}
+
+/* Once there is a repeat: what SLURM does a minute before the job's time is up. */
+Test(slurm, study_requeued, .fini = workspace_remove) {
+    need_slurm(1);
+    make_dataset(1000, 100);
+    const char *seen = submit_job(
+        1, "", sbatch_study(1, "--parsable"),
+        text("%s info %s/out/scale.h5 | grep '[1-9][0-9]* points'", program(), workspace()),
+        "scancel --batch --signal=USR1 $job");
+    expect(seen, "JobState=COMPLETED");
+    expect(seen, "Restarts=1 ");
+    expect_same_study();
 }
