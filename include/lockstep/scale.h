@@ -115,8 +115,9 @@ enum {
 typedef struct ls_scale_study {
     char *about; /* the configuration's file and what was set, as given */
     char *version, *isa,
-        *hosts;    /* of the process that wrote the file last; "" where the file does not say */
-    int64_t steps; /* of a repeat; 0: none was measured yet */
+        *hosts; /* of the process that wrote the file last; "" where the file does not say */
+    char *identity, *configuration; /* what tells this study from others; YAML */
+    int64_t steps;                  /* of a repeat; 0: none was measured yet */
     bool layout_invariant; /* false with exchange_sum: float32: each size has bits of its own */
     ls_scale_row *rows;    /* in the order in which they were measured */
     int64_t row_count;
@@ -129,9 +130,10 @@ typedef struct ls_scale_job {
     const char *path; /* of the run file: begun, or gone on with where it is of this study */
     const char *name; /* the configuration's file, for messages */
     bool modes[LS_SCALE_MODES];
-    int ranks[LS_SCALE_LIMIT]; /* rising; in weak mode batch.size and batch.slices are those of the
-                                  first, and grow with the ranks */
+    int ranks[LS_SCALE_LIMIT]; /* rising */
     int rank_count;
+    int base; /* ranks that batch.size and batch.slices are for in weak mode: both grow with the
+                 ranks; 0: the first of `ranks` */
     int64_t repeats, steps; /* steps of a repeat; 0: about a second's at the first size */
     const ls_note *notes;
     size_t note_count;
@@ -155,6 +157,11 @@ ls_status ls_scale(ls_comm *comm, ls_config *config, const ls_scale_job *job,
 
 /* Not collective.  The study of a run file, finished or not. */
 ls_status ls_scale_read(const char *path, ls_scale_study *study);
+
+/* Not collective.  The rows of several files of one study, of jobs with a size each, in a new file.
+ * What had no smaller size in its own file is predicted from those of the others. LS_ERR_INPUT: of
+ * different studies, or with other steps; `path` is there already. */
+ls_status ls_scale_join(const char *const *paths, size_t count, const char *path);
 
 #ifdef __cplusplus
 }

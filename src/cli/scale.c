@@ -10,7 +10,8 @@
 typedef struct ls_scale_args {
     ls_run_args run;
     const char *ranks, *mode, *repeats, *steps;
-    const char *json, *csv, *extra_p;
+    const char *base, *json, *csv, *extra_p;
+    bool join;
 } ls_scale_args;
 
 enum { REPEATS = 10 };
@@ -80,10 +81,17 @@ static ls_status read_modes(const char *text, bool modes[LS_SCALE_MODES]) {
 
 static ls_status read_options(ls_comm *comm, const ls_scale_args *args, ls_scale_job *job) {
     const ls_command *command = &ls_command_scale;
+    int64_t base = 0;
     job->repeats = REPEATS;
     LS_TRY(ls_command_count(command, "--repeats", args->repeats, &job->repeats));
     LS_TRY(ls_command_count(command, "--steps", args->steps, &job->steps));
+    LS_TRY(ls_command_count(command, "--base", args->base, &base));
     LS_TRY(read_ranks(args->ranks, ls_comm_size(comm), job));
+    if (base > job->ranks[0])
+        return ls_fail(LS_ERR_INPUT,
+                       "scale: --base is %lld, but must be at most the smallest size, %d",
+                       (long long)base, job->ranks[0]);
+    job->base = (int)base;
     LS_TRY(read_modes(args->mode, job->modes));
     if (args->extra_p && job->modes[LS_SCALE_STRONG] && job->modes[LS_SCALE_WEAK])
         return ls_fail(LS_ERR_INPUT, "scale: --extra-p is of one mode: what was measured stays, so "
@@ -162,30 +170,59 @@ static ls_status measure(ls_comm *comm, const ls_scale_args *args, ls_config *co
     return ls_comm_agree(comm, status);
 }
 
-static ls_status run_scale(ls_comm *comm, void *context) {
-    const ls_scale_args *args = context;
-    ls_scale_job job = {.name = args->run.operands.word[0]};
-    ls_scale_output output = {.path = {args->json, args->csv, args->extra_p}};
+static ls_status run_study(ls_comm *comm, const ls_scale_args *args, ls_scale_output *output,
+                           ls_scale_job *job) {
     ls_config *config = NULL;
     ls_lock *lock = NULL;
+    LS_TRY(ls_run_config(comm, &args->run, &config));
+    ls_status status = ls_run_folder(comm, &args->run, config, NULL, &lock);
+    if (status == LS_OK && ls_comm_rank(comm) == 0)
+        status = open_output(args, config, output);
+    status = ls_comm_agree(comm, status);
+    if (status == LS_OK)
+        status = measure(comm, args, config, job, output);
+    ls_lock_free(lock);
+    ls_config_free(config);
+    return status;
+}
+
+/* Rank 0: of files, without measuring. */
+static ls_status join_files(const ls_scale_args *args, ls_scale_output *output, const char *path) {
+    const ls_words *files = &args->run.operands;
+    ls_scale_study study;
+    for (size_t i = 0; i < files->count; i++)
+        for (int format = 0; format < LS_SCALE_FORMATS; format++)
+            if (output->path[format])
+                LS_TRY(ls_check_output(output->path[format], files->word[i]));
+    LS_TRY(ls_make_folder(args->run.folder ? args->run.folder : "."));
+    LS_TRY(ls_scale_output_open(output));
+    LS_TRY(ls_scale_join(files->word, files->count, path));
+    LS_TRY(ls_scale_read(path, &study));
+    ls_status status = print_result(output, &study, path);
+    ls_scale_study_free(&study);
+    return status;
+}
+
+static ls_status run_scale(ls_comm *comm, void *context) {
+    const ls_scale_args *args = context;
+    const ls_words *operands = &args->run.operands;
+    ls_scale_job job = {.name = operands->word[0]};
+    ls_scale_output output = {.path = {args->json, args->csv, args->extra_p}};
     ls_run_log_level(comm, &args->run);
+    if (!args->join && operands->count > 1)
+        return ls_fail(LS_ERR_INPUT, "scale: unexpected '%s': files to put together need --join",
+                       operands->word[1]);
     LS_TRY(read_options(comm, args, &job));
     output.mode = job.modes[LS_SCALE_WEAK] ? LS_SCALE_WEAK : LS_SCALE_STRONG;
     char *path = ls_format("%s/scale.h5", args->run.folder ? args->run.folder : ".");
     ls_status status = ls_comm_agree(comm, path ? LS_OK : LS_ERR_SYSTEM);
     job.path = path;
-    if (status == LS_OK)
-        status = ls_run_config(comm, &args->run, &config);
-    if (status == LS_OK)
-        status = ls_run_folder(comm, &args->run, config, NULL, &lock);
-    if (status == LS_OK && ls_comm_rank(comm) == 0)
-        status = open_output(args, config, &output);
-    status = ls_comm_agree(comm, status);
-    if (status == LS_OK)
-        status = measure(comm, args, config, &job, &output);
+    if (status == LS_OK && args->join)
+        status =
+            ls_comm_agree(comm, ls_comm_rank(comm) == 0 ? join_files(args, &output, path) : LS_OK);
+    else if (status == LS_OK)
+        status = run_study(comm, args, &output, &job);
     ls_scale_output_free(&output);
-    ls_lock_free(lock);
-    ls_config_free(config);
     ls_free(path);
     return status;
 }
@@ -201,6 +238,11 @@ static const ls_option options[] = {
     {"--steps", NULL, LS_OPTION_TEXT, "N",
      "steps of a repeat (default: about a second's of the first size)",
      offsetof(ls_scale_args, steps)},
+    {"--base", NULL, LS_OPTION_TEXT, "N",
+     "ranks that CONFIG's batch is for (default: the smallest size)",
+     offsetof(ls_scale_args, base)},
+    {"--join", NULL, LS_OPTION_FLAG, NULL, "put the files of several jobs together",
+     offsetof(ls_scale_args, join)},
     {"--json", NULL, LS_OPTION_TEXT, "FILE", "write the results as JSON; -: instead of the table",
      offsetof(ls_scale_args, json)},
     {"--csv", NULL, LS_OPTION_TEXT, "FILE", "the same as CSV", offsetof(ls_scale_args, csv)},
@@ -214,11 +256,13 @@ const ls_command ls_command_scale = {
     .operands =
         "CONFIG [--out DIR] [--set KEY=VALUE]... [--ranks N,N,...]\n"
         "                     [--mode strong,weak] [--repeats R] [--steps N] [--json FILE|-]\n"
-        "                     [--csv FILE|-] [--extra-p FILE|-]",
+        "                     [--base N] [--csv FILE|-] [--extra-p FILE|-]\n"
+        "       lockstep scale --join SCALE.H5... [--out DIR] [--json FILE|-] ...",
     .details =
         "Each size runs on a part of the ranks, whole nodes first, while the others sleep: strong\n"
         "scaling with the batch of CONFIG at every size; weak scaling with that batch on the\n"
-        "smallest size, and batch and slices growing with the ranks. A repeat begins with the\n"
+        "smallest size (--base), and batch and slices growing with the ranks. A repeat begins with "
+        "the\n"
         "same weights: 3 steps to warm up, the steps that count, on full batches with a constant\n"
         "learning rate. Strong scaling has to give the same bits at every size, which is checked.\n"
         "\n"
@@ -234,6 +278,10 @@ const ls_command ls_command_scale = {
         "on where it was with the same command; with more repeats, larger sizes or the other mode\n"
         "only what is missing is measured; of a whole study everything is printed again.\n"
         "\n"
+        "A job for each size, where one over the largest waits long: with the same --base and\n"
+        "--steps, --ranks its size and a folder each. --join puts their files together, in\n"
+        "DIR/scale.h5, predicts each size from the smaller ones, and prints the whole.\n"
+        "\n"
         "JSON, in s and bytes: config, version, isa, hosts, steps, warm_up_steps, points [{mode,\n"
         "ranks, nodes, batch, slices, crowd (threads for each core of a node, at least 1),\n"
         "exchange_bytes and buckets (of the gradients of a step), repeats, step_seconds {median,\n"
@@ -244,7 +292,7 @@ const ls_command ls_command_scale = {
         "a line for each size. --extra-p writes the text input of Extra-P: times of the phases\n"
         "and the step, all repeats, over the parameter ranks.\n",
     .min_operands = 1,
-    .max_operands = 1,
+    .max_operands = SIZE_MAX,
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .args_size = sizeof(ls_scale_args),

@@ -97,7 +97,7 @@ static void add_errors(const ls_scale_point *points, size_t count, ls_text *text
     if (used == 0)
         return;
     qsort(errors, (size_t)used, sizeof *errors, by_value);
-    ls_text_add(text, "predicted before each size ran: median error %.1f %%, largest %.1f %%\n",
+    ls_text_add(text, "predicted from the smaller sizes: median error %.1f %%, largest %.1f %%\n",
                 50 * (errors[(used - 1) / 2] + errors[used / 2]), 100 * errors[used - 1]);
 }
 

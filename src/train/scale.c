@@ -18,8 +18,12 @@ typedef struct study {
 
 /* ---- sizes ---------------------------------------------------------------------------------- */
 
+static int base_of(const ls_scale_job *job) {
+    return job->base > 0 ? job->base : job->ranks[0];
+}
+
 static ls_status plan_weak(const ls_scale_job *job, int ranks, ls_scale_size *size) {
-    int base = job->ranks[0];
+    int base = base_of(job);
     if (size->batch > INT64_MAX / ranks || size->batch * ranks % base != 0 ||
         size->slices * ranks % base != 0)
         return ls_fail(LS_ERR_INPUT,
@@ -66,10 +70,13 @@ static ls_status set_integer(ls_config *config, const char *key, int64_t value) 
     return ls_config_set(config, key, text);
 }
 
-/* Batches only grow within a study, and so there are never fewer samples than slices. */
+/* There are never fewer samples than slices. */
 static ls_status set_batch(ls_config *config, const ls_scale_size *size) {
+    bool smaller = size->batch < config->batch.size;
+    if (smaller)
+        LS_TRY(set_integer(config, "batch.slices", size->slices));
     LS_TRY(set_integer(config, "batch.size", size->batch));
-    return set_integer(config, "batch.slices", size->slices);
+    return smaller ? LS_OK : set_integer(config, "batch.slices", size->slices);
 }
 
 /* ---- what was measured ---------------------------------------------------------------------- */
@@ -162,7 +169,7 @@ static ls_status identify(const study *s, char identity[LS_DIGEST_TEXT]) {
     ls_text text = {0};
     ls_hash *hash;
     ls_config_write(s->config, &text);
-    ls_text_add(&text, "\n%lld %d %s %s %s", (long long)s->job->steps, s->job->ranks[0],
+    ls_text_add(&text, "\n%lld %d %s %s %s", (long long)s->job->steps, base_of(s->job),
                 ls_compute_isa(), ls_compute_library(), ls_build_version());
     ls_status status = text.failed ? LS_ERR_SYSTEM : ls_hash_create(&hash);
     if (status == LS_OK) {

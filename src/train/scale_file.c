@@ -195,6 +195,8 @@ static ls_status take_study(ls_run_reader *reader, const char *path, ls_scale_st
     study->steps = steps_of(reader);
     study->layout_invariant = invariant == NULL || strcmp(invariant, "no") != 0;
     LS_TRY(take_note(reader, "provenance/arguments", path, &study->about));
+    LS_TRY(take_note(reader, LS_RUN_NAME, "", &study->identity));
+    LS_TRY(take_note(reader, "configuration", "", &study->configuration));
     LS_TRY(take_note(reader, "provenance/version", "", &study->version));
     LS_TRY(take_note(reader, "provenance/isa", "", &study->isa));
     LS_TRY(take_note(reader, "provenance/hosts", "", &study->hosts));
@@ -216,6 +218,8 @@ ls_status ls_scale_read(const char *path, ls_scale_study *study) {
 
 void ls_scale_study_free(ls_scale_study *study) {
     ls_free(study->about);
+    ls_free(study->identity);
+    ls_free(study->configuration);
     ls_free(study->version);
     ls_free(study->isa);
     ls_free(study->hosts);
@@ -236,11 +240,11 @@ static ls_status read_older(const char *path, const char *identity, int64_t more
     file->count = ls_run_points(reader);
     file->steps = steps_of(reader);
     if (status == LS_OK && (there == NULL || strcmp(there, identity) != 0))
-        status =
-            ls_fail(LS_ERR_INPUT,
-                    "'%s' is of another study: of another configuration, smallest size, --steps, "
-                    "instruction set or version; remove it, or choose another folder (--out)",
-                    path);
+        status = ls_fail(
+            LS_ERR_INPUT,
+            "'%s' is of another study: of another configuration, smallest size or --base, --steps, "
+            "instruction set or version; remove it, or choose another folder (--out)",
+            path);
     ls_run_close(reader);
     return status;
 }

@@ -159,6 +159,38 @@ Test(scale, extra_p, .fini = workspace_remove) {
         "3 compute data exchange imbalance step update seconds\n");
 }
 
+/* ---- a job for each size -------------------------------------------------------------------- */
+
+Test(scale, joined, .fini = workspace_remove) {
+    const char *said, *options = "--mode strong,weak --base 1", *folder = workspace();
+    make_dataset(1000, 10);
+    study(3, "all", "--mode strong,weak --ranks 1,2,3", &said);
+    for (int ranks = 1; ranks <= 3; ranks++)
+        study(ranks, text("job-%d", ranks), text("%s --ranks %d", options, ranks), &said);
+    const char *joined = run_well("%s scale --join %s/job-3/scale.h5 %s/job-1/scale.h5 "
+                                  "%s/job-2/scale.h5 --out %s/joined --json %s/a.json",
+                                  program(), folder, folder, folder, folder, folder);
+    expect(joined, "strong scaling: batch 96 in 8 slices at every size; same bits at every size\n");
+    expect(joined, "weak scaling: batch 96 in 8 slices on 1 rank, growing with the ranks");
+    cr_expect_eq(count_of(joined, "predicted from the smaller sizes"), 2, "%s", joined);
+    const char *json = run_well("cat %s/a.json", folder), *all = json_find(json, "points");
+    json_check(json);
+    int count = 0;
+    for (const char *point = json_next(all, NULL); point; point = json_next(all, point), count++) {
+        check_point(point);
+        cr_expect_eq(json_number(point, "ranks"), count % 3 + 1);
+        cr_expect_eq(strncmp(json_find(point, "error"), "null", 4) == 0, count % 3 == 0);
+    }
+    cr_expect_eq(count, 6);
+    REFUSED(WORDS("joined/scale.h5", "is there already"),
+            "%s scale --join %s/job-1/scale.h5 --out %s/joined", program(), folder, folder);
+    study(2, "other", "--ranks 2 --set seed=9", &said);
+    REFUSED(WORDS("of different studies", "other/scale.h5"),
+            "%s scale --join %s/job-1/scale.h5 %s/other/scale.h5 --out %s/x", program(), folder,
+            folder, folder);
+    REFUSED(WORDS("need --join"), "%s scale a.yaml b.yaml", program());
+}
+
 /* ---- what goes wrong ------------------------------------------------------------------------ */
 
 /* A rank is killed in the middle of the repeats on 2 ranks; with the same command the study goes
@@ -200,6 +232,7 @@ Test(scale, refusals, .fini = workspace_remove) {
     REFUSES(("--mode", "strong,weak"), "--mode strong,");
     REFUSES(("--repeats", "'0'"), "--repeats 0");
     REFUSES(("--extra-p", "one mode"), "--mode strong,weak --extra-p x.txt");
+    REFUSES(("--base is 2", "smallest size, 1"), "--base 2");
     REFUSES(("--json", "--csv", "standard output"), "--json - --csv -");
     REFUSES(("/nowhere/a.csv", "cannot write"), "--csv /nowhere/a.csv");
     REFUSES(("overwritten", "config"), text("--json %s", config));
