@@ -99,8 +99,8 @@ typedef enum ls_shuffle { LS_SHUFFLES(LS_CONSTANT) } ls_shuffle;
     X(LS_EXCHANGE_FLAT, "flat")
 typedef enum ls_exchange_mode { LS_EXCHANGE_MODES(LS_CONSTANT) } ls_exchange_mode;
 
-/* fixed: fixed point in int32, the same bits on any layout.  float32, for comparison: the bits
- * depend on layout and MPI's algorithm. */
+/* fixed: fixed point, int32 or, with many slices, int64, the same bits on any layout.  float32, for
+ * comparison: the bits depend on layout and MPI's algorithm. */
 #define LS_EXCHANGE_TYPES(X)                                                                       \
     X(LS_EXCHANGE_FIXED, "fixed")                                                                  \
     X(LS_EXCHANGE_FLOAT32, "float32")

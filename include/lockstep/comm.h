@@ -176,9 +176,14 @@ typedef struct ls_exchange ls_exchange;
  * their boundaries at multiples of it, so that they do not depend on the rank count. */
 #define LS_CHUNK 4096
 
-/* Collective.  `length` elements in buckets of about 1 MiB, filled from the end of the array. */
-ls_status ls_exchange_create(ls_comm *comm, ls_exchange_mode mode, ls_exchange_type type,
-                             size_t length, ls_exchange **exchange);
+/* What an exchange adds. */
+typedef enum ls_addend { LS_ADDEND_INT32, LS_ADDEND_INT64, LS_ADDEND_FLOAT32 } ls_addend;
+size_t ls_addend_bytes(ls_addend addend);
+
+/* Collective.  `length` elements in buckets of about a million bytes, or two of int64, filled from
+ * the end of the array. */
+ls_status ls_exchange_create(ls_comm *comm, ls_exchange_mode mode, ls_addend addend, size_t length,
+                             ls_exchange **exchange);
 void ls_exchange_free(ls_exchange *exchange);
 
 /* This rank's addends, `length` elements.  Write them between begin and final. */

@@ -14,26 +14,39 @@ extern "C" {
 
 /* ---- fixed point ---------------------------------------------------------------------------- */
 
-/* A gradient element g travels as the integer round(g 2^exponent).  With `slices` addends, each at
- * most ls_fixed_limit(slices) in size, the sum fits 32 bits on any path, partial sums included. */
+/* A gradient element g travels as the integer round(g 2^exponent), at most ls_fixed_limit(slices)
+ * in size: the sum over all slices fits int32 on any path, partial sums included.  Above
+ * LS_NARROW_SLICES that would leave an addend few bits: sums are int64 there, and addends have the
+ * 31 bits of a single slice.
+ *
+ * An addend's error is at most half a unit, 2^-exponent, and 0.29 units RMS.  So the sum over n
+ * slices of independent noise of deviation s, of RMS sqrt(n) s, is wrong by 0.29 units / s of its
+ * RMS, whatever n.  For Gaussian noise whose largest element is 5.5 s that is, with a fresh
+ * exponent and with the worst that ls_fixed_fits accepts: above LS_NARROW_SLICES 2^-25.3 and
+ * 2^-19.3; at 512 slices 2^-16.3 and 2^-15.3, at 128 slices 2^-18.3 and 2^-15.3. */
+#define LS_NARROW_SLICES 512
+/* Whether sums are int64 rather than int32. */
+bool ls_fixed_is_wide(int slices);
 int32_t ls_fixed_limit(int slices);
 /* The exponent for a tensor whose largest element (in absolute value, over all slices of the step
  * before) was `largest`: leaves room for an 8-fold growth; the rounding error of an addend is at
- * most 2^-20 `largest` for up to 128 slices.  largest 0: the exponent of 1. */
+ * most 2^-20 `largest` for up to 128 slices, 2^-18 for up to LS_NARROW_SLICES, 2^-27 above.
+ * largest 0: the exponent of 1. */
 int ls_fixed_exponent(float largest, int slices);
 /* Whether it lies between the limits, as all of ls_fixed_exponent do. */
 bool ls_fixed_is_exponent(int32_t exponent);
 /* The largest absolute value that fits. */
 float ls_fixed_range(int exponent, int slices);
 /* Whether a tensor whose largest element is `largest` travels well with `exponent`: it does not
- * overflow, and the rounding error of an addend is at most 2^-17 of it.  True for
- * ls_fixed_exponent(largest, slices). */
+ * overflow, and the rounding error of an addend is at most 2^-17 of it, 2^-21 where sums are int64.
+ * True for ls_fixed_exponent(largest, slices). */
 bool ls_fixed_fits(int exponent, float largest, int slices);
 
-/* sums[i] = (first ? 0 : sums[i]) + round(gradient[i] 2^exponent), saturated to the limit: a
- * saturated step is redone, never used.  Returns the bits of the largest |gradient[i]| seen (as
- * float bits they order like the values; NaN and infinity are >= 0x7f800000). */
-uint32_t ls_fixed_add(int32_t *sums, const float *gradient, size_t count, int exponent, int slices,
+/* sums[i] = (first ? 0 : sums[i]) + round(gradient[i] 2^exponent), int32 or int64; an addend is
+ * saturated to the limit: a saturated step is redone, never used.  Returns the bits of the largest
+ * |gradient[i]| seen (as float bits they order like the values; NaN and infinity are >=
+ * 0x7f800000). */
+uint32_t ls_fixed_add(void *sums, const float *gradient, size_t count, int exponent, int slices,
                       bool first);
 
 /* ---- optimizers ----------------------------------------------------------------------------- */

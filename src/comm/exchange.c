@@ -30,17 +30,18 @@ typedef struct ls_ready {
 struct ls_exchange {
     ls_comm *comm;
     ls_exchange_mode mode; /* node or flat */
-    MPI_Datatype type;
-    size_t length, stride; /* stride: elements from one rank's addends to the next one's */
+    ls_addend addend;
+    size_t width;          /* bytes of an addend, and of a sum */
+    size_t length, stride; /* stride: bytes from one rank's addends to the next one's */
     ls_bucket *buckets;    /* [0] is at the end of the array */
     int bucket_count;
     int final_count, started_count; /* of this step, on this rank */
     uint64_t finished;              /* buckets of all steps before this one */
     ls_shared *memory;              /* node mode: addends of all ranks of the node, then ready */
     ls_ready *ready;                /* per node rank */
-    uint32_t *addends;              /* this rank's */
-    uint32_t *partial;              /* node mode, several nodes: sums over the node, own shares */
-    uint32_t *sums;                 /* over all ranks */
+    char *addends;                  /* this rank's */
+    char *partial;                  /* node mode, several nodes: sums over the node, own shares */
+    char *sums;                     /* over all ranks */
     double waited;                  /* for sums of this step, s */
     ls_recorder *recorder;
 };
@@ -74,6 +75,10 @@ static ls_status make_buckets(ls_exchange *x) {
     return LS_OK;
 }
 
+size_t ls_addend_bytes(ls_addend addend) {
+    return addend == LS_ADDEND_INT64 ? sizeof(int64_t) : sizeof(int32_t);
+}
+
 /* ---- set-up --------------------------------------------------------------------------------- */
 
 static bool several_nodes(const ls_exchange *x) {
@@ -90,39 +95,45 @@ static ls_status choose_mode(ls_exchange *x, ls_exchange_mode wanted) {
     return LS_OK;
 }
 
+static ls_status new_array(const ls_exchange *x, size_t count, char **array) {
+    *array = ls_calloc(count, x->width);
+    return *array ? LS_OK : LS_ERR_SYSTEM;
+}
+
 static ls_status make_memory(ls_exchange *x) {
     ls_comm *comm = x->comm;
-    x->stride = (x->length + LS_CHUNK - 1) / LS_CHUNK * LS_CHUNK;
+    x->stride = (x->length + LS_CHUNK - 1) / LS_CHUNK * LS_CHUNK * x->width;
     if (x->mode == LS_EXCHANGE_FLAT) {
-        ls_status status = LS_NEW(x->addends, x->length);
+        ls_status status = new_array(x, x->length, &x->addends);
         if (status == LS_OK && comm->size > 1)
-            status = LS_NEW(x->sums, x->length);
+            status = new_array(x, x->length, &x->sums);
         return ls_comm_agree(comm, status);
     }
     size_t ranks = (size_t)comm->node_size;
-    size_t addends = ranks * x->stride * sizeof *x->addends;
+    size_t addends = ranks * x->stride;
     LS_TRY(ls_shared_create(comm, addends + ranks * sizeof *x->ready,
                             "the gradient exchange (exchange: flat needs less)", &x->memory));
-    x->addends = (uint32_t *)ls_shared_data(x->memory) + (size_t)comm->node_rank * x->stride;
+    x->addends = (char *)ls_shared_data(x->memory) + (size_t)comm->node_rank * x->stride;
     x->ready = (ls_ready *)((char *)ls_shared_data(x->memory) + addends);
     ls_status status = LS_OK;
     if (several_nodes(x)) {
-        status = LS_NEW(x->partial, x->length);
+        status = new_array(x, x->length, &x->partial);
         if (status == LS_OK)
-            status = LS_NEW(x->sums, x->length);
+            status = new_array(x, x->length, &x->sums);
     } else if (comm->size > 1) {
-        status = LS_NEW(x->sums, LS_CHUNK);
+        status = new_array(x, LS_CHUNK, &x->sums);
     }
     return ls_comm_agree(comm, status);
 }
 
-ls_status ls_exchange_create(ls_comm *comm, ls_exchange_mode mode, ls_exchange_type type,
-                             size_t length, ls_exchange **exchange) {
+ls_status ls_exchange_create(ls_comm *comm, ls_exchange_mode mode, ls_addend addend, size_t length,
+                             ls_exchange **exchange) {
     ls_exchange *x = NULL;
     LS_REQUIRE(length > 0);
     LS_TRY(LS_NEW(x, 1));
     x->comm = comm;
-    x->type = type == LS_EXCHANGE_FIXED ? MPI_INT32_T : MPI_FLOAT;
+    x->addend = addend;
+    x->width = ls_addend_bytes(addend);
     x->length = length;
     ls_status status;
     LS_TRY_GOTO(failed, choose_mode(x, mode));
@@ -160,16 +171,16 @@ int ls_exchange_buckets(const ls_exchange *x) {
 }
 
 size_t ls_exchange_bucket_bytes(const ls_exchange *x, int bucket) {
-    return (x->buckets[bucket].end - x->buckets[bucket].first) * sizeof *x->addends;
+    return (x->buckets[bucket].end - x->buckets[bucket].first) * x->width;
 }
 
 void ls_exchange_memory(const ls_exchange *x, size_t *node, size_t *rank) {
     bool flat = x->mode == LS_EXCHANGE_FLAT;
-    size_t array = x->length * sizeof *x->addends;
+    size_t array = x->length * x->width;
     *node = x->memory ? ls_shared_bytes(x->memory) : 0;
     *rank = (flat ? array : 0) + (x->partial ? array : 0);
     if (x->sums)
-        *rank += flat || x->partial ? array : LS_CHUNK * sizeof *x->sums;
+        *rank += flat || x->partial ? array : LS_CHUNK * x->width;
 }
 
 /* ---- times ---------------------------------------------------------------------------------- */
@@ -212,43 +223,61 @@ static void add_int32(size_t count, const int32_t *a, const int32_t *b, int32_t 
 }
 
 LS_CLONES
+static void add_int64(size_t count, const int64_t *a, const int64_t *b, int64_t *out) {
+    for (size_t i = 0; i < count; i++)
+        out[i] = a[i] + b[i];
+}
+
+LS_CLONES
 static void add_float(size_t count, const float *a, const float *b, float *out) {
     for (size_t i = 0; i < count; i++)
         out[i] = a[i] + b[i];
 }
 
+static void add(ls_addend addend, size_t count, const void *a, const void *b, void *out) {
+    if (addend == LS_ADDEND_INT32)
+        add_int32(count, a, b, out);
+    else if (addend == LS_ADDEND_INT64)
+        add_int64(count, a, b, out);
+    else
+        add_float(count, a, b, out);
+}
+
 /* Sums of [first, end) over the ranks of the node, in node rank order. */
-static void sum_over_node(const ls_exchange *x, size_t first, size_t end, uint32_t *out) {
-    const uint32_t *sums = (const uint32_t *)ls_shared_data(x->memory) + first;
-    const uint32_t *addends = sums;
+static void sum_over_node(const ls_exchange *x, size_t first, size_t end, void *out) {
+    const char *addends = (const char *)ls_shared_data(x->memory) + first * x->width;
+    const void *sums = addends;
     size_t count = end - first;
     if (x->comm->node_size == 1)
-        memcpy(out, sums, count * sizeof *out);
-    for (int rank = 1; rank < x->comm->node_size; rank++, sums = out) {
-        addends += x->stride;
-        if (x->type == MPI_FLOAT)
-            add_float(count, (const float *)sums, (const float *)addends, (float *)out);
-        else
-            add_int32(count, (const int32_t *)sums, (const int32_t *)addends, (int32_t *)out);
-    }
+        memcpy(out, sums, count * x->width);
+    for (int rank = 1; rank < x->comm->node_size; rank++, sums = out)
+        add(x->addend, count, sums, addends + (size_t)rank * x->stride, out);
 }
 
 /* ---- a step --------------------------------------------------------------------------------- */
 
+/* Elements [first, end) of two arrays that begin alike. */
+static ls_status start_sum(ls_exchange *x, MPI_Comm mpi, const char *from, size_t first, size_t end,
+                           MPI_Request *request) {
+    static const MPI_Datatype types[] = {[LS_ADDEND_INT32] = MPI_INT32_T,
+                                         [LS_ADDEND_INT64] = MPI_INT64_T,
+                                         [LS_ADDEND_FLOAT32] = MPI_FLOAT};
+    size_t offset = first * x->width;
+    LS_MPI(x->comm, MPI_Iallreduce(from + offset, x->sums + offset, (int)(end - first),
+                                   types[x->addend], MPI_SUM, mpi, request));
+    return LS_OK;
+}
+
 /* Posts the collective operation of a bucket.  All ranks do so in bucket order. */
 static ls_status start_bucket(ls_exchange *x, ls_bucket *bucket) {
-    ls_comm *comm = x->comm;
-    if (x->mode == LS_EXCHANGE_FLAT && comm->size > 1) {
-        LS_MPI(comm, MPI_Iallreduce(x->addends + bucket->first, x->sums + bucket->first,
-                                    (int)(bucket->end - bucket->first), x->type, MPI_SUM,
-                                    comm->buckets, &bucket->request));
-    } else if (x->mode == LS_EXCHANGE_NODE && several_nodes(x)) {
-        sum_over_node(x, bucket->my_first, bucket->my_end, x->partial + bucket->my_first);
-        LS_MPI(comm, MPI_Iallreduce(x->partial + bucket->my_first, x->sums + bucket->my_first,
-                                    (int)(bucket->my_end - bucket->my_first), x->type, MPI_SUM,
-                                    comm->peers, &bucket->request));
-    }
-    return LS_OK;
+    size_t first = bucket->my_first, end = bucket->my_end;
+    if (x->mode == LS_EXCHANGE_FLAT && x->comm->size > 1)
+        return start_sum(x, x->comm->buckets, x->addends, bucket->first, bucket->end,
+                         &bucket->request);
+    if (x->mode != LS_EXCHANGE_NODE || !several_nodes(x))
+        return LS_OK;
+    sum_over_node(x, first, end, x->partial + first * x->width);
+    return start_sum(x, x->comm->peers, x->partial, first, end, &bucket->request);
 }
 
 static void wait_for_node(ls_exchange *x, int index) {
@@ -322,9 +351,9 @@ void ls_exchange_final(ls_exchange *x, size_t offset) {
 /* The sums of one chunk, wherever they are. */
 static const void *chunk_sums(ls_exchange *x, size_t first, size_t end) {
     if (x->comm->size == 1)
-        return x->addends + first;
+        return x->addends + first * x->width;
     if (x->mode == LS_EXCHANGE_FLAT || several_nodes(x))
-        return x->sums + first;
+        return x->sums + first * x->width;
     sum_over_node(x, first, end, x->sums);
     return x->sums;
 }

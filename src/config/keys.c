@@ -267,8 +267,9 @@ const ls_key ls_config_keys[] = {
      .help = "How gradients are summed. node: in the node's shared memory, then between nodes; "
              "flat: one allreduce over all ranks; auto: node where it fits."},
     {KEY(exchange_sum), .initial = "fixed", .words = LS_WORDS_OF(LS_EXCHANGE_TYPES),
-     .help = "What is summed. fixed: integers, the same bits on any number of ranks; float32: for "
-             "comparison, not the same bits."},
+     .help =
+         "What is summed. fixed: integers, of 32 bits or, above 512 slices, 64, the same bits on "
+         "any number of ranks; float32: for comparison, not the same bits."},
 
     {KEY(stall_seconds), .change = LS_CHANGE_NOTHING, .initial = "60", .min = 0, .max = INFINITY,
      .unit = "seconds",

@@ -5,12 +5,18 @@
 #include "lockstep/optim.h"
 
 enum {
-    GROWTH_BITS = 3,     /* room for the largest element to grow 8-fold from one step to the next */
-    PRECISION_BITS = 16, /* the largest element spans at least 2^16 units: error 2^-17 of it */
+    GROWTH_BITS = 3, /* room for the largest element to grow 8-fold from one step to the next */
+    /* The largest element spans at least so many bits of units. */
+    NARROW_PRECISION_BITS = 16,
+    WIDE_PRECISION_BITS = 20,
 };
 
+bool ls_fixed_is_wide(int slices) {
+    return slices > LS_NARROW_SLICES;
+}
+
 int32_t ls_fixed_limit(int slices) {
-    return INT32_MAX / slices;
+    return ls_fixed_is_wide(slices) ? INT32_MAX : INT32_MAX / slices;
 }
 
 /* Bits between the unit and a power of two above the largest element, with room for its growth. */
@@ -47,9 +53,10 @@ float ls_fixed_range(int exponent, int slices) {
 bool ls_fixed_fits(int exponent, float largest, int slices) {
     if (largest == 0 || exponent == LS_EXPONENT_LIMIT)
         return largest <= ls_fixed_range(exponent, slices);
+    int wanted = ls_fixed_is_wide(slices) ? WIDE_PRECISION_BITS : NARROW_PRECISION_BITS;
     int lowest = fresh_bits(slices) - 1; /* what a fresh exponent gives at least */
-    if (lowest > PRECISION_BITS)
-        lowest = PRECISION_BITS;
+    if (lowest > wanted)
+        lowest = wanted;
     return largest <= ls_fixed_range(exponent, slices) &&
            ldexpf(largest, exponent) >= ldexpf(1.0f, lowest);
 }
@@ -91,9 +98,24 @@ static uint32_t add_quantised(int32_t *restrict sums, const float *restrict grad
     return largest;
 }
 
-uint32_t ls_fixed_add(int32_t *sums, const float *gradient, size_t count, int exponent, int slices,
+/* `keep`: all bits to add, none to set. */
+LS_CLONES
+static uint32_t add_wide(int64_t *restrict sums, const float *restrict gradient, size_t count,
+                         float scale, float limit, int64_t keep) {
+    uint32_t largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits = magnitude(&gradient[i]);
+        largest = bits > largest ? bits : largest;
+        sums[i] = (sums[i] & keep) + quantise(gradient[i], scale, limit);
+    }
+    return largest;
+}
+
+uint32_t ls_fixed_add(void *sums, const float *gradient, size_t count, int exponent, int slices,
                       bool first) {
     float scale = ldexpf(1.0f, exponent), limit = limit_float(slices);
+    if (ls_fixed_is_wide(slices))
+        return add_wide(sums, gradient, count, scale, limit, first ? 0 : -1);
     return first ? set_quantised(sums, gradient, count, scale, limit)
                  : add_quantised(sums, gradient, count, scale, limit);
 }

@@ -58,10 +58,10 @@ static ls_status make_step(ls_engine *engine) {
 
 static ls_status make_sums(ls_engine *engine) {
     const ls_config *config = engine->config;
-    LS_TRY(ls_exchange_create(engine->comm, config->exchange, config->exchange_sum,
-                              ls_net_trained_size(engine->net), &engine->exchange));
-    return ls_quantizer_create(engine->comm, engine->net, config->exchange_sum, engine->slices,
-                               &engine->quantizer);
+    LS_TRY(ls_quantizer_create(engine->comm, engine->net, config->exchange_sum, engine->slices,
+                               &engine->quantizer));
+    return ls_exchange_create(engine->comm, config->exchange, engine->quantizer->addend,
+                              ls_net_trained_size(engine->net), &engine->exchange);
 }
 
 /* From the network to what a step needs. */

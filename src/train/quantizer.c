@@ -9,7 +9,13 @@
 enum { NOT_FINITE_BITS = 0x7f800000 }; /* float bits from here on are infinity and NaN */
 
 static bool is_fixed(const ls_quantizer *quantizer) {
-    return quantizer->type == LS_EXCHANGE_FIXED;
+    return quantizer->addend != LS_ADDEND_FLOAT32;
+}
+
+static ls_addend choose_addend(ls_exchange_type type, int slices) {
+    if (type == LS_EXCHANGE_FLOAT32)
+        return LS_ADDEND_FLOAT32;
+    return ls_fixed_is_wide(slices) ? LS_ADDEND_INT64 : LS_ADDEND_INT32;
 }
 
 ls_status ls_quantizer_create(ls_comm *comm, const ls_net *net, ls_exchange_type type, int slices,
@@ -17,7 +23,8 @@ ls_status ls_quantizer_create(ls_comm *comm, const ls_net *net, ls_exchange_type
     size_t params = ls_net_param_count(net);
     ls_quantizer *made;
     LS_TRY(LS_NEW(made, 1));
-    *made = (ls_quantizer){.net = net, .type = type, .comm = comm, .slices = slices};
+    *made = (ls_quantizer){
+        .net = net, .addend = choose_addend(type, slices), .comm = comm, .slices = slices};
     ls_status status = ls_allreduce_create(comm, LS_REDUCTION_MAX_UINT32, params, &made->largest);
     if (status == LS_OK)
         status = LS_NEW(made->exponent, params);
@@ -126,16 +133,24 @@ void ls_quantizer_reset(ls_quantizer *quantizer) {
 
 double ls_quantizer_square_sum(const ls_quantizer *quantizer, size_t param, size_t count,
                                const void *sums) {
-    return is_fixed(quantizer) ? ls_square_sum_fixed(count, sums, quantizer->exponent[param])
-                               : ls_square_sum_float(count, sums);
+    float scaled[LS_CHUNK];
+    if (quantizer->addend == LS_ADDEND_INT32)
+        return ls_square_sum_fixed(count, sums, quantizer->exponent[param]);
+    if (quantizer->addend == LS_ADDEND_FLOAT32)
+        return ls_square_sum_float(count, sums);
+    ls_quantizer_scale(quantizer, param, 1, count, sums, scaled);
+    return ls_square_sum_float(count, scaled);
+}
+
+static float as_float(ls_addend addend, const void *sums, size_t i) {
+    if (addend == LS_ADDEND_INT32)
+        return (float)((const int32_t *)sums)[i];
+    return addend == LS_ADDEND_INT64 ? (float)((const int64_t *)sums)[i] : ((const float *)sums)[i];
 }
 
 void ls_quantizer_scale(const ls_quantizer *quantizer, size_t param, float factor, size_t count,
                         const void *sums, float *out) {
-    bool fixed = is_fixed(quantizer);
-    float unit = fixed ? ldexpf(1, -quantizer->exponent[param]) : 1;
-    for (size_t i = 0; i < count; i++) {
-        float sum = fixed ? (float)((const int32_t *)sums)[i] : ((const float *)sums)[i];
-        out[i] = sum * unit * factor;
-    }
+    float unit = is_fixed(quantizer) ? ldexpf(1, -quantizer->exponent[param]) : 1;
+    for (size_t i = 0; i < count; i++)
+        out[i] = as_float(quantizer->addend, sums, i) * unit * factor;
 }

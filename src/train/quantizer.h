@@ -8,7 +8,7 @@
 
 typedef struct ls_quantizer {
     const ls_net *net;
-    ls_exchange_type type; /* LS_EXCHANGE_FLOAT32: nothing is quantised, ranges are noted */
+    ls_addend addend; /* LS_ADDEND_FLOAT32: nothing is quantised, ranges are noted */
     ls_comm *comm;
     int slices;                    /* of a batch */
     int *exponent, *next_exponent; /* per parameter: of this pass and of the next */
@@ -24,8 +24,8 @@ void ls_quantizer_free(ls_quantizer *quantizer);
 
 /* Before the gradients of a pass. */
 void ls_quantizer_begin(ls_quantizer *quantizer);
-/* Adds `count` elements of a parameter's gradient in a slice to the rank's addends, int32 or
- * float32; `first`: in their place. */
+/* Adds `count` elements of a parameter's gradient in a slice to the rank's addends; `first`: in
+ * their place. */
 void ls_quantizer_add(ls_quantizer *quantizer, int slice, size_t param, size_t count,
                       const float *gradient, bool first, void *addends);
 /* Collective, after a pass.  Whether the exponents in use suit the largest gradients of all slices;
@@ -37,7 +37,8 @@ void ls_quantizer_next(ls_quantizer *quantizer);
 /* Forgets all gradients: the exponents are found anew. */
 void ls_quantizer_reset(ls_quantizer *quantizer);
 
-/* Of `count` sums of a parameter: their squares' sum; as floats, times `factor`. */
+/* Of `count` sums of a parameter, at most LS_CHUNK: their squares' sum; as floats, times `factor`.
+ */
 double ls_quantizer_square_sum(const ls_quantizer *quantizer, size_t param, size_t count,
                                const void *sums);
 void ls_quantizer_scale(const ls_quantizer *quantizer, size_t param, float factor, size_t count,

@@ -148,9 +148,9 @@ static void take_block(void *context, int slot, size_t param, size_t offset, siz
                        const float *gradient) {
     const ls_step *step = context;
     ls_engine *engine = step->engine;
-    uint32_t *addends = ls_exchange_buffer(engine->exchange);
+    char *addends = ls_exchange_buffer(engine->exchange);
     ls_quantizer_add(engine->quantizer, step->plan->slice[slot], param, count, gradient, slot == 0,
-                     addends + offset);
+                     addends + offset * ls_addend_bytes(engine->quantizer->addend));
 }
 
 static void take_final(void *context, size_t offset, size_t count) {
@@ -170,7 +170,7 @@ static ls_status backward(ls_step *step) {
         LS_TRY(ls_plan_backward(plan->plan, 1.0f / (float)plan->samples, &sink));
     else /* nothing to add */
         memset(ls_exchange_buffer(engine->exchange), 0,
-               ls_net_trained_size(engine->net) * sizeof(int32_t));
+               ls_net_trained_size(engine->net) * ls_addend_bytes(engine->quantizer->addend));
     ls_exchange_final(engine->exchange, 0);
     end_phase(step, LS_PHASE_BACKWARD);
     return LS_OK;

@@ -84,11 +84,11 @@ static void update_param(const ls_update *update, size_t index, size_t offset, s
     float *states[LS_MOST_STATES], *w = weights->params + offset;
     for (int i = 0; i < optimizer->state_count; i++)
         states[i] = weights->states[i] + offset;
-    if (update->factor < 1) {
+    if (update->factor < 1 || quantizer->addend == LS_ADDEND_INT64) {
         float scaled[LS_CHUNK];
         ls_quantizer_scale(quantizer, index, update->factor, count, sums, scaled);
         optimizer->update_float(&hyper, count, scaled, states, w);
-    } else if (quantizer->type == LS_EXCHANGE_FIXED) {
+    } else if (quantizer->addend == LS_ADDEND_INT32) {
         optimizer->update_fixed(&hyper, count, sums, quantizer->exponent[index], states, w);
     } else {
         optimizer->update_float(&hyper, count, sums, states, w);
@@ -119,7 +119,7 @@ static void take_chunk(void *context, size_t offset, size_t count, const void *s
     ls_updater *updater = update->updater;
     const ls_weights *weights = updater->weights;
     const ls_net *net = weights->net;
-    size_t end = offset + count;
+    size_t end = offset + count, width = ls_addend_bytes(updater->quantizer->addend);
     double squares = 0;
     for (size_t i = find_param(net, offset); i < ls_net_param_count(net); i++) {
         const ls_param *param = ls_net_param(net, i);
@@ -129,7 +129,7 @@ static void take_chunk(void *context, size_t offset, size_t count, const void *s
             continue;
         size_t from = param->offset > offset ? param->offset : offset;
         size_t to = param->offset + param->count < end ? param->offset + param->count : end;
-        const void *part = (const uint32_t *)sums + (from - offset);
+        const void *part = (const char *)sums + (from - offset) * width;
         if (update->measures) {
             double gradient = ls_quantizer_square_sum(updater->quantizer, i, to - from, part);
             squares += gradient;

@@ -9,13 +9,31 @@
 typedef struct ls_visited {
     ls_comm *comm;
     int64_t step;
-    bool is_float;
+    ls_addend type;
     size_t seen;
 } ls_visited;
 
-static int32_t addend(int rank, size_t i, int64_t step) {
+/* Beyond 32 bits where there are more. */
+static int64_t addend(ls_addend type, int rank, size_t i, int64_t step) {
     uint32_t mixed = (uint32_t)i * 2654435761u + (uint32_t)rank * 40503u + (uint32_t)step * 97u;
-    return (int32_t)(mixed % 2000003u) - 1000001;
+    int64_t value = (int64_t)(mixed % 2000003u) - 1000001;
+    return type == LS_ADDEND_INT64 ? value * 1000003 : value;
+}
+
+static void set_value(ls_addend type, void *array, size_t i, int64_t value) {
+    if (type == LS_ADDEND_INT32)
+        ((int32_t *)array)[i] = (int32_t)value;
+    else if (type == LS_ADDEND_INT64)
+        ((int64_t *)array)[i] = value;
+    else
+        ((float *)array)[i] = (float)value;
+}
+
+static int64_t get_value(ls_addend type, const void *array, size_t i) {
+    if (type == LS_ADDEND_INT32)
+        return ((const int32_t *)array)[i];
+    return type == LS_ADDEND_INT64 ? ((const int64_t *)array)[i]
+                                   : (int64_t)((const float *)array)[i];
 }
 
 static void check_sums(void *context, size_t offset, size_t count, const void *sums) {
@@ -24,24 +42,16 @@ static void check_sums(void *context, size_t offset, size_t count, const void *s
     for (size_t i = 0; i < count; i++) {
         int64_t expected = 0;
         for (int rank = 0; rank < ls_comm_size(visited->comm); rank++)
-            expected += addend(rank, offset + i, visited->step);
-        if (visited->is_float)
-            CHECK(visited->comm, ((const float *)sums)[i] == (float)expected);
-        else
-            CHECK(visited->comm, ((const int32_t *)sums)[i] == (int32_t)expected);
+            expected += addend(visited->type, rank, offset + i, visited->step);
+        CHECK(visited->comm, get_value(visited->type, sums, i) == expected);
     }
     visited->seen += count;
 }
 
-static void fill(ls_comm *comm, ls_exchange *x, bool is_float, size_t first, size_t end,
+static void fill(ls_comm *comm, ls_exchange *x, ls_addend type, size_t first, size_t end,
                  int64_t step) {
-    for (size_t i = first; i < end; i++) {
-        int32_t value = addend(ls_comm_rank(comm), i, step);
-        if (is_float)
-            ((float *)ls_exchange_buffer(x))[i] = (float)value;
-        else
-            ((int32_t *)ls_exchange_buffer(x))[i] = value;
-    }
+    for (size_t i = first; i < end; i++)
+        set_value(type, ls_exchange_buffer(x), i, addend(type, ls_comm_rank(comm), i, step));
 }
 
 /* The step in parts: what is visited once is visited again, unchanged. */
@@ -58,12 +68,12 @@ static void visit_twice(ls_comm *comm, ls_exchange *x, ls_visited *visited) {
 
 /* One step: filled from the end in pieces of `piece`, then finished, at once or in parts, or
  * discarded. */
-static void step(ls_comm *comm, ls_exchange *x, bool is_float, size_t length, size_t piece,
+static void step(ls_comm *comm, ls_exchange *x, ls_addend type, size_t length, size_t piece,
                  int64_t number, size_t *all_seen) {
     ls_exchange_begin(x);
     for (size_t end = length; end > 0;) {
         size_t first = end > piece ? end - piece : 0;
-        fill(comm, x, is_float, first, end, number);
+        fill(comm, x, type, first, end, number);
         ls_exchange_final(x, first);
         end = first;
     }
@@ -72,7 +82,7 @@ static void step(ls_comm *comm, ls_exchange *x, bool is_float, size_t length, si
         *all_seen = length;
         return;
     }
-    ls_visited visited = {.comm = comm, .step = number, .is_float = is_float};
+    ls_visited visited = {.comm = comm, .step = number, .type = type};
     if (number % 3 == 2)
         visit_twice(comm, x, &visited);
     else
@@ -98,15 +108,14 @@ static bool uneven(ls_comm *comm) {
     return differing > 0;
 }
 
-static void check_mode(ls_comm *comm, ls_exchange_mode mode, ls_exchange_type type, size_t length) {
+static void check_mode(ls_comm *comm, ls_exchange_mode mode, ls_addend type, size_t length) {
     ls_exchange *x;
-    bool is_float = type == LS_EXCHANGE_FLOAT32;
     CHECK(comm, ls_exchange_create(comm, mode, type, length, &x) == LS_OK);
     ls_exchange_mode automatic = uneven(comm) ? LS_EXCHANGE_FLAT : LS_EXCHANGE_NODE;
     CHECK(comm, ls_exchange_mode_used(x) == (mode == LS_EXCHANGE_AUTO ? automatic : mode));
     for (int64_t number = 0; number < 6; number++) {
         size_t seen, piece = number % 2 ? 1000 : 77777;
-        step(comm, x, is_float, length, piece, number, &seen);
+        step(comm, x, type, length, piece, number, &seen);
         check_coverage(comm, seen, length, number % 3 == 1);
     }
     ls_exchange_free(x);
@@ -118,7 +127,7 @@ static void check_record(ls_comm *comm, ls_exchange_mode mode) {
     ls_exchange *x;
     ls_recorder recorder = {0};
     size_t seen, bytes = 0;
-    CHECK(comm, ls_exchange_create(comm, mode, LS_EXCHANGE_FIXED, LENGTH, &x) == LS_OK);
+    CHECK(comm, ls_exchange_create(comm, mode, LS_ADDEND_INT32, LENGTH, &x) == LS_OK);
     int buckets = ls_exchange_buckets(x);
     for (int bucket = 0; bucket < buckets; bucket++)
         bytes += ls_exchange_bucket_bytes(x, bucket);
@@ -128,7 +137,7 @@ static void check_record(ls_comm *comm, ls_exchange_mode mode) {
         double waits = 0, start = ls_seconds();
         int64_t noted = 0, indices = 0;
         recorder.count = 0;
-        step(comm, x, false, LENGTH, 50000, number, &seen);
+        step(comm, x, LS_ADDEND_INT32, LENGTH, 50000, number, &seen);
         for (size_t i = 0; i < recorder.count; i++) {
             const ls_event *event = &recorder.events[i];
             CHECK(comm, event->start >= start && event->end >= event->start);
@@ -144,7 +153,7 @@ static void check_record(ls_comm *comm, ls_exchange_mode mode) {
     }
     ls_exchange_record(x, NULL);
     size_t count = recorder.count;
-    step(comm, x, false, LENGTH, 50000, 0, &seen);
+    step(comm, x, LS_ADDEND_INT32, LENGTH, 50000, 0, &seen);
     CHECK(comm, recorder.count == count);
     ls_recorder_free(&recorder);
     ls_exchange_free(x);
@@ -153,11 +162,11 @@ static void check_record(ls_comm *comm, ls_exchange_mode mode) {
 /* On uneven nodes the node mode is refused, and auto is flat. */
 static void check_uneven(ls_comm *comm, size_t length) {
     ls_exchange *x;
-    CHECK(comm, ls_exchange_create(comm, LS_EXCHANGE_NODE, LS_EXCHANGE_FIXED, length, &x) ==
-                    LS_ERR_INPUT);
+    CHECK(comm,
+          ls_exchange_create(comm, LS_EXCHANGE_NODE, LS_ADDEND_INT32, length, &x) == LS_ERR_INPUT);
     CHECK(comm, strstr(ls_message(), "use 'flat' or 'auto'") != NULL);
     ls_message_set("");
-    check_mode(comm, LS_EXCHANGE_AUTO, LS_EXCHANGE_FIXED, length);
+    check_mode(comm, LS_EXCHANGE_AUTO, LS_ADDEND_INT32, length);
 }
 
 int main(int argc, char **argv) {
@@ -167,9 +176,11 @@ int main(int argc, char **argv) {
         if (uneven(comm))
             check_uneven(comm, lengths[i]);
         else
-            check_mode(comm, LS_EXCHANGE_NODE, LS_EXCHANGE_FIXED, lengths[i]);
-        check_mode(comm, LS_EXCHANGE_FLAT, LS_EXCHANGE_FIXED, lengths[i]);
-        check_mode(comm, LS_EXCHANGE_AUTO, LS_EXCHANGE_FLOAT32, lengths[i]);
+            check_mode(comm, LS_EXCHANGE_NODE, LS_ADDEND_INT32, lengths[i]);
+        check_mode(comm, LS_EXCHANGE_FLAT, LS_ADDEND_INT32, lengths[i]);
+        check_mode(comm, LS_EXCHANGE_FLAT, LS_ADDEND_INT64, lengths[i]);
+        check_mode(comm, LS_EXCHANGE_AUTO, LS_ADDEND_INT64, lengths[i]);
+        check_mode(comm, LS_EXCHANGE_AUTO, LS_ADDEND_FLOAT32, lengths[i]);
     }
     if (!uneven(comm))
         check_record(comm, LS_EXCHANGE_NODE);

@@ -68,6 +68,20 @@ Test(same_bits, allreduce_algorithms, .fini = workspace_remove) {
     }
 }
 
+/* Up to a slice a sample: above 512 of them sums are int64. */
+Test(same_bits, many_slices, .fini = workspace_remove) {
+    static const int slices[] = {64, 256, 1024};
+    make_dataset(1100, 100);
+    for (size_t i = 0; i < sizeof slices / sizeof *slices; i++) {
+        const char *more = text("--set batch.size=1024 --set batch.slices=%d --set find_lr.steps=4 "
+                                "--set find_lr.start=0.01",
+                                slices[i]);
+        const char *one = find_lr(text("alone-%d", slices[i]), 1, more);
+        same(one, find_lr(text("node-%d", slices[i]), 8, text("%s --set exchange=node", more)));
+        same(one, find_lr(text("flat-%d", slices[i]), 3, text("%s --set exchange=flat", more)));
+    }
+}
+
 /* What these programs print of their results; they check much more, in tests/system/ranks.c. */
 Test(same_bits, training_evaluation_prediction) {
     static const char *const programs[] = {"engine", "evaluate"};

@@ -93,6 +93,78 @@ Test(optim, overflow_saturates_and_shows) {
     cr_assert_not(ls_fixed_fits(exponent, INFINITY, SLICES));
 }
 
+/* ---- the error of a sum over many slices ---------------------------------------------------- */
+
+static float gaussian(uint32_t i) { /* Box and Muller */
+    const uint32_t key[2] = {3, 5}, counter[4] = {i, 0, 0, 0};
+    uint32_t out[4];
+    ls_philox(key, counter, out);
+    return sqrtf(-2 * logf(1 - ls_unit_float(out[0]))) * cosf(6.2831853f * ls_unit_float(out[1]));
+}
+
+static double sum_value(const void *sums, int slices, int i) {
+    return ls_fixed_is_wide(slices) ? (double)((const int64_t *)sums)[i]
+                                    : (double)((const int32_t *)sums)[i];
+}
+
+/* RMS error of the sums over RMS of the sums, of gradients of deviation `size`. */
+static double sum_error(int slices, float size, int exponent) {
+    static int64_t sums[COUNT];
+    static float gradient[COUNT];
+    static double exact[COUNT];
+    double error = 0, square = 0;
+    memset(exact, 0, sizeof exact);
+    for (int s = 0; s < slices; s++) {
+        for (int i = 0; i < COUNT; i++) {
+            gradient[i] = size * gaussian((uint32_t)(s * COUNT + i));
+            exact[i] += (double)gradient[i];
+        }
+        uint32_t bits = ls_fixed_add(sums, gradient, COUNT, exponent, slices, s == 0);
+        cr_assert_leq(bits_to_float(bits), ls_fixed_range(exponent, slices));
+    }
+    for (int i = 0; i < COUNT; i++) {
+        error += pow(ldexp(sum_value(sums, slices, i), -exponent) - exact[i], 2);
+        square += exact[i] * exact[i];
+    }
+    return sqrt(error / square);
+}
+
+/* Of Gaussian gradients whose largest element is 5.5 deviations: with a fresh exponent, at both
+ * ends of what a power of two leaves, and with the worst that is accepted.  int32 above its slices
+ * would lose a bit with each doubling. */
+static void check_error(int slices, double fresh, double worst) {
+    for (float largest = 1.001f; largest < 2; largest *= 1.997f) {
+        int exponent = ls_fixed_exponent(largest, slices);
+        cr_expect_lt(sum_error(slices, largest / 5.5f, exponent), fresh, "%d slices", slices);
+        while (ls_fixed_fits(exponent - 1, largest, slices))
+            exponent--;
+        cr_expect_lt(sum_error(slices, largest / 5.5f, exponent), worst, "%d slices", slices);
+    }
+}
+
+Test(optim, error_of_a_sum) {
+    cr_assert_not(ls_fixed_is_wide(LS_NARROW_SLICES));
+    cr_assert(ls_fixed_is_wide(LS_NARROW_SLICES + 1));
+    check_error(128, ldexp(1, -18), ldexp(1, -15));
+    check_error(512, ldexp(1, -16), ldexp(1, -15));
+    check_error(4096, ldexp(1, -25), ldexp(1, -19)); /* and so far below 2^-16 */
+}
+
+Test(optim, wide_sums_do_not_overflow_silently) {
+    enum { SLICES = 4096 };
+    const float wild[] = {3e38f, -3e38f, INFINITY, -INFINITY, NAN, 1.0f};
+    int64_t sums[6];
+    int exponent = ls_fixed_exponent(1.0f, SLICES);
+    for (int s = 0; s < SLICES; s++)
+        cr_assert_geq(ls_fixed_add(sums, wild, 6, exponent, SLICES, s == 0), 0x7f800000u);
+    cr_assert_eq(sums[0], SLICES * (int64_t)ls_fixed_range(0, SLICES), "saturated, 31 bits each");
+    cr_assert_eq(sums[1], -sums[0]);
+    cr_assert_eq(sums[5], SLICES * (int64_t)ldexp(1, exponent));
+    cr_assert_not(ls_fixed_fits(exponent, 3e38f, SLICES));
+    cr_assert_not(ls_fixed_fits(exponent, 1.001f * ls_fixed_range(exponent, SLICES), SLICES));
+    cr_assert(ls_fixed_fits(exponent, ls_fixed_range(exponent, SLICES), SLICES));
+}
+
 /* torch.optim.SGD's update, in double. */
 static void reference_sgd(const ls_hyper *sgd, double g, double *v, double *w) {
     g += (double)sgd->weight_decay * *w;
