@@ -163,6 +163,10 @@ void ls_hash_free(ls_hash *hash);
 
 double ls_seconds(void); /* monotonic clock, s */
 
+enum { LS_TIME_TEXT = 24 };
+/* "2024-05-31T17:02:03Z", of seconds since 1970 (time_t). */
+const char *ls_time_text(int64_t seconds, char text[LS_TIME_TEXT]);
+
 /* Makes the folder and its parents; no error if it is there.  LS_ERR_INPUT names what is in the
  * way. */
 ls_status ls_make_folder(const char *path);

@@ -30,6 +30,13 @@ typedef struct ls_bench_pass {
     ls_pass_work work;
 } ls_bench_pass;
 
+/* Of one rank: see ls_bench_result. */
+typedef struct ls_bench_rank {
+    char host[LS_HOST_SIZE];
+    double phase[LS_PHASE_COUNT];
+    double peak_resident, proportional;
+} ls_bench_rank;
+
 typedef struct ls_bench_layer {
     const char *name, *kind; /* the network's */
     ls_bench_pass forward, backward;
@@ -44,6 +51,10 @@ typedef struct ls_bench_bucket {
 
 /* Times are s; those of steps are means over the steps of all windows. */
 typedef struct ls_bench_result {
+    int64_t ended;             /* time_t of rank 0 */
+    char *transport;           /* see ls_comm_transport; NULL: not known */
+    ls_exchange_mode exchange; /* in force */
+    ls_addend addend;
     int ranks, nodes, threads; /* threads: of a rank */
     int64_t batch, slices, parameters;
     double lr;
@@ -53,6 +64,7 @@ typedef struct ls_bench_result {
     double *rates; /* samples/s of each window */
     double rate_median, rate_min, rate_max;
     double step_seconds;
+    ls_bench_rank *rank; /* (ranks) */
     ls_bench_spread phase[LS_PHASE_COUNT];
     ls_slowest slowest;          /* own work of a step, see ls_phases_work */
     ls_bench_spread node_wait;   /* the part of LS_PHASE_UPDATE that waits for the node's ranks */

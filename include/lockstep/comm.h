@@ -25,6 +25,9 @@ int ls_comm_node_rank(const ls_comm *comm); /* among the ranks of this node */
 int ls_comm_node_size(const ls_comm *comm);
 int ls_comm_node_count(const ls_comm *comm);
 const char *ls_comm_library(void); /* "Open MPI 4.1.4" */
+/* What carries its messages, for ls_free: MPICH's device, "ch4:ucx"; the components that Open MPI 4
+ * has loaded for it, "btl_tcp btl_self pml_ob1".  NULL: not known. */
+char *ls_comm_transport(void);
 
 /* Collective.  Rank 0 says, a line each, what makes it slow where the ranks were put: several share
  * a core, the nodes have different numbers of them. */
@@ -179,6 +182,7 @@ typedef struct ls_exchange ls_exchange;
 /* What an exchange adds. */
 typedef enum ls_addend { LS_ADDEND_INT32, LS_ADDEND_INT64, LS_ADDEND_FLOAT32 } ls_addend;
 size_t ls_addend_bytes(ls_addend addend);
+const char *ls_addend_name(ls_addend addend); /* "int32" */
 
 /* Collective.  `length` elements in buckets of about a million bytes, or two of int64, filled from
  * the end of the array. */
@@ -215,6 +219,7 @@ void ls_exchange_visit_sums(ls_exchange *exchange, ls_exchange_visit *visit, voi
 void ls_exchange_close(ls_exchange *exchange);
 
 ls_exchange_mode ls_exchange_mode_used(const ls_exchange *exchange);
+const char *ls_exchange_mode_name(ls_exchange_mode mode); /* its word in a configuration */
 int ls_exchange_buckets(const ls_exchange *exchange);
 /* Bytes of what a bucket sums. */
 size_t ls_exchange_bucket_bytes(const ls_exchange *exchange, int bucket);

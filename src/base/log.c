@@ -81,6 +81,15 @@ void ls_warn(const char *format, ...) {
     va_end(args);
 }
 
+const char *ls_time_text(int64_t seconds, char text[LS_TIME_TEXT]) {
+    time_t at = (time_t)seconds;
+    struct tm utc;
+    if (gmtime_r(&at, &utc) == NULL ||
+        strftime(text, LS_TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
+        text[0] = '\0';
+    return text;
+}
+
 double ls_seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

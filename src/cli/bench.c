@@ -128,7 +128,11 @@ const ls_command ls_command_bench = {
         "the weights, of the input]}, backward {the same}}]; memory {peak_resident and "
         "proportional {rank0,\n"
         "mean, largest}, node, and what is held: node_data, node_weights, node_gradients,\n"
-        "rank_gradients, rank_network}; start_up {mpi, set_up, first_step}; config, version,\n"
+        "rank_gradients, rank_network}; per_rank [{host, phases {NAME: seconds}, peak_resident,\n"
+        "proportional}], in the order of ranks; date (UTC, when it ended), hosts, mpi_library,\n"
+        "mpi_transport (what carries its messages; null: not known), exchange (node or flat: that\n"
+        "in force), exchange_sum (int32, int64, float32); start_up {mpi, set_up, first_step}; "
+        "config, version,\n"
         "compute_library, compute_type, isa, ranks, nodes, threads (of a rank), batch, slices,\n"
         "parameters, lr, warm_up_steps, window_steps, redone_passes.\n"
         "\n" LS_TRACE_HELP "Here they come before the windows.\n",

@@ -1,4 +1,6 @@
 /* The result of a benchmark as JSON; the help page of `bench` documents the keys. */
+#include <string.h>
+
 #include "cli/bench.h"
 #include "cli/json_fields.h"
 #include "lockstep/build.h"
@@ -9,6 +11,31 @@ static void add_spread(ls_text *text, const char *key, const ls_bench_spread *sp
     ls_json_inner(text, "mean", spread->mean, false);
     ls_json_inner(text, "largest", spread->largest, false);
     ls_text_add(text, "}");
+}
+
+/* Whether no rank before this one is on its host. */
+static bool is_new_host(const ls_bench_result *result, int rank) {
+    for (int i = rank - 1; i >= 0; i--)
+        if (strcmp(result->rank[i].host, result->rank[rank].host) == 0)
+            return false;
+    return true;
+}
+
+static void add_where(ls_text *text, const ls_bench_result *result) {
+    char date[LS_TIME_TEXT];
+    ls_json_text_field(text, "date", ls_time_text(result->ended, date));
+    ls_json_text_field(text, "mpi_library", ls_comm_library());
+    ls_json_text_field(text, "mpi_transport", result->transport);
+    ls_json_text_field(text, "exchange", ls_exchange_mode_name(result->exchange));
+    ls_json_text_field(text, "exchange_sum", ls_addend_name(result->addend));
+    ls_json_key(text, "hosts");
+    for (int rank = 0; rank < result->ranks; rank++) {
+        if (!is_new_host(result, rank))
+            continue;
+        ls_text_add(text, rank > 0 ? ", " : "[");
+        ls_json_string(text, result->rank[rank].host);
+    }
+    ls_text_add(text, "]");
 }
 
 static void add_run(ls_text *text, const ls_bench_result *result) {
@@ -141,6 +168,28 @@ static void add_memory(ls_text *text, const ls_bench_result *result) {
     ls_text_add(text, "}");
 }
 
+static void add_rank(ls_text *text, const ls_bench_rank *rank) {
+    ls_text_add(text, "{\"host\": ");
+    ls_json_string(text, rank->host);
+    ls_text_add(text, ", \"phases\": {");
+    for (int phase = 0; phase < LS_PHASE_COUNT; phase++)
+        ls_json_inner(text, ls_phase_name((ls_phase)phase), rank->phase[phase], phase == 0);
+    ls_text_add(text, "}");
+    ls_json_inner(text, "peak_resident", rank->peak_resident, false);
+    ls_json_inner(text, "proportional", rank->proportional, false);
+    ls_text_add(text, "}");
+}
+
+static void add_ranks(ls_text *text, const ls_bench_result *result) {
+    ls_json_key(text, "per_rank");
+    ls_text_add(text, "[");
+    for (int rank = 0; rank < result->ranks; rank++) {
+        ls_text_add(text, "%s\n    ", rank > 0 ? "," : "");
+        add_rank(text, &result->rank[rank]);
+    }
+    ls_text_add(text, "]");
+}
+
 static void add_data(ls_text *text, const ls_bench_result *result) {
     ls_json_key(text, "data");
     ls_text_add(text, "{\"streamed\": %s, ", result->streamed ? "true" : "false");
@@ -153,6 +202,7 @@ static void add_data(ls_text *text, const ls_bench_result *result) {
 void ls_bench_json(const char *about, const ls_bench_result *result, ls_text *text) {
     ls_text_add(text, "{\n  \"config\": ");
     ls_json_string(text, about);
+    add_where(text, result);
     add_run(text, result);
     add_rates(text, result);
     add_phases(text, result);
@@ -160,6 +210,7 @@ void ls_bench_json(const char *about, const ls_bench_result *result, ls_text *te
     add_buckets(text, result);
     add_layers(text, result);
     add_memory(text, result);
+    add_ranks(text, result);
     add_data(text, result);
     ls_json_key(text, "start_up");
     ls_text_add(text, "{");

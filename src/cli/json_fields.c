@@ -12,7 +12,10 @@ void ls_json_field(ls_text *text, const char *key, double value) {
 
 void ls_json_text_field(ls_text *text, const char *key, const char *value) {
     ls_json_key(text, key);
-    ls_json_string(text, value);
+    if (value)
+        ls_json_string(text, value);
+    else
+        ls_text_add(text, "null");
 }
 
 void ls_json_inner(ls_text *text, const char *key, double value, bool first) {

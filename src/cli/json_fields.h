@@ -7,6 +7,7 @@
 /* In the outermost object, on a line of its own and not the first one: the value is to follow. */
 void ls_json_key(ls_text *text, const char *key);
 void ls_json_field(ls_text *text, const char *key, double value);
+/* NULL: null. */
 void ls_json_text_field(ls_text *text, const char *key, const char *value);
 /* Inside an object: the separator is a comma but for the first. */
 void ls_json_inner(ls_text *text, const char *key, double value, bool first);

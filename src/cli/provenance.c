@@ -45,15 +45,8 @@ static char *command_line(const ls_run_args *args) {
     return text.data;
 }
 
-static char *now_text(void) {
-    char text[32] = "";
-    time_t now = time(NULL);
-    struct tm parts;
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
-    return ls_strdup(text);
-}
-
 ls_status ls_run_notes_make(ls_comm *comm, const ls_run_args *args, ls_run_notes *notes) {
+    char now[LS_TIME_TEXT];
     ls_run_notes made = {0};
     char *hosts = NULL;
     LS_TRY(ls_comm_agree(comm, LS_NEW(made.notes, NOTE_LIMIT)));
@@ -65,7 +58,7 @@ ls_status ls_run_notes_make(ls_comm *comm, const ls_run_args *args, ls_run_notes
     add(&made, "provenance/ranks", ls_format("%d", ls_comm_size(comm)));
     add(&made, "provenance/nodes", ls_format("%d", ls_comm_node_count(comm)));
     add(&made, "provenance/arguments", command_line(args));
-    add(&made, "provenance/started", now_text());
+    add(&made, "provenance/started", ls_strdup(ls_time_text(time(NULL), now)));
     *notes = made;
     return LS_OK;
 }

@@ -151,18 +151,6 @@ int ls_comm_node_count(const ls_comm *comm) {
     return comm->node_count;
 }
 
-const char *ls_comm_library(void) {
-    static char name[MPI_MAX_LIBRARY_VERSION_STRING];
-    int length = 0;
-    if (name[0] == '\0') {
-        MPI_Get_library_version(name, &length);
-        name[strcspn(name, ",\n")] = '\0'; /* Open MPI adds package, host and date */
-        for (char *tab = strchr(name, '\t'); tab; tab = strchr(tab, '\t'))
-            *tab = ' '; /* MPICH's */
-    }
-    return name;
-}
-
 ls_status ls_comm_agree(ls_comm *comm, ls_status mine) {
     struct {
         int status, rank;

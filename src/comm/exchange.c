@@ -75,6 +75,12 @@ static ls_status make_buckets(ls_exchange *x) {
     return LS_OK;
 }
 
+const char *ls_addend_name(ls_addend addend) {
+    static const char *const names[] = {
+        [LS_ADDEND_INT32] = "int32", [LS_ADDEND_INT64] = "int64", [LS_ADDEND_FLOAT32] = "float32"};
+    return names[addend];
+}
+
 size_t ls_addend_bytes(ls_addend addend) {
     return addend == LS_ADDEND_INT64 ? sizeof(int64_t) : sizeof(int32_t);
 }
@@ -164,6 +170,10 @@ void *ls_exchange_buffer(ls_exchange *x) {
 
 ls_exchange_mode ls_exchange_mode_used(const ls_exchange *x) {
     return x->mode;
+}
+
+const char *ls_exchange_mode_name(ls_exchange_mode mode) {
+    return LS_WORDS_OF(LS_EXCHANGE_MODES)[mode];
 }
 
 int ls_exchange_buckets(const ls_exchange *x) {

@@ -143,12 +143,10 @@ static ls_status create_file(ls_h5_output *output) {
 }
 
 static ls_status stamp(ls_h5_output *output, const char *format, time_t created) {
-    char when[32];
-    struct tm utc;
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&created, &utc));
+    char when[LS_TIME_TEXT];
     LS_TRY(ls_h5_output_text(output, "format", format));
     LS_TRY(ls_h5_output_integer(output, output->file, "format_version", LS_FORMAT_VERSION));
-    LS_TRY(ls_h5_output_text(output, "provenance/created", when));
+    LS_TRY(ls_h5_output_text(output, "provenance/created", ls_time_text(created, when)));
     LS_TRY(ls_h5_output_text(output, "provenance/version", ls_build_version()));
     LS_TRY(ls_h5_output_text(output, "provenance/revision", ls_build_revision()));
     LS_TRY(ls_h5_output_text(output, "provenance/compiler", ls_build_compiler()));

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lockstep/trace.h"
 #include "train/bench_sums.h"
@@ -182,6 +183,18 @@ static ls_status run_windows(bench *b) {
 
 /* ---- the result ----------------------------------------------------------------------------- */
 
+static ls_status gather_hosts(ls_comm *comm, ls_bench_rank *rank) {
+    char mine[LS_HOST_SIZE], *all = NULL;
+    int ranks = ls_comm_rank(comm) == 0 ? ls_comm_size(comm) : 0;
+    ls_host_name(mine);
+    LS_TRY(ls_comm_agree(comm, LS_NEW(all, (size_t)ranks * sizeof mine)));
+    ls_status status = ls_comm_gather(comm, mine, sizeof mine, all);
+    for (int i = 0; i < ranks && status == LS_OK; i++)
+        memcpy(rank[i].host, all + (size_t)i * sizeof mine, sizeof mine);
+    ls_free(all);
+    return status;
+}
+
 static ls_status gather(bench *b) {
     ls_engine *engine = b->engine;
     ls_comm *comm = engine->comm;
@@ -203,12 +216,16 @@ static ls_status gather(bench *b) {
     ls_free(all);
     for (size_t i = 0; i < b->result->bucket_count; i++)
         b->result->buckets[i].bytes = ls_exchange_bucket_bytes(engine->exchange, (int)i);
-    return ls_comm_agree(comm, status);
+    LS_TRY(ls_comm_agree(comm, status));
+    return gather_hosts(comm, b->result->rank);
 }
 
 static void describe(const bench *b) {
     const ls_engine *engine = b->engine;
     ls_bench_result *result = b->result;
+    result->transport = ls_comm_transport();
+    result->exchange = ls_exchange_mode_used(engine->exchange);
+    result->addend = engine->quantizer->addend;
     result->ranks = ls_comm_size(engine->comm);
     result->nodes = ls_comm_node_count(engine->comm);
     result->threads = (int)engine->config->compute.threads;
@@ -245,6 +262,7 @@ static ls_status run(bench *b) {
     if (b->engine->type != LS_COMPUTE_FLOAT32)
         LS_TRY(ls_comm_agree(comm, make_gemms(b, b->engine->type, &b->other)));
     LS_TRY(run_windows(b));
+    b->result->ended = time(NULL);
     return gather(b);
 }
 
@@ -267,6 +285,8 @@ ls_status ls_bench(ls_engine *engine, const ls_bench_job *job, ls_bench_result *
 }
 
 void ls_bench_result_free(ls_bench_result *result) {
+    ls_free(result->transport);
+    ls_free(result->rank);
     ls_free(result->layers);
     ls_free(result->buckets);
     ls_free(result->rates);

@@ -145,11 +145,23 @@ static void fill_layers(const all_ranks *all, const ls_net *net, const ls_plan *
                                        result->layers[i].backward.work.flops);
 }
 
+static void fill_ranks(const all_ranks *all, ls_bench_result *result) {
+    for (int i = 0; i < all->ranks; i++) {
+        const double *values = all->values + (size_t)i * all->sums->count;
+        ls_bench_rank *rank = &result->rank[i];
+        memcpy(rank->phase, values + LS_SUM_PHASES, sizeof rank->phase);
+        rank->peak_resident = values[LS_SUM_PEAK];
+        rank->proportional = values[LS_SUM_PROPORTIONAL];
+    }
+}
+
 ls_status ls_bench_sums_result(const ls_bench_sums *sums, const double *values, int ranks,
                                const ls_net *net, const ls_plan *plan, ls_bench_result *result) {
     const all_ranks all = {sums, values, ranks};
     LS_TRY(LS_NEW(result->layers, sums->ops));
     LS_TRY(LS_NEW(result->buckets, sums->buckets));
+    LS_TRY(LS_NEW(result->rank, (size_t)ranks));
+    fill_ranks(&all, result);
     for (int phase = 0; phase < LS_PHASE_COUNT; phase++)
         result->phase[phase] = spread(&all, LS_SUM_PHASES + (size_t)phase);
     result->node_wait = spread(&all, LS_SUM_NODE_WAIT);

@@ -40,8 +40,9 @@ void ls_bench_sums_add(ls_bench_sums *sums, const ls_step_report *report,
                        const ls_recorder *recorder);
 /* Sums over `steps` steps become means; NULL: no slice of this rank has a sample. */
 void ls_bench_sums_finish(ls_bench_sums *sums, int64_t steps, const ls_plan *plan);
-/* The result of all ranks' numbers, one after another: all but rates, start-up and what the caller
- * knows.  The plan, this rank's, has the kernels' names; NULL: no slice of it has a sample. */
+/* The result of all ranks' numbers, one after another: all but rates, start-up, hosts and what the
+ * caller knows.  The plan, this rank's, has the kernels' names; NULL: no slice of it has a sample.
+ */
 ls_status ls_bench_sums_result(const ls_bench_sums *sums, const double *all, int ranks,
                                const ls_net *net, const ls_plan *plan, ls_bench_result *result);
 

@@ -51,6 +51,37 @@ static void check_times(const char *json) {
                   json_number(json, "phases.backward.mean"));
 }
 
+/* What each rank gives is what the means are of. */
+static void check_ranks(const char *json, int ranks) {
+    const char *all = json_find(json, "per_rank"), *host = run_well("hostname | tr -d '\n'");
+    double forward = 0, peak = 0;
+    int count = 0;
+    for (const char *rank = json_next(all, NULL); rank; rank = json_next(all, rank), count++) {
+        cr_expect_str_eq(json_string(rank, "host"), host);
+        forward += json_number(rank, "phases.forward");
+        double resident = json_number(rank, "peak_resident");
+        peak = resident > peak ? resident : peak;
+    }
+    cr_expect_eq(count, ranks);
+    cr_expect_float_eq(forward / count / json_number(json, "phases.forward.mean"), 1, 1e-9);
+    cr_expect_eq(peak, json_number(json, "memory.peak_resident.largest"));
+    cr_expect_str_eq(json_string(json, "hosts.0"), host);
+    cr_expect_null(json_find(json, "hosts.1"));
+}
+
+static const char *now(void) {
+    return run_well("date -u +%%Y-%%m-%%dT%%H:%%M:%%SZ | tr -d '\n'");
+}
+
+static void check_where(const char *json, const char *before) {
+    const char *info = run_well("%s info --build", program());
+    cr_expect_not_null(strstr(info, json_string(json, "mpi_library")), "%s", info);
+    const char *date = json_string(json, "date");
+    cr_expect(strcmp(before, date) <= 0 && strcmp(date, now()) <= 0, "%s", date);
+    cr_expect_str_eq(json_string(json, "exchange"), "node");
+    cr_expect_str_eq(json_string(json, "exchange_sum"), "int32");
+}
+
 static void check_rest(const char *json, int ranks) {
     double size = json_number(json, "batch");
     cr_expect_eq(size, 96);
@@ -82,6 +113,7 @@ Test(bench, numbers_add_up, .fini = workspace_remove) {
     make_dataset(1000, 10);
     const char *config = make_config(), *file = text("%s/bench.json", workspace());
     for (int ranks = 1; ranks <= MOST_RANKS; ranks++) {
+        const char *before = now();
         const char *table = run_well("%s %s bench %s " BENCH " --set train.lr=auto --json %s",
                                      mpirun(ranks), program(), config, file);
         cr_expect_not_null(strstr(table, text("%s: %d rank", config, ranks)), "%s", table);
@@ -92,6 +124,8 @@ Test(bench, numbers_add_up, .fini = workspace_remove) {
         json_check(json);
         check_times(json);
         check_rest(json, ranks);
+        check_ranks(json, ranks);
+        check_where(json, before);
     }
 }
 
@@ -118,8 +152,10 @@ Test(bench, slowest_rank, .fini = workspace_remove) {
 Test(bench, without_mpirun_and_to_standard_output, .fini = workspace_remove) {
     make_dataset(1000, 10);
     const char *json =
-        run_well("%s bench %s " BENCH " --json - --set train.lr=0.003", program(), make_config());
+        run_well("%s bench %s " BENCH " --json - --set train.lr=0.003 --set exchange=flat",
+                 program(), make_config());
     json_check(json); /* and nothing else is printed */
+    cr_expect_str_eq(json_string(json, "exchange"), "flat");
     cr_expect_eq(json_number(json, "lr"), 0.003);
 }
 

@@ -100,6 +100,7 @@ Test(bench, result_of_two_ranks) {
     sums.value[LS_SUM_SGEMM_RATE] = 30;
     sums.value[LS_SUM_GEMM_RATE] = 60;
     sums.value[LS_SUM_NODE] = 500;
+    sums.value[LS_SUM_PROPORTIONAL] = 200;
     sums.value[LS_SUM_OPS] = 0.5; /* conv1, forward */
     double *all = ls_calloc(2 * sums.count, sizeof *all);
     memcpy(all, sums.value, sums.count * sizeof *all);
@@ -111,6 +112,9 @@ Test(bench, result_of_two_ranks) {
     NEAR(result.phase[LS_PHASE_UPDATE].rank0, 2);
     NEAR(result.phase[LS_PHASE_UPDATE].mean, 4);
     NEAR(result.phase[LS_PHASE_UPDATE].largest, 6);
+    NEAR(result.rank[0].phase[LS_PHASE_UPDATE], 2);
+    NEAR(result.rank[1].phase[LS_PHASE_UPDATE], 6);
+    NEAR(result.rank[1].proportional, 200);
     NEAR(result.sgemm_rate, 40);
     NEAR(result.gemm_rate, 60);
     NEAR(result.node_proportional, 500);
@@ -150,10 +154,20 @@ static ls_bench_layer layers[] = {
     {"loss", "loss", {0, {0, 0, {NULL}}}, {0, {0, 0, {NULL}}}},
 };
 
+static ls_bench_rank example_ranks[] = {
+    {"no\"de", {[LS_PHASE_FORWARD] = 0.024, [LS_PHASE_BACKWARD] = 0.05}, 1 << 20, 1 << 20},
+    {"node7", {[LS_PHASE_FORWARD] = 0.026, [LS_PHASE_BACKWARD] = 0.05}, 3 << 20, (double)NAN},
+    {"no\"de", {0}, 0, 0},
+};
+
 static ls_bench_result example(void) {
     for (int i = 0; i < MANY_BUCKETS; i++)
         buckets[i] = (ls_bench_bucket){1024 * 1024, 0.003, i < 10 ? 0 : 0.001};
     return (ls_bench_result){
+        .ended = 86400 + 3661,
+        .exchange = LS_EXCHANGE_FLAT,
+        .addend = LS_ADDEND_INT64,
+        .rank = example_ranks,
         .ranks = 2,
         .nodes = 1,
         .threads = 2,
@@ -253,6 +267,7 @@ Test(bench, table_of_one_rank) {
 Test(bench, json) {
     ls_text json = {0};
     ls_bench_result result = example();
+    result.ranks = 3; /* the third on the host of the first */
     ls_bench_json("a \"b\".yaml", &result, &json);
     cr_assert_not(json.failed);
     has(&json, "{\n  \"config\": \"a \\\"b\\\".yaml\",\n");
@@ -265,6 +280,14 @@ Test(bench, json) {
                "0.004, \"flops\": 200000000, \"bytes\": 8000000, \"kernels\": []}");
     has(&json, "\"bytes\": 2000000, \"kernels\": [\"own loops\", \"jit:avx2\"]}");
     has(&json, "\"proportional\": {\"rank0\": 1048576, \"mean\": 1048576, \"largest\": null}");
+    has(&json, "\n  \"date\": \"1970-01-02T01:01:01Z\",\n");
+    has(&json, "\n  \"mpi_transport\": null,\n  \"exchange\": \"flat\",\n  \"exchange_sum\": "
+               "\"int64\",\n");
+    has(&json, "\n  \"hosts\": [\"no\\\"de\", \"node7\"],\n");
+    has(&json,
+        "\n    {\"host\": \"node7\", \"phases\": {\"data\": 0, \"forward\": 0.026, \"control\": 0, "
+        "\"backward\": 0.05, \"exchange\": 0, \"update\": 0}, \"peak_resident\": 3145728, "
+        "\"proportional\": null}");
     has(&json, "\"start_up\": {\"mpi\": 0.2, \"set_up\": 0.3, \"first_step\": 0.1}\n}\n");
     ls_text_free(&json);
 }
