@@ -190,10 +190,19 @@ ls_status ls_exchange_create(ls_comm *comm, ls_exchange_mode mode, ls_addend add
                              ls_exchange **exchange);
 void ls_exchange_free(ls_exchange *exchange);
 
-/* This rank's addends, `length` elements.  Write them between begin and final. */
-void *ls_exchange_buffer(ls_exchange *exchange);
-/* Collective.  Opens a step; from here on the buffer may be written. */
+/* Collective.  Opens a step; from here on addends may be given. */
 void ls_exchange_begin(ls_exchange *exchange);
+/* Called for addends [offset, offset + count): writes them, if `first`, or adds to them. */
+typedef void ls_exchange_write(void *context, size_t offset, size_t count, bool first,
+                               void *addends);
+/* Has this rank's addends [offset, offset + count) written, `first`, or added to what it has given
+ * in this step: by one call of `write` or, where ranks of the node add into one array, by one for
+ * each chunk, to which no other rank adds meanwhile, and with `first` false.  Between begin and
+ * final; each element is `first` once a step. */
+void ls_exchange_add(ls_exchange *exchange, size_t offset, size_t count, bool first,
+                     ls_exchange_write *write, void *context);
+/* Instead of that, from a rank that has nothing to add to any element. */
+void ls_exchange_add_zeros(ls_exchange *exchange);
 /* Elements from `offset` to the end of the array are final on this rank; buckets that are complete
  * start to travel.  Also makes progress on those that already do. */
 void ls_exchange_final(ls_exchange *exchange, size_t offset);
@@ -226,6 +235,12 @@ size_t ls_exchange_bucket_bytes(const ls_exchange *exchange, int bucket);
 /* Bytes that the exchange holds: memory that the ranks of the node share, and of this rank alone.
  */
 void ls_exchange_memory(const ls_exchange *exchange, size_t *node, size_t *rank);
+/* The same for a whole node with `ranks` of them, one of `nodes`; mode: node or flat.  Pure.  In
+ * node mode about 72 bytes an element of int32, 80 of int64, at most: the ranks of a node have 16
+ * arrays of int32, or 8 of int64, at most, which groups of them share.  Of float32 each rank has
+ * one; in flat mode each has two. */
+size_t ls_exchange_node_bytes(ls_exchange_mode mode, ls_addend addend, size_t length, int ranks,
+                              int nodes);
 
 /* Seconds that this rank has waited for sums since ls_exchange_begin; not for close. */
 double ls_exchange_waited(const ls_exchange *exchange);

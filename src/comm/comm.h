@@ -41,6 +41,10 @@ void ls_wait_a_little(const ls_comm *comm, unsigned *spins);
 /* LS_ERR_SYSTEM where a node has no room for `bytes` that its ranks share: `what` needs them. */
 ls_status ls_check_space(const ls_comm *comm, size_t bytes, const char *what);
 
+/* ls_exchange_create with a number of arrays on the node, 1 to its ranks: see node_sums.h. */
+ls_status ls_exchange_create_with(ls_comm *comm, ls_exchange_mode mode, ls_addend addend,
+                                  size_t length, int arrays, ls_exchange **exchange);
+
 /* Around each wait for other ranks in a step, for the watch. */
 void ls_wait_begin(const ls_comm *comm);
 void ls_wait_end(const ls_comm *comm);

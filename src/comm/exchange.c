@@ -1,14 +1,13 @@
 /* The exchange: the sum of one flat array over all ranks, bucket by bucket, while backward goes on.
  *
  * Buckets are filled from the end of the array, as backward is.  In node mode every rank writes its
- * addends into its own stretch of the node's shared memory; once all ranks of the node have
- * finished a bucket, each rank sums its share of it and exchanges that share with its peers on the
- * other nodes.  In flat mode each bucket is one MPI_Iallreduce over all ranks.  In both, each rank
+ * addends into the node's shared memory (node_sums.h); once all ranks of the node have finished a
+ * bucket, each rank sums its share of it and exchanges that share with its peers on the other
+ * nodes.  In flat mode each bucket is one MPI_Iallreduce over all ranks.  In both, each rank
  * visits its share of the sums. */
-#include <stdatomic.h>
 #include <string.h>
 
-#include "comm/comm.h"
+#include "comm/node_sums.h"
 
 enum {
     BUCKET_CHUNKS = 64,      /* 1 MiB */
@@ -18,31 +17,27 @@ enum {
 typedef struct ls_bucket {
     size_t first, end;       /* elements of the array */
     size_t my_first, my_end; /* this rank's share of them; a multiple of LS_CHUNK from the start */
+    size_t place;            /* of the share, in elements of `partial` and `sums` */
     MPI_Request request;
     double final; /* when it became so on this rank; only with a recorder */
 } ls_bucket;
-
-/* How many buckets of which step a rank of the node has finished; a cache line each. */
-typedef struct ls_ready {
-    _Alignas(LS_ALIGN) atomic_uint_least64_t count;
-} ls_ready;
 
 struct ls_exchange {
     ls_comm *comm;
     ls_exchange_mode mode; /* node or flat */
     ls_addend addend;
-    size_t width;          /* bytes of an addend, and of a sum */
-    size_t length, stride; /* stride: bytes from one rank's addends to the next one's */
-    ls_bucket *buckets;    /* [0] is at the end of the array */
+    size_t width; /* bytes of an addend, and of a sum */
+    size_t length;
+    size_t share;       /* elements of all buckets' shares */
+    ls_bucket *buckets; /* [0] is at the end of the array */
     int bucket_count;
     int final_count, started_count; /* of this step, on this rank */
     uint64_t finished;              /* buckets of all steps before this one */
-    ls_shared *memory;              /* node mode: addends of all ranks of the node, then ready */
-    ls_ready *ready;                /* per node rank */
-    char *addends;                  /* this rank's */
-    char *partial;                  /* node mode, several nodes: sums over the node, own shares */
-    char *sums;                     /* over all ranks */
-    double waited;                  /* for sums of this step, s */
+    ls_node_sums *node;             /* node mode: addends of the node's ranks */
+    char *addends;                  /* flat mode: this rank's */
+    char *partial; /* several nodes, several arrays on each: own shares summed over the node */
+    char *sums;    /* over all ranks: several nodes, own shares; flat, all; else room for a chunk */
+    double waited; /* for sums of this step, s */
     ls_recorder *recorder;
 };
 
@@ -69,6 +64,8 @@ static ls_status make_buckets(ls_exchange *x) {
         bucket->end = end * LS_CHUNK < x->length ? end * LS_CHUNK : x->length;
         bucket->request = MPI_REQUEST_NULL;
         share_of_bucket(x->comm, bucket);
+        bucket->place = x->mode == LS_EXCHANGE_FLAT ? bucket->my_first : x->share;
+        x->share += bucket->my_end - bucket->my_first;
         end = first;
         size = BUCKET_CHUNKS;
     }
@@ -106,34 +103,20 @@ static ls_status new_array(const ls_exchange *x, size_t count, char **array) {
     return *array ? LS_OK : LS_ERR_SYSTEM;
 }
 
-static ls_status make_memory(ls_exchange *x) {
-    ls_comm *comm = x->comm;
-    x->stride = (x->length + LS_CHUNK - 1) / LS_CHUNK * LS_CHUNK * x->width;
-    if (x->mode == LS_EXCHANGE_FLAT) {
-        ls_status status = new_array(x, x->length, &x->addends);
-        if (status == LS_OK && comm->size > 1)
-            status = new_array(x, x->length, &x->sums);
-        return ls_comm_agree(comm, status);
-    }
-    size_t ranks = (size_t)comm->node_size;
-    size_t addends = ranks * x->stride;
-    LS_TRY(ls_shared_create(comm, addends + ranks * sizeof *x->ready,
-                            "the gradient exchange (exchange: flat needs less)", &x->memory));
-    x->addends = (char *)ls_shared_data(x->memory) + (size_t)comm->node_rank * x->stride;
-    x->ready = (ls_ready *)((char *)ls_shared_data(x->memory) + addends);
-    ls_status status = LS_OK;
-    if (several_nodes(x)) {
-        status = new_array(x, x->length, &x->partial);
-        if (status == LS_OK)
-            status = new_array(x, x->length, &x->sums);
-    } else if (comm->size > 1) {
-        status = new_array(x, LS_CHUNK, &x->sums);
-    }
-    return ls_comm_agree(comm, status);
+/* This rank's own. */
+static ls_status make_arrays(ls_exchange *x, int arrays) {
+    bool flat = x->mode == LS_EXCHANGE_FLAT;
+    if (flat)
+        LS_TRY(new_array(x, x->length, &x->addends));
+    if (several_nodes(x) && !flat && arrays > 1)
+        LS_TRY(new_array(x, x->share, &x->partial));
+    if (x->comm->size == 1)
+        return LS_OK;
+    return new_array(x, flat ? x->length : several_nodes(x) ? x->share : LS_CHUNK, &x->sums);
 }
 
-ls_status ls_exchange_create(ls_comm *comm, ls_exchange_mode mode, ls_addend addend, size_t length,
-                             ls_exchange **exchange) {
+ls_status ls_exchange_create_with(ls_comm *comm, ls_exchange_mode mode, ls_addend addend,
+                                  size_t length, int arrays, ls_exchange **exchange) {
     ls_exchange *x = NULL;
     LS_REQUIRE(length > 0);
     LS_TRY(LS_NEW(x, 1));
@@ -144,7 +127,9 @@ ls_status ls_exchange_create(ls_comm *comm, ls_exchange_mode mode, ls_addend add
     ls_status status;
     LS_TRY_GOTO(failed, choose_mode(x, mode));
     LS_TRY_GOTO(failed, ls_comm_agree(comm, make_buckets(x)));
-    LS_TRY_GOTO(failed, make_memory(x));
+    if (x->mode == LS_EXCHANGE_NODE)
+        LS_TRY_GOTO(failed, ls_node_sums_create(comm, addend, length, arrays, &x->node));
+    LS_TRY_GOTO(failed, ls_comm_agree(comm, make_arrays(x, arrays)));
     *exchange = x;
     return LS_OK;
 failed:
@@ -152,20 +137,21 @@ failed:
     return status;
 }
 
+ls_status ls_exchange_create(ls_comm *comm, ls_exchange_mode mode, ls_addend addend, size_t length,
+                             ls_exchange **exchange) {
+    return ls_exchange_create_with(comm, mode, addend, length,
+                                   ls_node_arrays(addend, comm->node_size), exchange);
+}
+
 void ls_exchange_free(ls_exchange *x) {
     if (x == NULL)
         return;
     ls_free(x->sums);
     ls_free(x->partial);
-    if (x->mode == LS_EXCHANGE_FLAT)
-        ls_free(x->addends);
-    ls_shared_free(x->memory);
+    ls_free(x->addends);
+    ls_node_sums_free(x->node);
     ls_free(x->buckets);
     ls_free(x);
-}
-
-void *ls_exchange_buffer(ls_exchange *x) {
-    return x->addends;
 }
 
 ls_exchange_mode ls_exchange_mode_used(const ls_exchange *x) {
@@ -184,13 +170,29 @@ size_t ls_exchange_bucket_bytes(const ls_exchange *x, int bucket) {
     return (x->buckets[bucket].end - x->buckets[bucket].first) * x->width;
 }
 
+/* ---- memory --------------------------------------------------------------------------------- */
+
 void ls_exchange_memory(const ls_exchange *x, size_t *node, size_t *rank) {
-    bool flat = x->mode == LS_EXCHANGE_FLAT;
-    size_t array = x->length * x->width;
-    *node = x->memory ? ls_shared_bytes(x->memory) : 0;
-    *rank = (flat ? array : 0) + (x->partial ? array : 0);
-    if (x->sums)
-        *rank += flat || x->partial ? array : LS_CHUNK * x->width;
+    const ls_comm *comm = x->comm;
+    size_t share = x->mode == LS_EXCHANGE_FLAT ? x->length : x->share;
+    size_t sums = several_nodes(x) || x->addends ? share : LS_CHUNK;
+    *node = x->node ? ls_node_sums_bytes(x->addend, x->length, comm->node_size,
+                                         ls_node_sums_arrays(x->node))
+                    : 0;
+    *rank =
+        ((x->addends ? x->length : 0) + (x->partial ? share : 0) + (x->sums ? sums : 0)) * x->width;
+}
+
+size_t ls_exchange_node_bytes(ls_exchange_mode mode, ls_addend addend, size_t length, int ranks,
+                              int nodes) {
+    size_t width = ls_addend_bytes(addend), all = (size_t)ranks * width;
+    int arrays = ls_node_arrays(addend, ranks);
+    if (mode == LS_EXCHANGE_FLAT)
+        return (ranks * nodes > 1 ? 2 : 1) * all * length;
+    size_t shared = ls_node_sums_bytes(addend, length, ranks, arrays);
+    if (nodes > 1)
+        return shared + (arrays > 1 ? 2 : 1) * length * width;
+    return shared + (ranks > 1 ? all * LS_CHUNK : 0);
 }
 
 /* ---- times ---------------------------------------------------------------------------------- */
@@ -214,80 +216,34 @@ static void note_complete(ls_exchange *x, int index) {
     ls_record_end(x->recorder, LS_EVENT_BUCKET, index, x->buckets[index].final);
 }
 
-/* ---- sums over the node --------------------------------------------------------------------- */
-
-/* Whether all ranks of the node have finished bucket `index` of this step. */
-static bool node_has(const ls_exchange *x, int index) {
-    uint64_t wanted = x->finished + (uint64_t)index + 1;
-    for (int rank = 0; rank < x->comm->node_size; rank++)
-        if (atomic_load_explicit(&x->ready[rank].count, memory_order_acquire) < wanted)
-            return false;
-    return true;
-}
-
-/* out = a + b; out may be a. */
-LS_CLONES
-static void add_int32(size_t count, const int32_t *a, const int32_t *b, int32_t *out) {
-    for (size_t i = 0; i < count; i++)
-        out[i] = a[i] + b[i];
-}
-
-LS_CLONES
-static void add_int64(size_t count, const int64_t *a, const int64_t *b, int64_t *out) {
-    for (size_t i = 0; i < count; i++)
-        out[i] = a[i] + b[i];
-}
-
-LS_CLONES
-static void add_float(size_t count, const float *a, const float *b, float *out) {
-    for (size_t i = 0; i < count; i++)
-        out[i] = a[i] + b[i];
-}
-
-static void add(ls_addend addend, size_t count, const void *a, const void *b, void *out) {
-    if (addend == LS_ADDEND_INT32)
-        add_int32(count, a, b, out);
-    else if (addend == LS_ADDEND_INT64)
-        add_int64(count, a, b, out);
-    else
-        add_float(count, a, b, out);
-}
-
-/* Sums of [first, end) over the ranks of the node, in node rank order. */
-static void sum_over_node(const ls_exchange *x, size_t first, size_t end, void *out) {
-    const char *addends = (const char *)ls_shared_data(x->memory) + first * x->width;
-    const void *sums = addends;
-    size_t count = end - first;
-    if (x->comm->node_size == 1)
-        memcpy(out, sums, count * x->width);
-    for (int rank = 1; rank < x->comm->node_size; rank++, sums = out)
-        add(x->addend, count, sums, addends + (size_t)rank * x->stride, out);
-}
-
 /* ---- a step --------------------------------------------------------------------------------- */
 
-/* Elements [first, end) of two arrays that begin alike. */
-static ls_status start_sum(ls_exchange *x, MPI_Comm mpi, const char *from, size_t first, size_t end,
+static ls_status start_sum(ls_exchange *x, MPI_Comm mpi, const void *from, void *to, size_t count,
                            MPI_Request *request) {
     static const MPI_Datatype types[] = {[LS_ADDEND_INT32] = MPI_INT32_T,
                                          [LS_ADDEND_INT64] = MPI_INT64_T,
                                          [LS_ADDEND_FLOAT32] = MPI_FLOAT};
-    size_t offset = first * x->width;
-    LS_MPI(x->comm, MPI_Iallreduce(from + offset, x->sums + offset, (int)(end - first),
-                                   types[x->addend], MPI_SUM, mpi, request));
+    LS_MPI(x->comm, MPI_Iallreduce(from, to, (int)count, types[x->addend], MPI_SUM, mpi, request));
     return LS_OK;
 }
 
 /* Posts the collective operation of a bucket.  All ranks do so in bucket order. */
 static ls_status start_bucket(ls_exchange *x, ls_bucket *bucket) {
-    size_t first = bucket->my_first, end = bucket->my_end;
+    size_t first = bucket->first * x->width, place = bucket->place * x->width;
     if (x->mode == LS_EXCHANGE_FLAT && x->comm->size > 1)
-        return start_sum(x, x->comm->buckets, x->addends, bucket->first, bucket->end,
-                         &bucket->request);
+        return start_sum(x, x->comm->buckets, x->addends + first, x->sums + first,
+                         bucket->end - bucket->first, &bucket->request);
     if (x->mode != LS_EXCHANGE_NODE || !several_nodes(x))
         return LS_OK;
-    sum_over_node(x, first, end, x->partial + first * x->width);
-    return start_sum(x, x->comm->peers, x->partial, first, end, &bucket->request);
+    const void *partial = ls_node_sums_of(x->node, bucket->my_first, bucket->my_end,
+                                          x->partial ? x->partial + place : NULL);
+    return start_sum(x, x->comm->peers, partial, x->sums + place, bucket->my_end - bucket->my_first,
+                     &bucket->request);
+}
+
+/* Whether all ranks of the node have finished bucket `index` of this step. */
+static bool node_has(const ls_exchange *x, int index) {
+    return ls_node_sums_given(x->node, x->finished + (uint64_t)index + 1);
 }
 
 static void wait_for_node(ls_exchange *x, int index) {
@@ -333,6 +289,21 @@ void ls_exchange_begin(ls_exchange *x) {
     x->waited = 0;
 }
 
+void ls_exchange_add(ls_exchange *x, size_t offset, size_t count, bool first,
+                     ls_exchange_write *write, void *context) {
+    if (x->node)
+        ls_node_sums_add(x->node, offset, count, first, write, context);
+    else
+        write(context, offset, count, first, x->addends + offset * x->width);
+}
+
+void ls_exchange_add_zeros(ls_exchange *x) {
+    if (x->node)
+        ls_node_sums_add_zeros(x->node);
+    else
+        memset(x->addends, 0, x->length * x->width);
+}
+
 /* Makes progress on the buckets that travel. */
 static void test_buckets(ls_exchange *x) {
     for (int i = 0; i < x->started_count; i++) {
@@ -351,28 +322,26 @@ void ls_exchange_final(ls_exchange *x, size_t offset) {
     while (x->final_count < x->bucket_count && x->buckets[x->final_count].first >= offset)
         x->buckets[x->final_count++].final = ls_record_start(x->recorder);
     if (x->mode == LS_EXCHANGE_NODE && x->final_count != before)
-        atomic_store_explicit(&x->ready[x->comm->node_rank].count,
-                              x->finished + (uint64_t)x->final_count, memory_order_release);
+        ls_node_sums_give(x->node, x->finished + (uint64_t)x->final_count);
     if (start_buckets(x, false) != LS_OK)
         return; /* finish meets the same failure again and reports it */
     test_buckets(x);
 }
 
-/* The sums of one chunk, wherever they are. */
-static const void *chunk_sums(ls_exchange *x, size_t first, size_t end) {
-    if (x->comm->size == 1)
+/* The sums of one chunk of a bucket, wherever they are. */
+static const void *chunk_sums(ls_exchange *x, const ls_bucket *bucket, size_t first, size_t end) {
+    if (x->comm->size == 1 && x->addends)
         return x->addends + first * x->width;
     if (x->mode == LS_EXCHANGE_FLAT || several_nodes(x))
-        return x->sums + first * x->width;
-    sum_over_node(x, first, end, x->sums);
-    return x->sums;
+        return x->sums + (bucket->place + first - bucket->my_first) * x->width;
+    return ls_node_sums_of(x->node, first, end, x->sums);
 }
 
 static void visit_share(ls_exchange *x, const ls_bucket *bucket, ls_exchange_visit *visit,
                         void *context) {
     for (size_t first = bucket->my_first; first < bucket->my_end; first += LS_CHUNK) {
         size_t end = first + LS_CHUNK < bucket->my_end ? first + LS_CHUNK : bucket->my_end;
-        visit(context, first, end - first, chunk_sums(x, first, end));
+        visit(context, first, end - first, chunk_sums(x, bucket, first, end));
     }
 }
 
@@ -406,6 +375,8 @@ void ls_exchange_visit_sums(ls_exchange *x, ls_exchange_visit *visit, void *cont
 void ls_exchange_close(ls_exchange *x) {
     double start = ls_record_start(x->recorder);
     x->finished += (uint64_t)x->bucket_count;
+    for (int i = 0; i < x->bucket_count && x->node; i++)
+        ls_node_sums_clear(x->node, x->buckets[i].my_first, x->buckets[i].my_end);
     ls_comm_node_barrier(x->comm);
     ls_record_end(x->recorder, LS_EVENT_WAIT, -1, start);
 }

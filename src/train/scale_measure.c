@@ -2,7 +2,6 @@
 #include "train/scale_measure.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "train/engine.h"
 #include "train/steady.h"
@@ -73,7 +72,7 @@ static void see_nothing(void *context, size_t offset, size_t count, const void *
 static ls_status exchange_alone(const ls_engine *engine, double *seconds) {
     ls_exchange *exchange = engine->exchange;
     ls_exchange_begin(exchange);
-    memset(ls_exchange_buffer(exchange), 0, ls_net_trained_size(engine->net) * sizeof(int32_t));
+    ls_exchange_add_zeros(exchange);
     LS_TRY(ls_comm_barrier(engine->comm));
     double start = ls_seconds();
     ls_exchange_final(exchange, 0);

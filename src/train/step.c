@@ -1,6 +1,5 @@
 /* One step: forward, rank 0's decision while backward runs, exchange, update. */
 #include <math.h>
-#include <string.h>
 
 #include "train/engine.h"
 
@@ -143,14 +142,26 @@ static ls_status forward(ls_step *step) {
     return LS_OK;
 }
 
-/* Quantised while in cache. */
+/* Of a slice's gradient, while in cache. */
+typedef struct ls_block {
+    ls_quantizer *quantizer;
+    int slice;
+    size_t param, offset;
+    const float *gradient;
+} ls_block;
+
+static void quantise(void *context, size_t offset, size_t count, bool first, void *addends) {
+    const ls_block *block = context;
+    ls_quantizer_add(block->quantizer, block->slice, block->param, count,
+                     block->gradient + (offset - block->offset), first, addends);
+}
+
 static void take_block(void *context, int slot, size_t param, size_t offset, size_t count,
                        const float *gradient) {
     const ls_step *step = context;
     ls_engine *engine = step->engine;
-    char *addends = ls_exchange_buffer(engine->exchange);
-    ls_quantizer_add(engine->quantizer, step->plan->slice[slot], param, count, gradient, slot == 0,
-                     addends + offset * ls_addend_bytes(engine->quantizer->addend));
+    ls_block block = {engine->quantizer, step->plan->slice[slot], param, offset, gradient};
+    ls_exchange_add(engine->exchange, offset, count, slot == 0, quantise, &block);
 }
 
 static void take_final(void *context, size_t offset, size_t count) {
@@ -168,9 +179,8 @@ static ls_status backward(ls_step *step) {
     ls_quantizer_begin(engine->quantizer);
     if (plan->plan)
         LS_TRY(ls_plan_backward(plan->plan, 1.0f / (float)plan->samples, &sink));
-    else /* nothing to add */
-        memset(ls_exchange_buffer(engine->exchange), 0,
-               ls_net_trained_size(engine->net) * ls_addend_bytes(engine->quantizer->addend));
+    else
+        ls_exchange_add_zeros(engine->exchange);
     ls_exchange_final(engine->exchange, 0);
     end_phase(step, LS_PHASE_BACKWARD);
     return LS_OK;

@@ -1,10 +1,15 @@
-/* The exchange gives the same integer sums in every mode and at any number of ranks, for lengths
- * around chunk and bucket boundaries, final in pieces, visited once or twice, after discarded steps
- * too. */
+/* The exchange gives the same integer sums in every mode, at any number of ranks and of arrays that
+ * they share, for lengths around chunk and bucket boundaries, final in pieces, visited once or
+ * twice, after discarded steps too; and holds the memory that it says. With an argument the last
+ * rank is killed while it adds: nothing but the launcher ends the others. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
+#include "comm/node_sums.h"
+
+enum { DEFAULT_ARRAYS = 0 };
 
 typedef struct ls_visited {
     ls_comm *comm;
@@ -48,10 +53,35 @@ static void check_sums(void *context, size_t offset, size_t count, const void *s
     visited->seen += count;
 }
 
+typedef struct ls_filling {
+    ls_comm *comm;
+    ls_addend type;
+    int64_t step;
+} ls_filling;
+
+/* In two parts, as of two slices: one less, then 1. */
+static void write_addends(void *context, size_t offset, size_t count, bool first, void *addends) {
+    const ls_filling *f = context;
+    for (size_t i = 0; i < count; i++) {
+        int64_t there = first ? 0 : get_value(f->type, addends, i);
+        int64_t whole = addend(f->type, ls_comm_rank(f->comm), offset + i, f->step);
+        set_value(f->type, addends, i, there + whole - 1);
+    }
+}
+
+static void write_ones(void *context, size_t offset, size_t count, bool first, void *addends) {
+    const ls_filling *f = context;
+    (void)offset;
+    CHECK(f->comm, !first);
+    for (size_t i = 0; i < count; i++)
+        set_value(f->type, addends, i, get_value(f->type, addends, i) + 1);
+}
+
 static void fill(ls_comm *comm, ls_exchange *x, ls_addend type, size_t first, size_t end,
                  int64_t step) {
-    for (size_t i = first; i < end; i++)
-        set_value(type, ls_exchange_buffer(x), i, addend(type, ls_comm_rank(comm), i, step));
+    ls_filling filling = {comm, type, step};
+    ls_exchange_add(x, first, end - first, true, write_addends, &filling);
+    ls_exchange_add(x, first, end - first, false, write_ones, &filling);
 }
 
 /* The step in parts: what is visited once is visited again, unchanged. */
@@ -108,9 +138,13 @@ static bool uneven(ls_comm *comm) {
     return differing > 0;
 }
 
-static void check_mode(ls_comm *comm, ls_exchange_mode mode, ls_addend type, size_t length) {
+static void check_mode(ls_comm *comm, ls_exchange_mode mode, ls_addend type, size_t length,
+                       int arrays) {
     ls_exchange *x;
-    CHECK(comm, ls_exchange_create(comm, mode, type, length, &x) == LS_OK);
+    ls_status status = arrays == DEFAULT_ARRAYS
+                           ? ls_exchange_create(comm, mode, type, length, &x)
+                           : ls_exchange_create_with(comm, mode, type, length, arrays, &x);
+    CHECK(comm, status == LS_OK);
     ls_exchange_mode automatic = uneven(comm) ? LS_EXCHANGE_FLAT : LS_EXCHANGE_NODE;
     CHECK(comm, ls_exchange_mode_used(x) == (mode == LS_EXCHANGE_AUTO ? automatic : mode));
     for (int64_t number = 0; number < 6; number++) {
@@ -119,6 +153,22 @@ static void check_mode(ls_comm *comm, ls_exchange_mode mode, ls_addend type, siz
         check_coverage(comm, seen, length, number % 3 == 1);
     }
     ls_exchange_free(x);
+}
+
+/* An array for each rank, one for all of them, and groups of different sizes. */
+static void check_node(ls_comm *comm, size_t length) {
+    check_mode(comm, LS_EXCHANGE_NODE, LS_ADDEND_INT32, length, DEFAULT_ARRAYS);
+    check_mode(comm, LS_EXCHANGE_NODE, LS_ADDEND_INT64, length, DEFAULT_ARRAYS);
+    for (int arrays = 1; arrays < comm->node_size && arrays < 3; arrays++) {
+        check_mode(comm, LS_EXCHANGE_NODE, LS_ADDEND_INT32, length, arrays);
+        check_mode(comm, LS_EXCHANGE_NODE, LS_ADDEND_INT64, length, arrays);
+    }
+}
+
+static void see_zeros(void *context, size_t offset, size_t count, const void *sums) {
+    (void)offset;
+    for (size_t i = 0; i < count; i++)
+        CHECK((ls_comm *)context, ((const int32_t *)sums)[i] == 0);
 }
 
 /* Every bucket is noted once a step, finished or discarded, and waiting is counted. */
@@ -159,6 +209,88 @@ static void check_record(ls_comm *comm, ls_exchange_mode mode) {
     ls_exchange_free(x);
 }
 
+/* A rank whose slices have no samples. */
+static void check_zeros(ls_comm *comm, ls_exchange_mode mode, int arrays) {
+    enum { LENGTH = LS_CHUNK + 5 };
+    ls_exchange *x;
+    size_t seen;
+    CHECK(comm, ls_exchange_create_with(comm, mode, LS_ADDEND_INT32, LENGTH, arrays, &x) == LS_OK);
+    step(comm, x, LS_ADDEND_INT32, LENGTH, LENGTH, 0, &seen);
+    ls_exchange_begin(x);
+    ls_exchange_add_zeros(x);
+    ls_exchange_final(x, 0);
+    CHECK(comm, ls_exchange_finish(x, see_zeros, comm) == LS_OK);
+    ls_exchange_free(x);
+}
+
+/* Of all ranks of this node. */
+static double node_sum(ls_comm *comm, double mine) {
+    double sum;
+    MPI_Allreduce(&mine, &sum, 1, MPI_DOUBLE, MPI_SUM, comm->node);
+    return sum;
+}
+
+/* Bytes that this process has of its own and shares with others, each of n an n-th; without files,
+ * whose pages programs of other users share, too.  0: the system does not tell. */
+static double own_memory(void) {
+    char line[256];
+    double bytes = 0;
+    unsigned long long kibibytes;
+    FILE *file = fopen("/proc/self/smaps_rollup", "r");
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "Pss_Anon: %llu", &kibibytes) == 1 ||
+            sscanf(line, "Pss_Shmem: %llu", &kibibytes) == 1)
+            bytes += 1024.0 * (double)kibibytes;
+    if (file)
+        fclose(file);
+    return bytes;
+}
+
+/* What it says it holds is what the system says that the processes of the node take more. */
+static void check_memory(ls_comm *comm, ls_addend type, int arrays) {
+    enum { LENGTH = 1000 * LS_CHUNK + 7 };
+    ls_exchange *x;
+    size_t node, rank, seen;
+    double before = node_sum(comm, own_memory());
+    CHECK(comm, ls_exchange_create_with(comm, LS_EXCHANGE_NODE, type, LENGTH, arrays, &x) == LS_OK);
+    step(comm, x, type, LENGTH, LENGTH, 0, &seen);
+    ls_exchange_memory(x, &node, &rank);
+    double said = (double)node + node_sum(comm, (double)rank);
+    double taken = node_sum(comm, own_memory()) - before;
+    CHECK(comm, before == 0 || taken > 0.95 * said);
+    if (comm->node_count == 1) /* among nodes MPI takes buffers, too */
+        CHECK(comm, taken < 1.05 * said);
+    if (arrays == ls_node_arrays(type, comm->node_size))
+        CHECK(comm, said == (double)ls_exchange_node_bytes(LS_EXCHANGE_NODE, type, LENGTH,
+                                                           comm->node_size, comm->node_count));
+    ls_exchange_free(x);
+}
+
+/* 25 million parameters, 128 ranks a node; before there were shared arrays, 12.8 GB. */
+static void check_large_node(ls_comm *comm) {
+    for (int nodes = 1; nodes <= 1000; nodes *= 1000) {
+        CHECK(comm, ls_exchange_node_bytes(LS_EXCHANGE_NODE, LS_ADDEND_INT32, 25000000, 128,
+                                           nodes) < (size_t)1900 << 20);
+        CHECK(comm, ls_exchange_node_bytes(LS_EXCHANGE_NODE, LS_ADDEND_INT64, 25000000, 128,
+                                           nodes) < (size_t)2000 << 20);
+    }
+}
+
+static void die(void *context, size_t offset, size_t count, bool first, void *addends) {
+    const ls_comm *comm = context;
+    (void)offset, (void)count, (void)first, (void)addends;
+    if (comm->rank == comm->size - 1)
+        raise(SIGKILL);
+}
+
+static void add_until_killed(ls_comm *comm) {
+    ls_exchange *x;
+    CHECK(comm,
+          ls_exchange_create_with(comm, LS_EXCHANGE_NODE, LS_ADDEND_INT32, 1, 1, &x) == LS_OK);
+    for (;;)
+        ls_exchange_add(x, 0, 1, true, die, comm);
+}
+
 /* On uneven nodes the node mode is refused, and auto is flat. */
 static void check_uneven(ls_comm *comm, size_t length) {
     ls_exchange *x;
@@ -166,24 +298,32 @@ static void check_uneven(ls_comm *comm, size_t length) {
           ls_exchange_create(comm, LS_EXCHANGE_NODE, LS_ADDEND_INT32, length, &x) == LS_ERR_INPUT);
     CHECK(comm, strstr(ls_message(), "use 'flat' or 'auto'") != NULL);
     ls_message_set("");
-    check_mode(comm, LS_EXCHANGE_AUTO, LS_ADDEND_INT32, length);
+    check_mode(comm, LS_EXCHANGE_AUTO, LS_ADDEND_INT32, length, DEFAULT_ARRAYS);
 }
 
 int main(int argc, char **argv) {
     const size_t lengths[] = {1, 16, LS_CHUNK, LS_CHUNK + 16, 16 * LS_CHUNK + 1, 700001};
     ls_comm *comm = start_mpi(&argc, &argv);
+    if (argc > 1)
+        add_until_killed(comm);
+    check_large_node(comm);
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         if (uneven(comm))
             check_uneven(comm, lengths[i]);
         else
-            check_mode(comm, LS_EXCHANGE_NODE, LS_ADDEND_INT32, lengths[i]);
-        check_mode(comm, LS_EXCHANGE_FLAT, LS_ADDEND_INT32, lengths[i]);
-        check_mode(comm, LS_EXCHANGE_FLAT, LS_ADDEND_INT64, lengths[i]);
-        check_mode(comm, LS_EXCHANGE_AUTO, LS_ADDEND_INT64, lengths[i]);
-        check_mode(comm, LS_EXCHANGE_AUTO, LS_ADDEND_FLOAT32, lengths[i]);
+            check_node(comm, lengths[i]);
+        check_mode(comm, LS_EXCHANGE_FLAT, LS_ADDEND_INT32, lengths[i], DEFAULT_ARRAYS);
+        check_mode(comm, LS_EXCHANGE_FLAT, LS_ADDEND_INT64, lengths[i], DEFAULT_ARRAYS);
+        check_mode(comm, LS_EXCHANGE_AUTO, LS_ADDEND_FLOAT32, lengths[i], DEFAULT_ARRAYS);
     }
-    if (!uneven(comm))
+    if (!uneven(comm)) {
         check_record(comm, LS_EXCHANGE_NODE);
+        check_memory(comm, LS_ADDEND_INT32, comm->node_size);
+        check_memory(comm, LS_ADDEND_INT64, 1);
+        check_zeros(comm, LS_EXCHANGE_NODE, comm->node_size);
+        check_zeros(comm, LS_EXCHANGE_NODE, 1);
+    }
+    check_zeros(comm, LS_EXCHANGE_FLAT, comm->node_size);
     check_record(comm, LS_EXCHANGE_FLAT);
     end_mpi(comm);
     return 0;

@@ -50,3 +50,10 @@ Test(ranks, golden_with_avx2) {
     for (size_t i = 0; i < sizeof networks / sizeof *networks; i++)
         run_well("%s %s tests/golden %s avx2", mpirun(2), golden, networks[i]);
 }
+
+/* Killed while it adds to what it shares with the others of its node, which wait for it. */
+Test(ranks, killed_while_it_adds) {
+    outcome result = run("%s %s/tests/rank/exchange die", mpirun(3), build_folder());
+    cr_expect_neq(result.code, 0);
+    cr_expect_not_null(strstr(result.output, "signal 9"), "%s", result.output);
+}
