@@ -5,39 +5,50 @@ enum { TAG_BLOCK = 1, TAG_CLOCK, CLOCK_ROUNDS = 16 };
 
 /* ---- blocks --------------------------------------------------------------------------------- */
 
-/* Rank 0's side.  All blocks are received, even after a failure: their ranks wait. */
-static ls_status receive_all(ls_comm *comm, void *buffer, size_t largest, ls_comm_take *take,
+/* Rank 0's side; ranks that have nothing send nothing.  All blocks are received, even after a
+ * failure: their ranks wait. */
+static ls_status receive_all(ls_comm *comm, void *buffer, const int64_t *sizes, ls_comm_take *take,
                              void *context, ls_status status) {
     for (int rank = 1; rank < comm->size; rank++) {
-        MPI_Status received;
-        int bytes = 0;
-        LS_MPI(comm,
-               MPI_Recv(buffer, (int)largest, MPI_BYTE, rank, TAG_BLOCK, comm->world, &received));
-        LS_MPI(comm, MPI_Get_count(&received, MPI_BYTE, &bytes));
+        if (sizes[rank] > 0)
+            LS_MPI(comm, MPI_Recv(buffer, (int)sizes[rank], MPI_BYTE, rank, TAG_BLOCK, comm->world,
+                                  MPI_STATUS_IGNORE));
         if (status == LS_OK)
-            status = take(context, rank, buffer, (size_t)bytes);
+            status = take(context, rank, buffer, (size_t)sizes[rank]);
     }
     return status;
 }
 
+static ls_status exchange_blocks(ls_comm *comm, const void *mine, int64_t bytes, int64_t *sizes,
+                                 void *buffer, ls_comm_take *take, void *context) {
+    LS_TRY(ls_comm_gather(comm, &bytes, sizeof bytes, sizes));
+    if (comm->rank == 0)
+        return receive_all(comm, buffer, sizes, take, context,
+                           take(context, 0, mine, (size_t)bytes));
+    if (bytes > 0)
+        LS_MPI(comm, MPI_Send(mine, (int)bytes, MPI_BYTE, 0, TAG_BLOCK, comm->world));
+    return LS_OK;
+}
+
 ls_status ls_comm_collect(ls_comm *comm, const void *mine, size_t bytes, ls_comm_take *take,
                           void *context) {
-    uint64_t size = bytes, largest;
+    int64_t size = (int64_t)bytes, largest, *sizes = NULL;
     char *buffer = NULL;
     ls_status status = LS_OK;
-    LS_MPI(comm, MPI_Allreduce(&size, &largest, 1, MPI_UINT64_T, MPI_MAX, comm->world));
+    LS_MPI(comm, MPI_Allreduce(&size, &largest, 1, MPI_INT64_T, MPI_MAX, comm->world));
     LS_REQUIRE(largest <= INT32_MAX); /* MPI counts are int */
-    if (comm->rank == 0)
-        status = LS_NEW(buffer, (size_t)largest);
-    LS_TRY(ls_comm_agree(comm, status));
     if (comm->rank == 0) {
-        status = take(context, 0, mine, bytes);
-        status = receive_all(comm, buffer, (size_t)largest, take, context, status);
-        ls_free(buffer);
-    } else {
-        LS_MPI(comm, MPI_Send(mine, (int)bytes, MPI_BYTE, 0, TAG_BLOCK, comm->world));
+        status = LS_NEW(buffer, (size_t)largest);
+        if (status == LS_OK)
+            status = LS_NEW(sizes, (size_t)comm->size);
     }
-    return ls_comm_agree(comm, status);
+    status = ls_comm_agree(comm, status);
+    if (status == LS_OK)
+        status =
+            ls_comm_agree(comm, exchange_blocks(comm, mine, size, sizes, buffer, take, context));
+    ls_free(sizes);
+    ls_free(buffer);
+    return status;
 }
 
 /* ---- clocks --------------------------------------------------------------------------------- */

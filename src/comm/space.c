@@ -148,7 +148,8 @@ ls_status ls_comm_memory_left(ls_comm *comm, uint64_t *bytes) {
         here = least(here, kibibytes << 10);
     if (comm->node_size > 1 && statvfs("/dev/shm", &space) == 0 && space.f_blocks > 0)
         here = least(here, (unsigned long long)space.f_bavail * space.f_frsize);
-    uint64_t mine = here;
-    LS_MPI(comm, MPI_Allreduce(&mine, bytes, 1, MPI_UINT64_T, MPI_MIN, comm->world));
+    int64_t lowest = here < INT64_MAX ? (int64_t)here : INT64_MAX;
+    LS_TRY(ls_comm_min_int64(comm, &lowest)); /* MPICH 4.0 compares MPI_UINT64_T as signed */
+    *bytes = (uint64_t)lowest;
     return LS_OK;
 }
