@@ -36,6 +36,8 @@ module lockstep
         real(c_double) :: loss
         integer(c_int64_t) :: correct
         type(c_ptr) :: slice_loss
+        real(c_double) :: gain
+        type(c_ptr) :: slice_gain
         real(c_double) :: gradient_norm
         logical(c_bool) :: stop_requested
         integer(c_int) :: redone

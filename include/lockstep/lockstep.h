@@ -203,13 +203,16 @@ typedef enum ls_phase {
 } ls_phase;
 LS_API const char *ls_phase_name(ls_phase phase);
 
-/* What a step measured; the same on all ranks but the times and slice_loss. */
+/* What a step measured; the same on all ranks but the times and what slices gave. */
 typedef struct ls_step_report {
     int64_t samples; /* true count of this batch */
     double loss;     /* mean over the samples */
     int64_t correct;
     const double *slice_loss; /* rank 0, NULL elsewhere: mean loss of each slice, NaN for an empty
                                  one; valid until the next step */
+    double gain; /* how much more the loss of the best constant answer is, over the same samples:
+                    the training split's class frequencies, or mean targets */
+    const double *slice_gain; /* as slice_loss */
     double gradient_norm;     /* of the mean gradient, over all trained parameters */
     bool stop_requested;      /* by ls_engine_request_stop, on any rank */
     int redone; /* times the backward pass was redone with a larger fixed-point range */

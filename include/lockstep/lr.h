@@ -53,7 +53,10 @@ typedef struct ls_curve {
     const double *lr, *loss, *smoothed;
     const double *noise;    /* standard error of each loss, from its slices; NULL when not known */
     const double *accuracy; /* share of right answers of each batch; NULL when not measured */
-    double momentum;        /* of the test's steps, in [0, 1) */
+    /* Loss of the best constant answer less that of the network, over the same samples, such as it
+     * was not trained on before where there are any; NaN where not measured.  NULL: nowhere. */
+    const double *gain, *gain_noise; /* and its standard error, from slices */
+    double momentum;                 /* of the test's steps, in [0, 1) */
     bool diverged; /* the test was stopped after the last point, as the loss ran off or was not
                     finite */
 } ls_curve;
@@ -62,18 +65,18 @@ typedef struct ls_curve {
  * all later ones NaN. */
 void ls_smooth(double beta, int64_t count, const double *loss, double *smoothed);
 
-/* Standard error of a batch's loss from its slices: deviation of the finite slice losses over the
- * root of their count; NaN when there are fewer than 2. */
+/* Standard error of a batch's loss, or gain, from its slices: deviation of the finite values over
+ * the root of their count; NaN when there are fewer than 2. */
 double ls_slice_noise(size_t slices, const double *slice_loss);
 
-#define LS_REASON_TEXT 160
+#define LS_REASON_TEXT 256
 
 /* One suggestion: a value, or the reason why there is none. */
 typedef struct ls_suggestion {
     const char *name;
     bool found;
     double value;
-    bool noisy;                  /* refused, but a longer test may see a fall that is there */
+    bool noisy;                  /* refused, but a longer test may see what is there */
     int64_t index;               /* of the point it was read off, -1 when it is none */
     char reason[LS_REASON_TEXT]; /* why there is none; for `recommended` also how it was chosen */
 } ls_suggestion;
@@ -116,6 +119,16 @@ typedef struct ls_suggestion {
  * Its index is the edge's point. Why: a run whose LR falls later is best with the largest LR at
  * which it is stable, and where it becomes unstable hardly depends on the length of the ramp; where
  * the fall ends, which other rules look at, comes earlier the more steps there are.
+ *
+ * Something is learned where over 2h + 1 points, h = count/20 but in 1..250, the mean gain is
+ * above 3.5 of its standard errors (rms of gain_noise, or deviation of the gains, over the root of
+ * their count) and above a ten-thousandth of the first loss. Where that is so, the loss falls
+ * within its noise, and the gain of every point is known, the same is read off the gain: targets
+ * that scatter make the loss noisy, the gain less. It refuses, beside what is said above,
+ * - when nothing is learned, where gains are known near the bottom.  With random labels the loss
+ *   falls too: from that of the first weights to that of the classes' frequencies.
+ * - when the range is too narrow: over the last tenth of the points the level still falls by a
+ *   tenth of the depth (or 3 e), and the test was not stopped.
  *
  * Measured by scripts/lr-benchmark: the best LR of a grid, trained to the end, against that of the
  * rule. The half and the lag were fixed on the tasks of its half `tune`; README.md has the figures

@@ -83,8 +83,10 @@ void ls_evaluation_free(ls_evaluation *evaluation);
 typedef struct ls_find_lr_result {
     ls_stop stop;
     int64_t stop_step; /* the step that stopped the test, -1 when the ramp went through */
-    char stop_detail[LS_REASON_TEXT]; /* which gradient was not finite; "" otherwise */
-    int64_t points;                   /* of the curve */
+    char stop_detail[LS_REASON_TEXT];   /* which gradient was not finite; "" otherwise */
+    int64_t points;                     /* of the curve */
+    char advice[LS_REASON_TEXT];        /* what to do when no LR is recommended; "" otherwise */
+    char unreached[LS_REASON_TEXT / 2]; /* parameters without a gradient in all steps; "": none */
     ls_suggestion suggestions[LS_SUGGEST_COUNT];
     bool restored; /* the digest of weights, statistics and momentum after the test is that of
                       before */
@@ -113,16 +115,21 @@ typedef struct ls_find_lr_job {
  * shows late, or not at all. */
 enum {
     LS_FIND_LR_AUTO_STEPS = 500,
-    LS_FIND_LR_LONGER = 4 /* times as many, once more, where the fall is within its noise */
+    LS_FIND_LR_LONGER = 4, /* times as many, once more, where the fall is within its noise */
+    LS_FIND_LR_SHARE = 10  /* both tests take no more steps than one in so many of training */
 };
 
 /* Steps of the ramp by the key find_lr.steps, for a training set of so many steps. */
 int64_t ls_find_lr_steps(int64_t steps, int64_t per_epoch);
+/* Steps of a second test after one of LS_FIND_LR_AUTO_STEPS, before a training of so many steps:
+ * as many as LS_FIND_LR_SHARE allows, up to LS_FIND_LR_LONGER times; 0 where that is less than
+ * twice, which would hardly show more. */
+int64_t ls_find_lr_longer_steps(int64_t training);
 
 /* Collective.  Runs the test and puts the engine back into the state before it.  With find_lr.steps
  * auto a test whose recommendation is refused as `noisy` is followed by a longer one, announced,
- * whose file takes the place of the first's.  *result on all
- * ranks.  LS_STOPPED when it was asked to stop. */
+ * whose file takes the place of the first's, as far as it may cost: ls_find_lr_longer_steps.
+ * *result on all ranks.  LS_STOPPED when it was asked to stop. */
 ls_status ls_find_lr(ls_engine *engine, const ls_find_lr_job *job, ls_find_lr_result *result);
 
 /* ---- schedules ------------------------------------------------------------------------------ */

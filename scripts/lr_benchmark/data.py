@@ -48,6 +48,10 @@ def frame_of(value):
 
 def parse(data):
     import rdata
+    if data[:2] == b"\x1f\x8b":
+        data = gzip.decompress(data)
+    if data[:2] == b"X\n":  # a single object: Debian 12's rdata wants the head of a file of several
+        data = b"RDX3\n" + data
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return rdata.conversion.convert(rdata.parser.parse_data(data))
@@ -100,16 +104,20 @@ def write_rows(path, names, rows):
 
 
 def table_to_hdf5(lockstep, table, target, share, folder, name, regression=False, shape=None):
-    """A random `share` of the rows, always the same, is the test split; rows with gaps are left
-    out."""
+    """A random `share` of the rows, always the same, is the test split; rows with gaps, and test rows
+    with words that no training row has, are left out."""
     names = [c for c in table if c != target] + [target]
     rows = [[number_or_word(x) for x in row] for row in zip(*(table[c] for c in names))
             if not any(missing(x) for x in row)]
     order = np.random.default_rng(20171).permutation(len(rows))
     tested = int(round(share * len(rows)))
+    train, test = ([rows[i] for i in part] for part in (order[tested:], order[:tested]))
+    known = {(k, x) for row in train for k, x in enumerate(row)}
+    test = [row for row in test
+            if all(x[0] != "w" or (k, x) in known for k, x in enumerate(row))]
     columns = ["x" + str(i) for i in range(len(names) - 1)] + ["target"]
-    write_rows(folder / f"{name}-test.csv", columns, [rows[i] for i in order[:tested]])
-    write_rows(folder / f"{name}-train.csv", columns, [rows[i] for i in order[tested:]])
+    write_rows(folder / f"{name}-test.csv", columns, test)
+    write_rows(folder / f"{name}-train.csv", columns, train)
     command = [lockstep, "convert", "--train-inputs", folder / f"{name}-train.csv",
                "--test-inputs", folder / f"{name}-test.csv", "--target-column", "target",
                "-o", folder / f"{name}.h5"]
@@ -133,8 +141,12 @@ FRAMES = {
     "jobs": ("modeldata", "modeldata", "hpc_data", "class", 1 / 3, False),
     "concrete": ("modeldata", "modeldata", "concrete", "compressive_strength", 1 / 3, True),
     "vocabulary": ("cardata", "carData", "Vocab", "vocabulary", 0.2, True),
+    "churn": ("modeldata", "modeldata", "mlc_churn", "churn", 1 / 3, False),
+    "credit": ("modeldata", "modeldata", "credit_data", "Status", 1 / 3, False),
+    "income": ("kernlab", "kernlab", "income", "INCOME", 1 / 3, False),
+    "ratings": ("lme4", "lme4", "InstEval", "y", 0.2, True),
 }
-NOT_INPUTS = {"cells": ["case"], "vocabulary": []}
+NOT_INPUTS = {"cells": ["case"], "churn": ["state"], "ratings": ["s", "d"]}
 
 
 def digits_table(packages):

@@ -82,6 +82,8 @@ static ls_status read_run(ls_run_reader *reader, const char *path, ls_curve_data
     LS_TRY(copy_series(reader, path, "lr", true, &data->lr));
     LS_TRY(copy_series(reader, path, "loss", true, &data->loss));
     LS_TRY(copy_series(reader, path, "smoothed_loss", true, &data->smoothed));
+    LS_TRY(copy_series(reader, path, "gain", false, &data->gain));
+    LS_TRY(copy_series(reader, path, "gain_noise", false, &data->gain_noise));
     LS_TRY(copy_series(reader, path, "accuracy", false, &data->accuracy));
     LS_TRY(copy_series(reader, path, "validation_loss", false, &data->validation));
     LS_TRY(copy_noise(reader, data));
@@ -127,8 +129,8 @@ ls_status ls_is_hdf5(const char *path, bool *hdf5) {
 /* Moves points whose loss is not finite out of the curve, unless most of what follows is not finite
  * either: there the divergence begins, and all from there on stays.  Returns how many. */
 static int64_t skip_not_finite(ls_curve_data *data) {
-    double *const series[] = {data->lr,    data->loss,     data->smoothed,
-                              data->noise, data->accuracy, data->validation};
+    double *const series[] = {data->lr,   data->loss,       data->smoothed, data->noise,
+                              data->gain, data->gain_noise, data->accuracy, data->validation};
     int64_t bad = 0, kept = 0, count = data->count;
     for (int64_t i = 0; i < count; i++)
         bad += !isfinite(data->loss[i]);
@@ -172,6 +174,8 @@ void ls_curve_free(ls_curve_data *data) {
     ls_free(data->loss);
     ls_free(data->smoothed);
     ls_free(data->noise);
+    ls_free(data->gain);
+    ls_free(data->gain_noise);
     ls_free(data->accuracy);
     ls_free(data->validation);
     ls_free(data->about);
@@ -184,6 +188,8 @@ ls_curve ls_curve_view(const ls_curve_data *data) {
                       .loss = data->loss,
                       .smoothed = data->smoothed,
                       .noise = data->noise,
+                      .gain = data->gain,
+                      .gain_noise = data->gain_noise,
                       .accuracy = data->accuracy,
                       .momentum = data->momentum,
                       .diverged = data->diverged};

@@ -10,6 +10,7 @@ typedef struct ls_curve_data {
     int64_t count;
     double *lr, *loss, *smoothed; /* `count` each, owned */
     double *noise;                /* standard error of each loss; NULL when not known */
+    double *gain, *gain_noise;    /* as in ls_curve; NULL when not measured */
     double *accuracy;             /* NULL when not measured */
     double momentum;              /* of the run's configuration, else LS_DEFAULT_MOMENTUM */
     bool diverged;                /* as the run file's stop_reason says */

@@ -19,9 +19,11 @@ static void print_result(const ls_find_lr_result *result, const char *folder) {
     if (recommended->found)
         ls_print("recommended learning rate: %.3g\n", recommended->value);
     else
-        ls_print("no learning rate can be recommended; a longer test (find_lr.steps) sees more\n");
+        ls_print("no learning rate can be recommended\n");
     if (recommended->reason[0])
         ls_print("  %s\n", recommended->reason);
+    if (result->advice[0])
+        ls_print("  %s\n", result->advice);
     ls_print("weights, momentum and statistics are %s\n",
              result->restored ? "as before the test" : "NOT as before the test");
     ls_print("wrote %s/find-lr.h5; see it with: lockstep plot %s/find-lr.h5\n", folder, folder);
@@ -68,8 +70,7 @@ static ls_status run_find_lr(ls_comm *comm, void *context) {
     ls_lock *lock = NULL;
     ls_run_log_level(comm, run);
     LS_TRY(ls_run_config(comm, run, &config));
-    bool validate = config->find_lr.validation_every > 0;
-    ls_status status = ls_engine_create(comm, config, run->operands.word[0], validate, &engine);
+    ls_status status = ls_engine_create(comm, config, run->operands.word[0], true, &engine);
     if (status == LS_OK)
         status = ls_run_describe(comm, engine);
     if (status == LS_OK)

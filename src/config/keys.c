@@ -102,8 +102,8 @@ const ls_key ls_config_keys[] = {
     {KEY(find_lr.steps), .change = LS_CHANGE_NOTHING, .initial = "auto", .min = 0, .max = INT_MAX,
      .words = LS_WORDS("auto"), .unit = "steps",
      .help = "Length of the ramp.  auto: 500, several epochs of a small data set, less than one of "
-             "a large one, and 2000 once more if the fall is within its noise; 0: the steps of one "
-             "epoch."},
+             "a large one; if that recommends nothing for its noise, once more with up to 2000, as "
+             "far as both are a tenth of the training's; 0: the steps of one epoch."},
     {KEY(find_lr.ramp), .change = LS_CHANGE_NOTHING, .initial = "exponential",
      .words = LS_WORDS_OF(LS_RAMPS), .help = "How the learning rate grows from start to end."},
     {KEY(find_lr.beta), .change = LS_CHANGE_NOTHING, .initial = "0.98", .min = 0, .max = 1,

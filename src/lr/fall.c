@@ -193,21 +193,49 @@ void ls_fall_free(ls_fall *fall) {
     *fall = (ls_fall){0};
 }
 
+bool ls_fall_is_cut(const ls_fall *fall) {
+    const int64_t last = fall->count - 1;
+    const double fell = fall->level[last - fall->count / 10] - fall->level[last];
+    return !fall->diverged && fell > fmax(0.1 * fall->depth, 3 * fall->error);
+}
+
+/* What to set where the range is the reason: nothing happens up to the last learning rate, or the
+ * first is too large already.  "" otherwise. */
+static void range_hint(const ls_fall *fall, char *hint, size_t size) {
+    const double off = fmax(CLEAR * fall->error, 1e-6 * fabs(fall->start));
+    const int64_t last = fall->count - 1;
+    if (!fall->diverged && fall->level[last] - fall->start <= off)
+        snprintf(hint, size,
+                 "; nor does it rise up to the last learning rate, %g: set find_lr.end "
+                 "higher",
+                 fall->lr[last]);
+    else if (fall->level[fall->count / 4] - fall->level[0] > off)
+        snprintf(hint, size,
+                 "; it rises from the first learning rates on, %g: set find_lr.start "
+                 "lower",
+                 fall->lr[0]);
+    else
+        hint[0] = '\0';
+}
+
 bool ls_fall_supports(const ls_fall *fall, char reason[LS_REASON_TEXT]) {
+    char hint[LS_REASON_TEXT / 2] = "";
+    if (fall->count >= LEAST_POINTS)
+        range_hint(fall, hint, sizeof hint);
     if (fall->count == 0)
         snprintf(reason, LS_REASON_TEXT, "no finite %s", fall->what);
     else if (fall->count < LEAST_POINTS)
         snprintf(reason, LS_REASON_TEXT, "only %lld point%s, at least %d are needed: %s",
                  (long long)fall->count, fall->count == 1 ? "" : "s", LEAST_POINTS,
-                 fall->diverged ? "start at a smaller learning rate"
+                 fall->diverged ? "start at a smaller learning rate, by find_lr.start"
                                 : "make the test longer, by find_lr.steps or a smaller batch");
     else if (!(fall->depth > 0))
-        snprintf(reason, LS_REASON_TEXT, "the %s never gets better than where it starts",
-                 fall->what);
+        snprintf(reason, LS_REASON_TEXT, "the %s never gets better than where it starts%s",
+                 fall->what, hint);
     else if (!is_clear(fall))
         snprintf(reason, LS_REASON_TEXT,
-                 "the %s gets better by %.2g only, within its noise (5 standard errors: %.2g)",
-                 fall->what, fall->depth, CLEAR * fall->error);
+                 "the %s gets better by %.2g only, within its noise (5 standard errors: %.2g)%s",
+                 fall->what, fall->depth, CLEAR * fall->error, hint);
     else
         return true;
     return false;

@@ -30,6 +30,10 @@ ls_status ls_fall_create(const char *what, int64_t count, const double *lr, cons
                          const double *noise, bool diverged, ls_fall *fall);
 void ls_fall_free(ls_fall *fall);
 
+/* Whether the level still falls at the last learning rate of a test that was not stopped: over the
+ * last tenth of the points by a tenth of the depth, or three standard errors. */
+bool ls_fall_is_cut(const ls_fall *fall);
+
 /* False, with the reason, when the curve supports no suggestion. */
 bool ls_fall_supports(const ls_fall *fall, char reason[LS_REASON_TEXT]);
 

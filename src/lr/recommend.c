@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "lr/fall.h"
+#include "lr/gain.h"
 #include "lr/suggest.h"
 
 static const double SAFE_SHARE = 0.5; /* of the edge of stability */
@@ -72,15 +73,66 @@ static void recommend(const ls_fall *fall, double momentum, ls_suggestion *out) 
                  "; the loss had not risen by the last point: a larger find_lr.end may show more");
 }
 
+/* Where the loss falls within its noise, the loss less that of the best constant answer may do so
+ * clearly, if it is known for every point: what the targets scatter is in both.  Its noise is that
+ * where it stands out most: at first, when the network answers the same to all, there is none. */
+static ls_status fall_of_gain(const ls_curve *curve, const ls_fall *fall, ls_fall *made) {
+    const size_t count = (size_t)fall->count;
+    const ls_gain most = ls_gain_most(curve, fall->count);
+    double *falling;
+    LS_TRY(LS_NEW(falling, 2 * count));
+    for (size_t i = 0; i < count; i++) {
+        falling[i] = -curve->gain[i];
+        falling[count + i] = most.noise;
+    }
+    ls_status status = ls_fall_create("loss", fall->count, curve->lr, falling, falling + count,
+                                      fall->diverged, made);
+    ls_free(falling);
+    return status;
+}
+
+static void look_at_gain(const ls_curve *curve, ls_fall *fall) {
+    char reason[LS_REASON_TEXT];
+    ls_fall other = {0};
+    if (!ls_gain_is_clear(curve, fall->count) || fall_of_gain(curve, fall, &other) != LS_OK)
+        return;
+    if (other.count == fall->count && ls_fall_supports(&other, reason)) {
+        ls_fall swap = *fall;
+        *fall = other;
+        other = swap;
+    }
+    ls_fall_free(&other);
+}
+
+/* `noisy`: for the length of the test, not for its range. */
+static void refuse(const char *reason, bool noisy, ls_suggestion *out) {
+    ls_suggestion_refuse(out, "%s", reason);
+    out->noisy = noisy;
+}
+
+static void judge(const ls_curve *curve, ls_fall *fall, ls_suggestion *out) {
+    char reason[LS_REASON_TEXT];
+    if (!ls_fall_supports(fall, reason) && fall->depth > 0)
+        look_at_gain(curve, fall);
+    if (!ls_fall_supports(fall, reason))
+        refuse(reason, fall->depth > 0, out);
+    else if (ls_fall_is_cut(fall))
+        ls_suggestion_refuse(out,
+                             "the loss still falls at the last learning rate, %g: set "
+                             "find_lr.end higher",
+                             fall->lr[fall->count - 1]);
+    else if (!ls_gain_supports(curve, fall->count, fall->bottom, reason))
+        refuse(reason, true, out);
+    else
+        recommend(fall, curve->momentum, out);
+}
+
 void ls_suggest_recommended(const ls_curve *curve, ls_suggestion *out) {
-    char reason[LS_REASON_TEXT] = "out of memory";
     ls_fall fall = {0};
     if (ls_fall_create("loss", curve->count, curve->lr, curve->loss, curve->noise, curve->diverged,
-                       &fall) == LS_OK &&
-        ls_fall_supports(&fall, reason))
-        recommend(&fall, curve->momentum, out);
+                       &fall) == LS_OK)
+        judge(curve, &fall, out);
     else
-        ls_suggestion_refuse(out, "%s", reason);
-    out->noisy = !out->found && fall.depth > 0;
+        ls_suggestion_refuse(out, "out of memory");
     ls_fall_free(&fall);
 }

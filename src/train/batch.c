@@ -265,6 +265,7 @@ void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan, ls_status st
         ls_slice_result result = ls_plan_result(plan->plan, slot);
         ls_forward_row *row = ls_gather_mine(engine->forward_rows, plan->slice[slot]);
         row->loss = result.loss;
+        row->constant = ls_constant_loss(engine, plan, slot);
         row->correct = result.correct;
     }
 }

@@ -9,7 +9,7 @@
 #include "train/notes.h"
 #include "train/step_file.h"
 
-enum { NOT_STORED = -1, S_SLICE_LOSS = LS_S_COUNT };
+enum { NOT_STORED = -1, S_SLICE_LOSS = LS_S_COUNT, S_GAIN, S_GAIN_NOISE };
 
 struct ls_curve_file {
     ls_step_file rows;
@@ -24,10 +24,15 @@ struct ls_curve_file {
 /* Lists all series; gives their count. */
 static size_t list_series(ls_curve_file *file, const ls_find_lr_config *config,
                           ls_series all[LS_S_MOST]) {
-    ls_series own[3];
+    ls_series own[5];
     size_t count = 0;
     own[count++] =
         (ls_series){"slice_loss", file->slices, "1", "mean loss of each slice, NaN if empty", true};
+    own[count++] = (ls_series){"gain", 1, "1",
+                               "loss of the best constant answer less that of the network, on "
+                               "samples not trained on before where there are any",
+                               true};
+    own[count++] = (ls_series){"gain_noise", 1, "1", "its standard error, from slices", true};
     file->accuracy = file->validation = NOT_STORED;
     if (config->accuracy) {
         file->accuracy = LS_S_COUNT + (int)count;
@@ -89,6 +94,8 @@ ls_status ls_curve_file_add(ls_curve_file *file, int64_t step, const ls_curve_po
     const ls_step_report *report = point->report;
     memcpy(ls_run_row(file->rows.run, S_SLICE_LOSS, step), report->slice_loss,
            file->slices * sizeof *report->slice_loss);
+    ls_step_file_put(&file->rows, S_GAIN, step, point->gain);
+    ls_step_file_put(&file->rows, S_GAIN_NOISE, step, point->gain_noise);
     put_if_stored(file, file->accuracy, step, (double)report->correct / (double)report->samples);
     put_if_stored(file, file->validation, step, point->validation);
     return ls_step_file_add(&file->rows, step, point->lr, point->smoothed, report);
@@ -106,6 +113,8 @@ static void suggest(const ls_curve_file *file, double *noise, ls_find_lr_result 
                             .loss = ls_run_row(run, LS_S_LOSS, 0),
                             .smoothed = ls_run_row(run, LS_S_SMOOTHED, 0),
                             .noise = noise,
+                            .gain = ls_run_row(run, S_GAIN, 0),
+                            .gain_noise = ls_run_row(run, S_GAIN_NOISE, 0),
                             .momentum = file->momentum,
                             .diverged = result->stop != LS_STOP_END,
                             .accuracy =
@@ -137,6 +146,8 @@ ls_status ls_curve_file_finish(ls_curve_file *file, ls_find_lr_result *result) {
     LS_TRY(ls_run_set_number(run, "stop_step", (double)result->stop_step));
     if (result->stop_detail[0] != '\0')
         LS_TRY(ls_run_set_text(run, "stop_detail", result->stop_detail));
+    if (result->unreached[0] != '\0')
+        LS_TRY(ls_run_set_text(run, "unreached", result->unreached));
     LS_TRY(ls_run_set_text(run, "state_restored", result->restored ? "yes" : "no"));
     LS_TRY(write_suggestions(run, result));
     LS_TRY(ls_step_file_finish(&file->rows, result->digest, file->layout_invariant));

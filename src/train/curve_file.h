@@ -8,7 +8,8 @@ typedef struct ls_curve_file ls_curve_file;
 
 typedef struct ls_curve_point {
     double lr, smoothed;
-    double validation; /* NaN where not measured */
+    double validation;       /* NaN where not measured */
+    double gain, gain_noise; /* the same; see ls_curve */
     const ls_step_report *report;
 } ls_curve_point;
 

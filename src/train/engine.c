@@ -52,7 +52,8 @@ static ls_status make_step(ls_engine *engine) {
     LS_TRY(ls_statistics_create(engine->comm, engine->net, &engine->statistics));
     LS_TRY(ls_broadcast_create(engine->comm, sizeof(ls_orders), &engine->decision));
     if (ls_comm_rank(engine->comm) == 0)
-        LS_TRY(LS_NEW(engine->slice_loss, (size_t)engine->slices));
+        LS_TRY(LS_NEW(engine->slice_loss, 2 * (size_t)engine->slices));
+    engine->slice_gain = engine->slice_loss ? engine->slice_loss + engine->slices : NULL;
     return LS_NEW(engine->ids, longest_batch(engine));
 }
 
@@ -167,6 +168,7 @@ void ls_engine_free(ls_engine *engine) {
     ls_free(engine->background);
     ls_normalization_free(&engine->target_norm);
     ls_normalization_free(&engine->norm);
+    ls_free(engine->constant);
     ls_free(engine->class_weights);
     ls_data_close(engine->test);
     ls_data_close(engine->validation);

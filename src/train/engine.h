@@ -21,7 +21,7 @@ typedef struct ls_batch_plan {
 
 /* What rank 0 gathers of each slice after forward. */
 typedef struct ls_forward_row {
-    double loss; /* sum */
+    double loss, constant; /* sums; constant: of the best constant answer */
     int64_t correct;
     uint32_t stop_requested;
     uint32_t status; /* ls_status of the rank whose slice this is */
@@ -35,7 +35,7 @@ typedef struct ls_sources {
 /* What rank 0 tells the others in a step. */
 typedef struct ls_orders {
     ls_decision decision;
-    double loss; /* mean over the samples */
+    double loss, gain; /* means over the samples */
     int64_t correct;
     int32_t stop_requested, failed; /* on any rank */
     ls_rates rates;                 /* corrections of one rank, as hosts' pow may differ */
@@ -50,9 +50,10 @@ struct ls_engine {
     /* What the model is made for, from the training split or from a checkpoint: */
     ls_shape shape; /* of a sample */
     bool classes;
-    int64_t outputs;        /* classes, or targets a sample */
-    double *class_weights;  /* (outputs), in the loss; NULL: none */
-    bool in_double;         /* the targets were float64 */
+    int64_t outputs;       /* classes, or targets a sample */
+    double *class_weights; /* (outputs), in the loss; NULL: none */
+    double *constant; /* (outputs): loss of each class, or values, of the best constant answer */
+    bool in_double;   /* the targets were float64 */
     const char *checkpoint; /* the model's, when only that is there and not train; else NULL */
     ls_normalization norm, target_norm; /* of the targets: regression only */
     ls_augment augment;                 /* of training samples */
@@ -78,8 +79,8 @@ struct ls_engine {
     ls_statistics *statistics; /* of batch norms */
     ls_broadcast *decision;    /* ls_orders */
 
-    bool stop_requested; /* on this rank */
-    double *slice_loss;  /* of the last step; on rank 0 */
+    bool stop_requested;             /* on this rank */
+    double *slice_loss, *slice_gain; /* of the last step; on rank 0 */
 
     ls_recorder *recorder; /* NULL: none */
     int64_t record_skip, record_steps;
@@ -93,6 +94,14 @@ ls_status ls_splits_open(ls_engine *engine, bool with_judges);
 ls_status ls_splits_open_model(ls_engine *engine, bool with_targets);
 /* Not collective.  engine->class_weights, from the configuration and the training samples. */
 ls_status ls_class_weights_resolve(ls_engine *engine);
+
+/* ---- the best constant answer (constant.c) -------------------------------------------------- */
+
+/* Collective.  engine->constant: what to answer without a look at the inputs, for the least loss
+ * on the training samples. */
+ls_status ls_constant_create(ls_engine *engine);
+/* Its loss on the samples of a slot, summed. */
+double ls_constant_loss(const ls_engine *engine, const ls_batch_plan *plan, int slot);
 
 /* ---- starting from other weights (warm_start.c) --------------------------------------------- */
 
@@ -124,6 +133,12 @@ ls_status ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_d
 /* Writes the results of the last forward pass, or that it failed on this rank, into the rows of its
  * slices. */
 void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan, ls_status status);
+
+/* Collective.  Mean gain over the slices of batch `batch` of a split, in dataset order, in a pass
+ * as in training, and its standard error; on rank 0 (evaluate.c).  The statistics of a batch and
+ * not the running ones, which lag where the LR grows. */
+ls_status ls_engine_gain(ls_engine *engine, ls_split split, int64_t batch, double *gain,
+                         double *noise);
 
 /* The split in memory; LS_ERR_INPUT when there is none (evaluate.c). */
 ls_status ls_split_data(const ls_engine *engine, ls_split split, const ls_data **data);

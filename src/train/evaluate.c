@@ -165,6 +165,60 @@ ls_status ls_engine_evaluate(ls_engine *engine, ls_split split, int64_t samples,
     return status;
 }
 
+/* What a slice of a batch gave. */
+typedef struct ls_gain_row {
+    double gain; /* mean over its samples; NaN: it has none, or failed */
+} ls_gain_row;
+
+static ls_status own_gains(ls_engine *engine, const ls_data *data, int64_t batch, ls_gather *rows) {
+    const ls_batch_plan *plan;
+    for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
+        ((ls_gain_row *)ls_gather_mine(rows, slice))->gain = (double)NAN;
+    const int64_t samples = ls_batch_samples(engine, ls_data_count(data), batch);
+    LS_TRY(ls_batch_plan_get(engine, LS_MODE_TRAIN, samples, &plan));
+    LS_TRY(ls_batch_fill(engine, plan, data, -1, batch));
+    if (plan->plan)
+        LS_TRY(ls_plan_forward(plan->plan, (uint64_t)engine->config->seed, 0));
+    for (int slot = 0; slot < ls_batch_slots(plan); slot++) {
+        ls_gain_row *row = ls_gather_mine(rows, plan->slice[slot]);
+        row->gain = (ls_constant_loss(engine, plan, slot) - ls_plan_result(plan->plan, slot).loss) /
+                    (double)ls_plan_samples(plan->plan, slot);
+    }
+    return LS_OK;
+}
+
+/* Rank 0. */
+static void add_gains(const ls_engine *engine, const ls_gather *rows, double *gain, double *noise) {
+    double sum = 0, count = 0;
+    for (int slice = 0; slice < engine->slices; slice++) {
+        const ls_gain_row *row = ls_gather_row(rows, slice);
+        engine->slice_gain[slice] = row->gain;
+        sum += isnan(row->gain) ? 0 : row->gain;
+        count += !isnan(row->gain);
+    }
+    *gain = sum / count;
+    *noise = ls_slice_noise((size_t)engine->slices, engine->slice_gain);
+}
+
+ls_status ls_engine_gain(ls_engine *engine, ls_split split, int64_t batch, double *gain,
+                         double *noise) {
+    const ls_data *data;
+    ls_gather *rows = NULL;
+    LS_TRY(ls_split_data(engine, split, &data));
+    ls_status status = ls_gather_create(engine->comm, engine->slices, sizeof(ls_gain_row), &rows);
+    if (status == LS_OK)
+        status = own_gains(engine, data, batch, rows);
+    status = ls_comm_agree(engine->comm, status);
+    if (status == LS_OK)
+        status = ls_gather_start(rows);
+    if (status == LS_OK)
+        status = ls_gather_wait(rows);
+    if (status == LS_OK && ls_comm_rank(engine->comm) == 0)
+        add_gains(engine, rows, gain, noise);
+    ls_gather_free(rows);
+    return status;
+}
+
 /* ---- all that can be said ------------------------------------------------------------------- */
 
 static ls_status make_tally(const ls_engine *engine, ls_tally *tally) {

@@ -30,6 +30,8 @@ ls_status ls_quantizer_create(ls_comm *comm, const ls_net *net, ls_exchange_type
         status = LS_NEW(made->exponent, params);
     if (status == LS_OK)
         status = LS_NEW(made->next_exponent, params);
+    if (status == LS_OK)
+        status = LS_NEW(made->reached, params);
     if (status != LS_OK) {
         ls_quantizer_free(made);
         return status;
@@ -43,6 +45,7 @@ void ls_quantizer_free(ls_quantizer *quantizer) {
     if (quantizer == NULL)
         return;
     ls_allreduce_free(quantizer->largest);
+    ls_free(quantizer->reached);
     ls_free(quantizer->next_exponent);
     ls_free(quantizer->exponent);
     ls_free(quantizer);
@@ -113,9 +116,14 @@ ls_status ls_quantizer_check(ls_quantizer *quantizer, int64_t step, bool *fits) 
         memcpy(&largest, &bits[i], sizeof largest);
         if (is_fixed(quantizer) && !ls_fixed_fits(exponent, largest, slices))
             *fits = false;
+        quantizer->reached[i] |= largest > 0;
         quantizer->next_exponent[i] = largest > 0 ? ls_fixed_exponent(largest, slices) : exponent;
     }
     return LS_OK;
+}
+
+bool ls_quantizer_reached(const ls_quantizer *quantizer, size_t param) {
+    return quantizer->reached[param];
 }
 
 void ls_quantizer_next(ls_quantizer *quantizer) {
@@ -125,8 +133,10 @@ void ls_quantizer_next(ls_quantizer *quantizer) {
 
 void ls_quantizer_reset(ls_quantizer *quantizer) {
     quantizer->calibrated = false;
-    for (size_t i = 0; i < ls_net_param_count(quantizer->net); i++)
+    for (size_t i = 0; i < ls_net_param_count(quantizer->net); i++) {
         quantizer->exponent[i] = ls_fixed_exponent(0, quantizer->slices);
+        quantizer->reached[i] = false;
+    }
 }
 
 /* ---- the sums ------------------------------------------------------------------------------- */

@@ -12,6 +12,7 @@ typedef struct ls_quantizer {
     ls_comm *comm;
     int slices;                    /* of a batch */
     int *exponent, *next_exponent; /* per parameter: of this pass and of the next */
+    bool *reached;                 /* per parameter: a gradient other than 0 was seen */
     bool calibrated;               /* the exponents come from gradients seen, not from a guess */
     ls_allreduce *largest;         /* per parameter: bits of the largest |gradient| of the pass */
     int64_t not_finite; /* of this rank: slice * parameters + parameter, the least; INT64_MAX */
@@ -32,6 +33,9 @@ void ls_quantizer_add(ls_quantizer *quantizer, int slice, size_t param, size_t c
  * also works out those of the next pass.  LS_ERR_NUMERIC, on all ranks, names a gradient that is
  * not finite. */
 ls_status ls_quantizer_check(ls_quantizer *quantizer, int64_t step, bool *fits);
+/* The same on all ranks.  Whether any pass that was checked since the last reset had a gradient
+ * other than 0 for that parameter. */
+bool ls_quantizer_reached(const ls_quantizer *quantizer, size_t param);
 /* Takes over the exponents of the next pass. */
 void ls_quantizer_next(ls_quantizer *quantizer);
 /* Forgets all gradients: the exponents are found anew. */

@@ -219,7 +219,8 @@ ls_status ls_splits_open(ls_engine *engine, bool with_judges) {
         LS_TRY(load_judges(engine));
     else if (with_judges)
         LS_TRY(open_judges(engine));
-    return normalize_data(engine);
+    LS_TRY(normalize_data(engine));
+    return ls_constant_create(engine);
 }
 
 /* What a checkpoint says of the data that it was trained on. */

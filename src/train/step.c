@@ -41,26 +41,32 @@ static void end_phase(ls_step *step, ls_phase phase) {
 /* Rank 0: adds up what the slices gave, in their order. */
 static void add_losses(ls_step *step, ls_orders *orders) {
     ls_engine *engine = step->engine;
-    double sum = 0;
+    double sum = 0, constant = 0;
     for (int slice = 0; slice < engine->slices; slice++) {
         int64_t first, count;
         const ls_forward_row *row = ls_gather_row(engine->forward_rows, slice);
         ls_slice_samples(step->report->samples, engine->slices, slice, &first, &count);
         sum += row->loss;
+        constant += row->constant;
         orders->correct += row->correct;
         orders->stop_requested |= row->stop_requested != 0;
         orders->failed |= row->status != LS_OK;
         engine->slice_loss[slice] = count > 0 ? row->loss / (double)count : (double)NAN;
+        engine->slice_gain[slice] =
+            count > 0 ? (row->constant - row->loss) / (double)count : (double)NAN;
     }
     /* NaN of either sign: "-nan" is for nobody */
     orders->loss = isnan(sum) ? (double)NAN : sum / (double)step->report->samples;
+    orders->gain = isnan(sum) ? (double)NAN : (constant - sum) / (double)step->report->samples;
 }
 
 static void report_losses(const ls_step *step, const ls_orders *orders) {
     step->report->loss = orders->loss;
+    step->report->gain = orders->gain;
     step->report->correct = orders->correct;
     step->report->stop_requested = orders->stop_requested;
     step->report->slice_loss = step->engine->slice_loss;
+    step->report->slice_gain = step->engine->slice_gain;
 }
 
 /* Sends the losses, the statistics and, on all but rank 0, posts the broadcast that will follow.

@@ -347,10 +347,11 @@ static ls_status find_base_lr(ls_training *run) {
     LS_TRY(status);
     const ls_suggestion *recommended = &result.suggestions[LS_SUGGEST_RECOMMENDED];
     if (!recommended->found)
-        return ls_fail(LS_ERR_INPUT,
-                       "the range test recommends no learning rate: %s; set train.lr, or make the "
-                       "test longer by find_lr.steps (curve: %s/find-lr.h5)",
-                       recommended->reason, job->folder);
+        return ls_fail(
+            LS_ERR_INPUT,
+            "the range test recommends no learning rate: %s%s%s; or set train.lr (curve: "
+            "%s/find-lr.h5)",
+            recommended->reason, result.advice[0] ? "; " : "", result.advice, job->folder);
     run->state.lr = recommended->value;
     ls_log(LS_LOG_NORMAL, "the range test recommends a learning rate of %.3g", run->state.lr);
     return LS_OK;

@@ -68,8 +68,9 @@ Test(stream, same_bits_at_any_size, .fini = workspace_remove, .timeout = 600) {
         cr_skip_test("no h5py");
     make_dataset(1000, 300);
     const char *file = store(python, "chunks", "chunks=(16, 1, 28, 28), compression=1");
-    const char *sets = "--set data.validation=0.1 --set find_lr.validation_every=5 "
-                       "--set find_lr.validation_samples=70 --set train.lr=auto";
+    const char *sets =
+        "--set data.validation=0.1 --set find_lr.validation_every=5 "
+        "--set find_lr.validation_samples=70 --set find_lr.steps=100 --set train.lr=auto";
     const char *node = train(2, file, text("%s --set data.residence=node", sets));
     for (int ranks = 1; ranks <= 4; ranks++) {
         const char *small = text("%s " STREAM " --set data.buffer=%d", sets, 1 * ranks);

@@ -214,6 +214,11 @@ Test(config, steps_of_the_range_test) {
         cr_expect_eq(ls_find_lr_steps(c->find_lr.steps, 37), cases[i].made, "%s", cases[i].set);
         ls_config_free(c);
     }
+    const int64_t training[] = {100, 14990, 15000, 20000, 25000, 1000000};
+    const int64_t longer[] = {0, 0, 1000, 1500, 2000, 2000};
+    for (size_t i = 0; i < sizeof training / sizeof training[0]; i++)
+        cr_expect_eq(ls_find_lr_longer_steps(training[i]), longer[i], "%lld",
+                     (long long)training[i]);
     expect_message(MINIMAL, SETS("find_lr.steps=aut"),
                    "--set find_lr.steps=aut: find_lr.steps: expected an integer from 0 to "
                    "2147483647, or auto, got 'aut'; did you mean 'auto'?");

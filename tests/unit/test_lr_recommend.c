@@ -10,8 +10,9 @@ enum { MOST = 10000 };
 
 typedef struct sample {
     int64_t count;
-    double lr[MOST], loss[MOST], smoothed[MOST], noise[MOST], accuracy[MOST];
-    bool with_noise, with_accuracy;
+    double lr[MOST], loss[MOST], smoothed[MOST], noise[MOST], accuracy[MOST], gain[MOST],
+        gain_noise[MOST];
+    bool with_noise, with_accuracy, with_gain, diverged;
     double momentum;
     ls_suggestion out[LS_SUGGEST_COUNT];
 } sample;
@@ -51,6 +52,9 @@ static const ls_suggestion *suggest(sample *s) {
                            .smoothed = s->smoothed,
                            .noise = s->with_noise ? s->noise : NULL,
                            .accuracy = s->with_accuracy ? s->accuracy : NULL,
+                           .gain = s->with_gain ? s->gain : NULL,
+                           .gain_noise = s->with_gain && s->with_noise ? s->gain_noise : NULL,
+                           .diverged = s->diverged,
                            .momentum = s->momentum},
                s->out);
     return &s->out[LS_SUGGEST_RECOMMENDED];
@@ -168,9 +172,9 @@ Test(lr_recommend, a_broken_network_is_no_valley) {
 }
 
 Test(lr_recommend, a_curve_that_never_rises_says_so) {
-    sample *s = new_sample(469, 1e-8, 1e-2);
+    sample *s = new_sample(469, 1e-8, 0.1);
     shape(s, 1, 0.05, 1);
-    expect_between(suggest(s), 1e-2 / 3, 1e-2 / 2);
+    expect_between(suggest(s), 0.1 / 3, 0.1 / 2);
     cr_expect(strstr(s->out[LS_SUGGEST_RECOMMENDED].reason, "find_lr.end") != NULL, "%s",
               s->out[LS_SUGGEST_RECOMMENDED].reason);
     ls_free(s);
@@ -276,4 +280,100 @@ Test(lr_recommend, refuses_noise) {
                           (long long)counts[k], seed, s->out[LS_SUGGEST_RECOMMENDED].value);
             ls_free(s);
         }
+}
+
+/* ---- whether anything is learned ------------------------------------------------------------ */
+
+/* The loss falls to that of the best constant answer: random labels. */
+static sample *constant_answer(int seed, bool with_noise) {
+    sample *s = new_sample(500, 1e-8, 10);
+    shape(s, 0.5, 0.02, seed);
+    for (int64_t i = 0; i < s->count; i++) {
+        s->gain[i] = 0.5 - s->loss[i];
+        s->gain_noise[i] = s->noise[i];
+    }
+    s->with_noise = with_noise;
+    s->with_gain = true;
+    return s;
+}
+
+static void expect_nothing_learned(sample *s) {
+    const ls_suggestion *got = suggest(s);
+    cr_expect_not(got->found, "%g", got->value);
+    cr_expect(got->noisy);
+    cr_expect_not_null(strstr(got->reason, "nothing is learned"), "%s", got->reason);
+}
+
+Test(lr_recommend, refuses_a_fall_to_the_best_constant_answer) {
+    for (int seed = 1; seed <= 20; seed++)
+        for (int with_noise = 0; with_noise <= 1; with_noise++) {
+            sample *s = constant_answer(seed, with_noise);
+            expect_nothing_learned(s);
+            for (int64_t i = 0; i < s->count; i++) /* measured now and then */
+                s->gain[i] = i % 7 ? NAN : s->gain[i];
+            expect_nothing_learned(s);
+            for (int64_t i = 0; i < s->count; i++) /* a tenth of the fall below it */
+                s->gain[i] += 0.2;
+            expect_between(suggest(s), 0.1, 0.28);
+            ls_free(s);
+        }
+}
+
+Test(lr_recommend, gains_that_are_not_known_where_the_loss_is_least_refuse_nothing) {
+    sample *s = constant_answer(1, true);
+    for (int64_t i = 100; i < s->count; i++)
+        s->gain[i] = NAN;
+    expect_between(suggest(s), 0.1, 0.28);
+    ls_free(s);
+}
+
+/* Targets scatter, so that the losses of batches do; what the network makes of them does less. */
+Test(lr_recommend, a_clear_gain_supports_a_fall_within_the_noise_of_the_loss) {
+    int refused = 0;
+    for (int seed = 1; seed <= 20; seed++) {
+        sample *s = new_sample(500, 1e-8, 10);
+        shape(s, 0.5, 0, 1);
+        for (int64_t i = 0; i < s->count; i++) {
+            s->gain[i] = 0.06 * (2.4 - s->loss[i]) + 0.04 * gauss(i, seed + 100);
+            s->loss[i] = 0.06 * s->loss[i] + 0.25 * gauss(i, seed);
+            s->noise[i] = 0.25;
+        }
+        s->with_noise = true;
+        if (!suggest(s)->found) {
+            s->with_gain = true;
+            for (int64_t i = 0; i < s->count; i++)
+                s->gain_noise[i] = 0.04;
+            expect_between(suggest(s), 0.1, 0.5);
+            refused++;
+        }
+        ls_free(s);
+    }
+    cr_expect(refused > 15, "%d", refused);
+}
+
+/* ---- ranges that are too narrow ------------------------------------------------------------- */
+
+static void expect_hint(sample *s, const char *hint) {
+    const ls_suggestion *got = suggest(s);
+    cr_expect_not(got->found, "%g", got->value);
+    cr_expect_not_null(strstr(got->reason, hint), "'%s' lacks '%s'", got->reason, hint);
+    ls_free(s);
+}
+
+Test(lr_recommend, a_range_that_ends_before_or_in_the_fall) {
+    const double ends[] = {1e-5, 1e-3, 3e-3};
+    for (int k = 0; k < 3; k++) {
+        sample *s = new_sample(500, 1e-8, ends[k]);
+        shape(s, 0.5, 0.02, 1);
+        expect_hint(s, "find_lr.end higher");
+    }
+}
+
+Test(lr_recommend, a_range_that_begins_behind_the_fall) {
+    for (int diverged = 0; diverged <= 1; diverged++) {
+        sample *s = new_sample(500, 1, 10);
+        shape(s, 0.5, 0.02, 1);
+        s->diverged = diverged;
+        expect_hint(s, "find_lr.start lower");
+    }
 }
