@@ -88,6 +88,13 @@ typedef enum ls_residence { LS_RESIDENCES(LS_CONSTANT) } ls_residence;
     X(LS_SHUFFLE_WINDOW, "window")
 typedef enum ls_shuffle { LS_SHUFFLES(LS_CONSTANT) } ls_shuffle;
 
+/* Where the axis of channels is in the inputs of files: (N, C, [D,] [H,] [W]), or (N, [D,] [H,]
+ * [W,] C). */
+#define LS_DATA_LAYOUTS(X)                                                                         \
+    X(LS_CHANNELS_FIRST, "channels_first")                                                         \
+    X(LS_CHANNELS_LAST, "channels_last")
+typedef enum ls_data_layout { LS_DATA_LAYOUTS(LS_CONSTANT) } ls_data_layout;
+
 /* ---- summing over ranks --------------------------------------------------------------------- */
 
 /* auto: node where every node has the same number of ranks, otherwise flat.  node: through the

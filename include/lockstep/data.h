@@ -67,22 +67,26 @@ ls_status ls_files_check_output(const char *lines, const char *output);
 
 typedef struct ls_data ls_data;
 
+/* How the inputs of files become samples. */
+typedef struct ls_form {
+    ls_data_layout layout;
+} ls_form;
+
 typedef struct ls_store {
     ls_residence residence;
     double buffer; /* bytes on each node, which its ranks divide; NaN: as there is memory */
     double share;  /* of it, that this split may take */
 } ls_store;
 
-/* Collective.  Reads inputs (N, C, [D,] [H,] [W]) and targets ((N) integers: classes; (N) or (N,
- * outputs) floats: regression) from datasets of those names in each of the files: each rank its
- * shard, all shards of a node in one shared copy: inputs in the file's own type, targets as int32,
- * or as the float32 or float64 they are; or the inputs where `store` says, NULL: there.  targets
- * NULL: none are read, and there are 0 outputs.
- * LS_ERR_INPUT: missing, truncated, shapes that do not fit, no samples, a class below 0 or, when
- * classes > 0, not below `classes`, values that are not finite as float32, floats as targets when
- * classes > 0. */
+/* Collective.  Reads inputs (N, C, [D,] [H,] [W]), or as `form` says (NULL: so), and targets ((N)
+ * integers: classes; (N) or (N, outputs) floats: regression) from datasets of those names in each
+ * of the files: each rank its shard, all shards of a node in one shared copy: inputs in the file's
+ * own type, targets as int32, or as the float32 or float64 they are; or the inputs where `store`
+ * says, NULL: there.  targets NULL: none are read, and there are 0 outputs. LS_ERR_INPUT: missing,
+ * truncated, shapes that do not fit, no samples, a class below 0 or, when classes > 0, not below
+ * `classes`, values that are not finite as float32, floats as targets when classes > 0. */
 ls_status ls_data_open(ls_comm *comm, ls_files *files, const char *inputs, const char *targets,
-                       int64_t classes, const ls_store *store, ls_data **data);
+                       int64_t classes, const ls_form *form, const ls_store *store, ls_data **data);
 /* Collective.  The same of a source, whose values are checked like those of a file. */
 ls_status ls_data_load(ls_comm *comm, const ls_data_source *source, bool with_targets,
                        int64_t classes, ls_data **data);
@@ -213,6 +217,7 @@ typedef struct ls_convert_job {
     size_t class_name_count;
     const char *class_name_file; /* instead: one name a line; NULL: none */
     const ls_shape *shape;       /* of a sample, instead of the file's own; NULL: as above */
+    bool channels_last;          /* NPY: inputs are (N, [depth,] [height,] [width,] channels) */
     const char *output;
 } ls_convert_job;
 

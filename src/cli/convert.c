@@ -10,7 +10,7 @@
 typedef struct convert_args {
     ls_words operands; /* the folder, if any */
     ls_words train_inputs, train_targets, test_inputs, test_targets, class_names;
-    const char *class_name_file, *format, *target_column, *shape, *output;
+    const char *class_name_file, *format, *target_column, *shape, *layout, *output;
     bool regression;
 } convert_args;
 
@@ -35,6 +35,15 @@ static ls_status parse_shape(const char *text, ls_shape *shape) {
     }
     *shape = parsed;
     return LS_OK;
+}
+
+static ls_status parse_layout(const char *text, bool *channels_last) {
+    const char *const *words = LS_WORDS_OF(LS_DATA_LAYOUTS);
+    *channels_last = text && strcmp(text, words[LS_CHANNELS_LAST]) == 0;
+    if (text == NULL || *channels_last || strcmp(text, words[LS_CHANNELS_FIRST]) == 0)
+        return LS_OK;
+    return ls_fail(LS_ERR_INPUT, "--layout %s: expected %s or %s", text, words[LS_CHANNELS_FIRST],
+                   words[LS_CHANNELS_LAST]);
 }
 
 /* Cuts "a,b,c", given once or in several options, into *text, which holds the names. */
@@ -119,6 +128,7 @@ static ls_status run(ls_comm *comm, void *context) {
         LS_TRY(parse_shape(args->shape, &shape));
         job.shape = &shape;
     }
+    LS_TRY(parse_layout(args->layout, &job.channels_last));
     LS_TRY_GOTO(done, split_names(&args->class_names, &name_text, &names));
     job.class_names = names.word;
     job.class_name_count = names.count;
@@ -152,6 +162,9 @@ static const ls_option options[] = {
      offsetof(convert_args, class_name_file)},
     {"--shape", NULL, LS_OPTION_TEXT, "C,[D,][H,][W]",
      "shape of a sample, instead of the files' own", offsetof(convert_args, shape)},
+    {"--layout", NULL, LS_OPTION_TEXT, "NAME",
+     "NPY: channels_first (default) or channels_last; channels are written first",
+     offsetof(convert_args, layout)},
     {"--target-column", NULL, LS_OPTION_TEXT, "COLUMN",
      "CSV: name or number (from 0) of the target's column; default: the last",
      offsetof(convert_args, target_column)},

@@ -44,6 +44,11 @@ const ls_key ls_config_keys[] = {
              "samples; none: there is none."},
     {KEY(data.validation_targets), .change = LS_CHANGE_NOTHING, .initial = "none",
      .help = "Dataset in the file: their targets."},
+    {KEY(data.layout), .change = LS_CHANGE_NOTHING, .initial = "channels_first",
+     .words = LS_WORDS_OF(LS_DATA_LAYOUTS),
+     .help = "How the inputs of all splits lie in their files.  channels_first: (N, channels, "
+             "[depth,] [height,] width).  channels_last: (N, [depth,] [height,] width, channels); "
+             "they are read as if they were channels_first, to the same bits."},
     {KEY(data.normalize), .initial = "true",
      .help = "Subtract the training set's mean and divide by its deviation: inputs per channel, "
              "regression targets per output.  The loss is then that of normalised targets; RMSE, "

@@ -140,7 +140,7 @@ static void cut(ls_blocks *blocks) {
     blocks->count = number;
 }
 
-ls_status ls_blocks_open(ls_comm *comm, ls_joint *joint, ls_blocks *blocks) {
+ls_status ls_blocks_open_array(ls_comm *comm, ls_joint *joint, ls_blocks *blocks) {
     ls_blocks made = {.joint = *joint, .plain = true};
     ls_text found = {0};
     made.floats = ls_type_is_float(joint->info.type);
@@ -176,6 +176,7 @@ void ls_blocks_close(ls_blocks *blocks) {
         ls_free(blocks->file[i].layout.chunks);
     ls_free(blocks->file);
     ls_decoder_free(&blocks->decoder);
+    ls_blocks_close_parts(blocks);
     ls_joint_close(&blocks->joint);
 }
 
@@ -193,7 +194,9 @@ static ls_status copy_tables(const ls_blocks *blocks, ls_blocks *made) {
             memcpy(made->file[i].layout.chunks, layout->chunks,
                    (size_t)layout->count * sizeof *layout->chunks);
     }
-    return blocks->encoded > 0 ? ls_decoder_make(blocks->encoded + SLACK, &made->decoder) : LS_OK;
+    if (blocks->encoded > 0)
+        LS_TRY(ls_decoder_make(blocks->encoded + SLACK, &made->decoder));
+    return blocks->part_count > 0 ? ls_blocks_copy_parts(blocks, made) : LS_OK;
 }
 
 ls_status ls_blocks_copy(const ls_blocks *blocks, ls_blocks *copy) {
@@ -201,6 +204,10 @@ ls_status ls_blocks_copy(const ls_blocks *blocks, ls_blocks *copy) {
     made.file = NULL;
     made.joint = (ls_joint){0};
     made.decoder = (ls_decoder){0};
+    made.part_count = 0;
+    made.part = NULL;
+    made.channels = NULL;
+    made.scratch = NULL;
     made.bytes_read = 0;
     for (int i = 0; i < LS_BLOCK_DESCRIPTORS; i++)
         made.open[i].descriptor = -1;
@@ -228,6 +235,14 @@ ls_block ls_blocks_find(const ls_blocks *blocks, int64_t sample) {
     const int64_t left = (end < samples ? end : samples) - first;
     block.count = left < block.count ? left : block.count;
     return block;
+}
+
+void ls_blocks_narrow(const ls_blocks *blocks, int64_t first, int64_t end, ls_block *block) {
+    const int64_t block_end = block->first + block->count;
+    if (blocks->plain && !is_cut_by_sample(blocks, &blocks->file[block->file].layout))
+        return;
+    block->first = first;
+    block->count = (end < block_end ? end : block_end) - first;
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -356,6 +371,8 @@ static ls_status read_plain(ls_blocks *blocks, const ls_block *block, void *out)
 
 ls_status ls_blocks_read(ls_blocks *blocks, const ls_block *block, void *out) {
     const ls_joint *joint = &blocks->joint;
+    if (blocks->part_count > 0)
+        return ls_blocks_read_parts(blocks, block, out);
     if (blocks->plain) {
         LS_TRY(read_plain(blocks, block, out));
     } else {

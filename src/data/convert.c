@@ -1,6 +1,7 @@
 /* Conversion: source files of any known format into one dataset file, piece by piece, checked on
  * the way.  Nothing is left behind when something is wrong. */
 #include "data/formats.h"
+#include "data/parts.h"
 #include "data/values.h"
 
 #include <string.h>
@@ -15,7 +16,8 @@ typedef struct converter {
     bool has_test;
     ls_dataset_writer *writer;
     ls_text *summary;
-    int64_t classes; /* largest + 1 */
+    int64_t classes;      /* largest + 1 */
+    ls_channels channels; /* of the inputs, where they are last */
 } converter;
 
 /* ---- class names ---------------------------------------------------------------------------- */
@@ -101,10 +103,15 @@ static ls_status apply_shape(const ls_shape *shape, ls_split_arrays *arrays) {
 static ls_status open_split(converter *run, const ls_convert_split *split,
                             ls_split_arrays *arrays) {
     LS_TRY(ls_split_arrays_open(run->format, split, &run->csv, arrays));
+    if (run->job->channels_last) {
+        run->channels = ls_channels_of(LS_CHANNELS_LAST, &arrays->inputs.info);
+        return LS_OK;
+    }
     if (run->job->shape)
         return apply_shape(run->job->shape, arrays);
     if (run->format == LS_FORMAT_NPY)
         ls_warn_of_axes(&arrays->inputs.info, arrays->inputs.parts[0]->path,
+                        "--layout channels_last takes channels from the last axis",
                         "--shape says so, as in --shape 1,28,28");
     return LS_OK;
 }
@@ -143,6 +150,10 @@ static ls_status open_all(converter *run) {
     if (run->format != LS_FORMAT_CSV && (job->target_column || job->regression))
         return ls_fail(LS_ERR_INPUT, "%s: a target column or --regression is for CSV files only",
                        job->train.inputs[0]);
+    if (run->format != LS_FORMAT_NPY && job->channels_last)
+        return ls_fail(LS_ERR_INPUT, "%s: --layout is for NPY files only", job->train.inputs[0]);
+    if (job->channels_last && job->shape)
+        return ls_fail(LS_ERR_INPUT, "--shape and --layout: expected one of both");
     run->csv.target_column = job->target_column;
     run->csv.kind = job->regression ? LS_CSV_NUMBERS : LS_CSV_ANY;
     LS_TRY(take_names(run));
@@ -172,24 +183,34 @@ static ls_status check_piece(converter *run, const ls_source *part, bool targets
     return LS_OK;
 }
 
+/* `moved`: room for the piece with its channels first; NULL: it is written as it is. */
+static ls_status write_piece(converter *run, int64_t count, const char *piece, char *moved) {
+    if (moved)
+        ls_channels_place(&run->channels, count, piece, moved);
+    return ls_dataset_append(run->writer, count, moved ? moved : piece);
+}
+
 static ls_status copy_part(converter *run, ls_source *part, bool targets) {
     const int64_t piece_samples = 1 + PIECE_BYTES / (int64_t)part->bytes;
-    char *piece = NULL;
+    char *piece = NULL, *moved = NULL;
     int64_t *values = NULL;
     ls_status status;
+    if (!targets && run->channels.last)
+        LS_TRY(LS_NEW(moved, (size_t)piece_samples * part->bytes));
     LS_TRY_GOTO(done, LS_NEW(piece, (size_t)piece_samples * part->bytes));
     LS_TRY_GOTO(done, LS_NEW(values, (size_t)piece_samples));
     for (int64_t left = part->info.shape[0]; left > 0;) {
         const int64_t count = left < piece_samples ? left : piece_samples;
         LS_TRY_GOTO(done, ls_source_read(part, count, piece));
         LS_TRY_GOTO(done, check_piece(run, part, targets, count, piece, values));
-        LS_TRY_GOTO(done, ls_dataset_append(run->writer, count, piece));
+        LS_TRY_GOTO(done, write_piece(run, count, piece, moved));
         left -= count;
     }
     status = ls_source_end(part);
 done:
     ls_free(values);
     ls_free(piece);
+    ls_free(moved);
     return status;
 }
 

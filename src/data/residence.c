@@ -56,9 +56,9 @@ static ls_status choose_buffer(ls_comm *comm, ls_store *store) {
     return LS_OK;
 }
 
-ls_status ls_data_stream(ls_comm *comm, ls_joint *joint, const ls_store *store, ls_data *data) {
+ls_status ls_data_stream(ls_comm *comm, ls_parts *parts, const ls_store *store, ls_data *data) {
     ls_blocks blocks;
-    LS_TRY(ls_blocks_open(comm, joint, &blocks));
+    LS_TRY(ls_blocks_open(comm, parts, &blocks));
     data->store = *store;
     ls_status status = choose_buffer(comm, &data->store);
     if (status != LS_OK) {

@@ -2,7 +2,7 @@
  * checks its contiguous range of the samples, straight into its place. */
 #include <string.h>
 
-#include "data/files.h"
+#include "data/parts.h"
 #include "data/split.h"
 #include "data/values.h"
 
@@ -12,7 +12,8 @@ enum { SOME_BYTES = 1 << 20 }; /* of neighbouring samples, where there are no ch
 typedef ls_status read_range(void *from, int64_t first, int64_t count, void *inputs, void *targets);
 
 typedef struct arrays {
-    ls_joint inputs, targets; /* targets.files NULL: none */
+    ls_parts inputs;
+    ls_joint targets; /* targets.files NULL: none */
 } arrays;
 
 /* What loading needs besides the split itself. */
@@ -96,8 +97,8 @@ typedef struct piece {
 } piece;
 
 /* From sample `first` on what is left of its file, `most` samples at most. */
-static ls_status find_piece(const loader *load, const ls_joint *joint, const char *name,
-                            int64_t first, int64_t most, piece *made) {
+static ls_status find_piece(const loader *load, const ls_joint *joint, const char *array,
+                            const char *name, int64_t first, int64_t most, piece *made) {
     *made = (piece){.first = first, .count = most, .in_file = first};
     if (load->arrays == NULL) {
         made->name = ls_strdup(name);
@@ -105,19 +106,21 @@ static ls_status find_piece(const loader *load, const ls_joint *joint, const cha
         const int64_t file = ls_joint_file(joint, first), left = joint->first[file + 1] - first;
         made->count = left < most ? left : most;
         made->in_file = first - joint->first[file];
-        made->name = ls_format("%s: %s", joint->files->path[file], joint->name);
+        made->name = ls_format("%s: %s", joint->files->path[file], array);
     }
     return made->name ? LS_OK : LS_ERR_SYSTEM;
 }
 
 static ls_status find_inputs(const loader *load, int64_t first, piece *made) {
-    return find_piece(load, &load->arrays->inputs, load->inputs_name, first, load->end - first,
-                      made);
+    const ls_parts *inputs = load->arrays ? &load->arrays->inputs : NULL;
+    return find_piece(load, inputs ? inputs->joint : NULL, inputs ? inputs->name : NULL,
+                      load->inputs_name, first, load->end - first, made);
 }
 
 static ls_status find_targets(const loader *load, int64_t first, int64_t most, piece *made) {
     const int64_t left = load->end - first;
-    return find_piece(load, &load->arrays->targets, load->targets_name, first,
+    const ls_joint *targets = load->arrays ? &load->arrays->targets : NULL;
+    return find_piece(load, targets, targets ? targets->name : NULL, load->targets_name, first,
                       left < most ? left : most, made);
 }
 
@@ -242,8 +245,17 @@ static ls_status read_arrays(void *from, int64_t first, int64_t count, void *inp
                              void *targets) {
     arrays *all = from;
     if (inputs)
-        LS_TRY(ls_joint_read(&all->inputs, first, count, inputs));
+        LS_TRY(ls_parts_read(&all->inputs, first, count, inputs));
     return targets ? ls_joint_read(&all->targets, first, count, targets) : LS_OK;
+}
+
+/* Samples: those of the array with the largest chunks. */
+static int64_t largest_chunk(const ls_parts *inputs) {
+    int64_t chunk = 0;
+    for (int64_t i = 0; i < inputs->count; i++)
+        if (inputs->joint[i].chunk > chunk)
+            chunk = inputs->joint[i].chunk;
+    return chunk;
 }
 
 /* Collective. */
@@ -257,7 +269,9 @@ static ls_status choose(loader *load, const ls_store *store) {
 }
 
 ls_status ls_data_open(ls_comm *comm, ls_files *files, const char *inputs, const char *targets,
-                       int64_t classes, const ls_store *store, ls_data **data) {
+                       int64_t classes, const ls_form *form, const ls_store *store,
+                       ls_data **data) {
+    const ls_data_layout layout = form ? form->layout : LS_CHANNELS_FIRST;
     arrays all = {0};
     ls_data *made = NULL;
     loader load = {
@@ -266,7 +280,7 @@ ls_status ls_data_open(ls_comm *comm, ls_files *files, const char *inputs, const
     load.targets_name = ls_format("%s: %s", files->title, targets ? targets : "no targets");
     ls_status status = load.inputs_name && load.targets_name ? LS_OK : LS_ERR_SYSTEM;
     LS_TRY_GOTO(done, ls_comm_agree(comm, status));
-    LS_TRY_GOTO(done, ls_joint_open(comm, files, inputs, &all.inputs));
+    LS_TRY_GOTO(done, ls_parts_open(comm, files, inputs, layout, &all.inputs));
     if (targets)
         LS_TRY_GOTO(done, ls_joint_open(comm, files, targets, &all.targets));
     load.inputs = all.inputs.info;
@@ -274,8 +288,8 @@ ls_status ls_data_open(ls_comm *comm, ls_files *files, const char *inputs, const
     LS_TRY_GOTO(done, choose(&load, store));
     LS_TRY_GOTO(done, load_split(&load, LS_OK, &made));
     made->files = files->count;
-    made->chunk = all.inputs.chunk;
-    memcpy(made->digest, all.inputs.digest, sizeof made->digest);
+    made->chunk = largest_chunk(&all.inputs);
+    memcpy(made->digest, all.inputs.joint[0].digest, sizeof made->digest);
     if (load.streamed)
         LS_TRY_GOTO(done, ls_data_stream(comm, &all.inputs, store, made));
     *data = made;
@@ -283,7 +297,7 @@ ls_status ls_data_open(ls_comm *comm, ls_files *files, const char *inputs, const
 done:
     ls_data_close(made);
     ls_joint_close(&all.targets);
-    ls_joint_close(&all.inputs);
+    ls_parts_close(&all.inputs);
     free_names(&load);
     return status;
 }
@@ -430,7 +444,10 @@ void ls_data_warn_of_axes(const ls_data *data, const char *name) {
     ls_array_info info = {data->type, data->shape.ndims + 1, {data->count}};
     for (int d = 0; d < data->shape.ndims; d++)
         info.shape[d + 1] = data->shape.size[d];
-    ls_warn_of_axes(&info, name, "array[:, None] adds the axis of channels");
+    ls_warn_of_axes(&info, name,
+                    data->files > 0 ? "data.layout: channels_last takes channels from the last axis"
+                                    : "a sample has its channels first",
+                    "array[:, None] adds the axis of channels");
 }
 
 int64_t ls_data_count(const ls_data *data) {

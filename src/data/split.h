@@ -47,8 +47,8 @@ static inline uint64_t ls_data_place(const ls_data *data, uint64_t id) {
 /* Collective.  Whether the inputs are to be streamed: `bytes` are those of all of them. */
 ls_status ls_data_choose(ls_comm *comm, const ls_store *store, const char *name, size_t bytes,
                          bool *streamed);
-/* Collective.  Takes over *joint, also on failure. */
-ls_status ls_data_stream(ls_comm *comm, ls_joint *joint, const ls_store *store, ls_data *data);
+/* Collective.  Takes over *parts, also on failure. */
+ls_status ls_data_stream(ls_comm *comm, ls_parts *parts, const ls_store *store, ls_data *data);
 /* Not collective.  The stream of a part of the samples of `data`. */
 ls_status ls_data_stream_part(const ls_data *data, ls_data *part);
 

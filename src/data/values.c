@@ -108,12 +108,12 @@ ls_status ls_check_arrays(const ls_array_info *inputs, const char *inputs_name,
 }
 
 /* 2 or more dimensions behind the samples, and none of them says what it is. */
-void ls_warn_of_axes(const ls_array_info *info, const char *name, const char *one_channel) {
+void ls_warn_of_axes(const ls_array_info *info, const char *name, const char *last,
+                     const char *one_channel) {
     const int64_t *size = info->shape;
     if (info->ndims == 4 && size[1] > 4 && (size[3] == 1 || size[3] == 3 || size[3] == 4))
-        ls_warn("%s: taken as %lld channels of %lld x %lld; numpy.moveaxis(array, -1, 1) moves "
-                "channels to where they belong",
-                name, (long long)size[1], (long long)size[2], (long long)size[3]);
+        ls_warn("%s: taken as %lld channels of %lld x %lld; %s", name, (long long)size[1],
+                (long long)size[2], (long long)size[3], last);
     if (info->ndims == 3 && size[1] > 4 && size[1] == size[2])
         ls_warn("%s: taken as %lld channels of length %lld; for images of one channel %s", name,
                 (long long)size[1], (long long)size[2], one_channel);

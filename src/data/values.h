@@ -29,9 +29,10 @@ ls_status ls_check_targets(const ls_array_info *targets, const char *name, int64
                            const char *inputs_name);
 ls_status ls_check_arrays(const ls_array_info *inputs, const char *inputs_name,
                           const ls_array_info *targets, const char *targets_name);
-/* Warns of images whose axes are probably meant otherwise; `one_channel` says what to do with those
- * of one channel. */
-void ls_warn_of_axes(const ls_array_info *info, const char *name, const char *one_channel);
+/* Warns of images whose axes are probably meant otherwise; `last` says what to do with those whose
+ * channels come last, `one_channel` with those of one channel. */
+void ls_warn_of_axes(const ls_array_info *info, const char *name, const char *last,
+                     const char *one_channel);
 /* LS_ERR_INPUT, naming the sample, unless every value is a class below `classes` (0: any). */
 ls_status ls_check_classes(const int64_t *values, int64_t first, int64_t count, int64_t classes,
                            const char *name);

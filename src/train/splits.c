@@ -42,6 +42,7 @@ static ls_status open_split(ls_engine *engine, const ls_paths *own, const char *
                             const char *targets, int64_t classes, ls_data **split) {
     const ls_paths *paths = own && *own->lines ? own : &engine->config->data.file;
     const ls_store store = store_of(&engine->config->data, own != NULL);
+    const ls_form form = {engine->config->data.layout};
     ls_files *files;
     LS_TRY(ls_files_find(engine->comm, paths->lines, &files));
     ls_free(engine->data_name);
@@ -51,7 +52,7 @@ static ls_status open_split(ls_engine *engine, const ls_paths *own, const char *
     if (status == LS_OK && !ls_config_is_none(stage))
         status = ls_files_stage(engine->comm, stage, files);
     if (status == LS_OK)
-        status = ls_data_open(engine->comm, files, inputs, targets, classes, &store, split);
+        status = ls_data_open(engine->comm, files, inputs, targets, classes, &form, &store, split);
     ls_files_free(files);
     return status;
 }

@@ -48,7 +48,7 @@ static ls_data *open_split(ls_comm *comm, const char *split) {
     ls_files *files = NULL;
     ls_status status = ls_files_find(comm, path("out.h5"), &files);
     if (status == LS_OK)
-        status = ls_data_open(comm, files, inputs, targets, 0, NULL, &data);
+        status = ls_data_open(comm, files, inputs, targets, 0, NULL, NULL, &data);
     ls_files_free(files);
     if (status != LS_OK)
         fprintf(stderr, "%s\n", ls_message());

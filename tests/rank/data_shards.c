@@ -159,7 +159,7 @@ static ls_status open_files(ls_comm *comm, const char *lines, const char *inputs
                             const char *targets, int64_t classes, ls_data **data) {
     ls_files *files;
     LS_TRY(ls_files_find(comm, lines, &files));
-    ls_status status = ls_data_open(comm, files, inputs, targets, classes, NULL, data);
+    ls_status status = ls_data_open(comm, files, inputs, targets, classes, NULL, NULL, data);
     ls_files_free(files);
     return status;
 }

@@ -150,11 +150,42 @@ Test(convert, wrong_options) {
     REFUSED(CONVERT(".", "-o", "a.h5", "--class-names", "a,b,a"), "'a' is given twice");
     REFUSED(CONVERT(".", "-o", "a.h5", "--class-names", "a,b"), "2 class names for 3 classes");
     REFUSED(CONVERT(".", "-o", "a.h5", "--regression"), "CSV files only");
+    REFUSED(CONVERT(".", "-o", "a.h5", "--layout", "channels_last"), "NPY files only");
+    REFUSED(CONVERT(".", "-o", "a.h5", "--layout", "last"), "channels_first or channels_last");
     REFUSED(CONVERT(".", "-o", "a.h5", "--format", "idy"), "'idy'", "nearest: idx");
     REFUSED(CONVERT("--train-inputs", "train-images-idx3-ubyte.gz", "-o", "a.h5"),
             "no file with its targets");
     REFUSED(CONVERT(".", "-o", "absent/a.h5"), "absent");
     cr_assert_eq(count_files(), 2);
+}
+
+/* The channels of images are written first, piece by piece. */
+Test(convert, channels_last) {
+    enum { SAMPLES = 3, PIXELS = 6, CHANNELS = 2, VALUES = SAMPLES * PIXELS * CHANNELS };
+    int16_t values[VALUES], read[VALUES];
+    ls_array *array;
+    for (int i = 0; i < VALUES; i++)
+        values[i] = (int16_t)(i * 37);
+    write_npy("x.npy", 1, "{'descr': '<i2', 'fortran_order': False, 'shape': (3, 2, 3, 2), }",
+              values, sizeof values);
+    write_npy("y.npy", 1, "{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }", LABELS, 3);
+    cr_redirect_stdout();
+    cr_assert_eq(CONVERT("--train-inputs", "x.npy", "--train-targets", "y.npy", "--layout",
+                         "channels_last", "-o", "a.h5"),
+                 LS_OK, "%s", ls_message());
+    cr_assert_eq(ls_array_open(NULL, "a.h5", "train/inputs", &array), LS_OK);
+    cr_assert_arr_eq(ls_array_describe(array)->shape, ((int64_t[]){3, 2, 2, 3}),
+                     4 * sizeof(int64_t));
+    cr_assert_eq(ls_array_read(array, 0, SAMPLES, read), LS_OK);
+    ls_array_close(array);
+    for (int n = 0; n < SAMPLES; n++)
+        for (int c = 0; c < CHANNELS; c++)
+            for (int i = 0; i < PIXELS; i++)
+                cr_assert_eq(read[(n * CHANNELS + c) * PIXELS + i],
+                             values[(n * PIXELS + i) * CHANNELS + c]);
+    REFUSED(CONVERT("--train-inputs", "x.npy", "--train-targets", "y.npy", "--layout",
+                    "channels_last", "--shape", "2,2,3", "-o", "b.h5"),
+            "--shape and --layout", "one of both");
 }
 
 Test(convert, wrong_files_leave_nothing) {

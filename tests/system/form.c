@@ -1,0 +1,93 @@
+/* system tests: how the inputs of files become samples. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "system/command.h"
+
+/* FILE.h5 in the workspace: images of three channels, as numpy's script wants them stored: x is
+ * (N, 3, 12, 10), `store(split, x)` writes it. */
+static const char *colours(const char *python, const char *file, const char *store) {
+    run_well("cd %s && %s -c 'import h5py, numpy as np\n"
+             "g = h5py.File(\"%s.h5\", \"w\")\n%s\n"
+             "for split, n in ((\"train\", 500), (\"test\", 90)):\n"
+             " r = np.random.default_rng(n)\n"
+             " y = r.integers(0, 4, n)\n"
+             " x = r.integers(0, 100, (n, 3, 12, 10)).astype(\"i2\")\n"
+             " x[:, 1] += (20 * y.astype(\"i2\"))[:, None, None]\n"
+             " store(split + \"/inputs\", x)\n"
+             " g[split + \"/targets\"] = y\n'",
+             workspace(), python, file, store);
+    return text("%s/%s.h5", workspace(), file);
+}
+
+static const char *colour_config(const char *file) {
+    return write_file("colour.yaml",
+                      text("data: {file: %s}\nbatch: {size: 64, slices: 4}\n"
+                           "augment: {crop_padding: 2, flip: true, cutout: 3}\n"
+                           "train: {epochs: 2, lr: 0.02}\ncheckpoint: {every_steps: 5}\n"
+                           "model:\n  layers: [conv: {filters: 8, kernel: 3}, batch_norm, relu, "
+                           "flatten, dense: {units: 4}]\n",
+                           file));
+}
+
+#define FIRST "def store(name, x): g[name] = x"
+#define STREAM "--set data.residence=stream --set data.buffer=6 "
+
+static const char *train(int ranks, const char *config, const char *out, const char *sets) {
+    const char *folder = text("%s/%s", workspace(), out);
+    run_well("%s %s train %s --quiet --out %s %s", mpirun(ranks), program(), config, folder, sets);
+    return folder;
+}
+
+static void same_run(const char *one, const char *other) {
+    cr_expect_str_eq(digest_of(text("%s/train.h5", one)), digest_of(text("%s/train.h5", other)));
+    cr_expect_str_eq(last_digest(one), last_digest(other));
+}
+
+/* Stored with channels last, however it is stored, the run is that of the transposed file: its
+ * checkpoints are gone on with, and evaluate and predict, from either. */
+Test(form, channels_last, .fini = workspace_remove, .timeout = 600) {
+    static const char *const stored[] = {
+        "def store(name, x): g[name] = np.moveaxis(x, 1, -1)",
+        "def store(name, x): g.create_dataset(name, data=np.moveaxis(x, 1, -1), "
+        "chunks=(48, 5, 10, 2), compression=1, shuffle=True)",
+        "def store(name, x): g.create_dataset(name, data=np.moveaxis(x, 1, -1), "
+        "chunks=(50, 12, 10, 3), dtype=\">i2\")",
+    };
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    const char *config = colour_config(colours(python, "first", FIRST));
+    const char *first = train(2, config, "first", ""), *folder = workspace();
+    for (int i = 0; i < 3; i++) {
+        const char *file = colours(python, text("last%d", i), stored[i]);
+        const char *last = text("--set data.layout=channels_last --set data.file=%s", file);
+        for (int ranks = 1 + i; ranks <= 4; ranks += 2 * i + 1) {
+            same_run(first, train(ranks, config, text("node-%d-%d", i, ranks),
+                                  text("%s --set data.residence=node", last)));
+            same_run(first, train(ranks, config, text("stream-%d-%d", i, ranks),
+                                  text("%s " STREAM, last)));
+        }
+        run_well("cp -r %s/first %s/resumed-%d && rm %s/resumed-%d/checkpoint-16.h5", folder,
+                 folder, i, folder, i);
+        same_run(first, train(3, config, text("resumed-%d", i), text("%s --resume", last)));
+        const char *said = run_well("%s eval %s/first/best.h5", program(), folder);
+        const char *here = run_well("%s %s eval %s/first/best.h5 %s", mpirun(2), program(), folder,
+                                    text("%s " STREAM, last));
+        cr_expect_not_null(strstr(here, said), "%s", here);
+        cr_expect_str_eq(run_well("%s eval %s/node-%d-%d/best.h5", program(), folder, i, 1 + i),
+                         said);
+        run_well("%s predict %s/first/best.h5 -o %s/a.h5", program(), folder, folder);
+        run_well("%s predict %s/node-%d-%d/best.h5 -o %s/b.h5", program(), folder, i, 1 + i,
+                 folder);
+        cr_expect_str_eq(digest_of(text("%s/a.h5", folder)), digest_of(text("%s/b.h5", folder)));
+    }
+    outcome other = run("%s train %s --out %s/first --resume --set data.file=%s/last0.h5 2>&1",
+                        program(), config, folder, folder);
+    cr_expect_eq(other.code, 2);
+    cr_expect_not_null(strstr(other.output, "taken as 12 channels of 10 x 3; data.layout"));
+    cr_expect_not_null(strstr(other.output, "shape of a sample is 12 10 3, was 3 12 10"));
+    REFUSED(WORDS("data.layout", "channels_first or channels_last", "did you mean 'channels_last'"),
+            "%s train %s --out %s/no --set data.layout=channel_last", program(), config, folder);
+}
