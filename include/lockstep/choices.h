@@ -95,6 +95,26 @@ typedef enum ls_shuffle { LS_SHUFFLES(LS_CONSTANT) } ls_shuffle;
     X(LS_CHANNELS_LAST, "channels_last")
 typedef enum ls_data_layout { LS_DATA_LAYOUTS(LS_CONSTANT) } ls_data_layout;
 
+/* Changes of each input value x, before it is normalised.  log1p: log(1 + x).  scale: value[0] x.
+ * clip: into [value[0], value[1]]. */
+#define LS_TRANSFORMS(X)                                                                           \
+    X(LS_TRANSFORM_LOG1P, "log1p")                                                                 \
+    X(LS_TRANSFORM_SCALE, "scale")                                                                 \
+    X(LS_TRANSFORM_CLIP, "clip")
+typedef enum ls_transform_kind { LS_TRANSFORMS(LS_CONSTANT) } ls_transform_kind;
+
+typedef struct ls_transform {
+    ls_transform_kind kind;
+    double value[2];
+} ls_transform;
+
+#define LS_TRANSFORMS_LIMIT 8
+/* One after another. */
+typedef struct ls_transforms {
+    int count;
+    ls_transform step[LS_TRANSFORMS_LIMIT];
+} ls_transforms;
+
 /* ---- summing over ranks --------------------------------------------------------------------- */
 
 /* auto: node where every node has the same number of ranks, otherwise flat.  node: through the

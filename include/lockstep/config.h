@@ -31,9 +31,10 @@ typedef struct ls_data_config {
     /* Paths inside the file, or "none": */
     char *train_inputs, *train_targets, *test_inputs, *test_targets;
     char *validation_inputs, *validation_targets;
-    double validation;     /* instead: share of the training samples; 0: none */
-    ls_data_layout layout; /* of the inputs in the files */
-    bool normalize;        /* by the training set's mean and deviation, per channel or target */
+    double validation;       /* instead: share of the training samples; 0: none */
+    ls_data_layout layout;   /* of the inputs in the files */
+    ls_transforms transform; /* of their values, before they are normalised */
+    bool normalize;          /* by the training set's mean and deviation, per channel or target */
     ls_shuffle shuffle;
     int64_t shuffle_chunk;  /* samples; LS_AUTO: as the files have them */
     int64_t shuffle_window; /* chunks */

@@ -67,9 +67,10 @@ ls_status ls_files_check_output(const char *lines, const char *output);
 
 typedef struct ls_data ls_data;
 
-/* How the inputs of files become samples. */
+/* How inputs become samples. */
 typedef struct ls_form {
-    ls_data_layout layout;
+    ls_data_layout layout;   /* of those in files */
+    ls_transforms transform; /* of each value */
 } ls_form;
 
 typedef struct ls_store {
@@ -84,19 +85,22 @@ typedef struct ls_store {
  * own type, targets as int32, or as the float32 or float64 they are; or the inputs where `store`
  * says, NULL: there.  targets NULL: none are read, and there are 0 outputs. LS_ERR_INPUT: missing,
  * truncated, shapes that do not fit, no samples, a class below 0 or, when classes > 0, not below
- * `classes`, values that are not finite as float32, floats as targets when classes > 0. */
+ * `classes`, values that are not finite as float32, or as they are transformed, floats as targets
+ * when classes > 0. */
 ls_status ls_data_open(ls_comm *comm, ls_files *files, const char *inputs, const char *targets,
                        int64_t classes, const ls_form *form, const ls_store *store, ls_data **data);
 /* Collective.  The same of a source, whose values are checked like those of a file. */
 ls_status ls_data_load(ls_comm *comm, const ls_data_source *source, bool with_targets,
-                       int64_t classes, ls_data **data);
+                       int64_t classes, const ls_form *form, ls_data **data);
 /* Not collective.  `count` samples without targets, of that shape and type, in the caller's memory,
  * which is borrowed until ls_data_close. */
 ls_status ls_data_wrap(const ls_shape *shape, ls_type type, int64_t count, const void *inputs,
-                       ls_data **data);
+                       const ls_form *form, ls_data **data);
 /* Not collective.  Warns of inputs, array `name`, that look like images with their axes in another
  * place. */
 void ls_data_warn_of_axes(const ls_data *data, const char *name);
+/* What an input of value 0 becomes; 0 without transforms. */
+double ls_data_zero(const ls_data *data);
 /* Samples that ls_data_hold_out takes out of `samples`, two or more.  Pure. */
 int64_t ls_held_out_count(int64_t samples, double share);
 /* Not collective, the same on all ranks.  Takes `share` (0, 0.5] of the samples, one at least, out
@@ -134,9 +138,10 @@ ls_status ls_data_identify(ls_data *data);
 
 /* ---- normalisation -------------------------------------------------------------------------- */
 
-/* Per channel of the inputs, or per output of the regression targets: x <- (x - mean) / deviation.
- * What float32 holds (uint8, int8, uint16, int16, float32) is normalised in float32, all else in
- * double: a mean that is large against the deviation is gone before anything becomes float32. */
+/* Per channel of the inputs, as they are transformed, or per output of the regression targets: x <-
+ * (x - mean) / deviation. What float32 holds (uint8, int8, uint16, int16, float32) is normalised in
+ * float32, all else in double: a mean that is large against the deviation is gone before anything
+ * becomes float32. */
 typedef struct ls_normalization {
     int64_t channels;         /* or outputs */
     double *mean, *deviation; /* deviation of a constant channel: 1 */

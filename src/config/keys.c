@@ -49,6 +49,11 @@ const ls_key ls_config_keys[] = {
      .help = "How the inputs of all splits lie in their files.  channels_first: (N, channels, "
              "[depth,] [height,] width).  channels_last: (N, [depth,] [height,] width, channels); "
              "they are read as if they were channels_first, to the same bits."},
+    {KEY(data.transform), .initial = "[]",
+     .help =
+         "What is done to each input value, in this order, before it is normalised: log1p, "
+         "log(1 + x); {scale: a}, a x; {clip: [a, b]}, into that range.  As in [log1p, {scale: "
+         "0.5}].  In float32; of float64, and of integers that float32 cannot hold, in float64."},
     {KEY(data.normalize), .initial = "true",
      .help = "Subtract the training set's mean and divide by its deviation: inputs per channel, "
              "regression targets per output.  The loss is then that of normalised targets; RMSE, "

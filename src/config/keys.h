@@ -8,17 +8,18 @@
 struct fy_node;
 
 typedef enum ls_key_type {
-    LS_KEY_INTEGER,  /* int64_t */
-    LS_KEY_NUMBER,   /* double */
-    LS_KEY_BOOLEAN,  /* bool */
-    LS_KEY_TEXT,     /* char *, owned */
-    LS_KEY_CHOICE,   /* an enum that counts from 0 */
-    LS_KEY_EXTENT,   /* ls_extent */
-    LS_KEY_INTEGERS, /* ls_integers */
-    LS_KEY_WEIGHTS,  /* ls_class_weights, owned */
-    LS_KEY_PATHS,    /* ls_paths, owned */
-    LS_KEY_LAYERS,   /* ls_layer_list, owned */
-    LS_KEY_NODE      /* struct fy_node *: layers that the reader reads later */
+    LS_KEY_INTEGER,    /* int64_t */
+    LS_KEY_NUMBER,     /* double */
+    LS_KEY_BOOLEAN,    /* bool */
+    LS_KEY_TEXT,       /* char *, owned */
+    LS_KEY_CHOICE,     /* an enum that counts from 0 */
+    LS_KEY_EXTENT,     /* ls_extent */
+    LS_KEY_INTEGERS,   /* ls_integers */
+    LS_KEY_WEIGHTS,    /* ls_class_weights, owned */
+    LS_KEY_PATHS,      /* ls_paths, owned */
+    LS_KEY_TRANSFORMS, /* ls_transforms */
+    LS_KEY_LAYERS,     /* ls_layer_list, owned */
+    LS_KEY_NODE        /* struct fy_node *: layers that the reader reads later */
 } ls_key_type;
 
 /* The type of a row follows from its field, so the two cannot disagree. */
@@ -32,6 +33,7 @@ typedef enum ls_key_type {
         ls_integers: LS_KEY_INTEGERS,                                                              \
         ls_class_weights: LS_KEY_WEIGHTS,                                                          \
         ls_paths: LS_KEY_PATHS,                                                                    \
+        ls_transforms: LS_KEY_TRANSFORMS,                                                          \
         ls_layer_list: LS_KEY_LAYERS,                                                              \
         struct fy_node *: LS_KEY_NODE,                                                             \
         default: LS_KEY_CHOICE)

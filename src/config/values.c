@@ -72,16 +72,24 @@ static bool integer_or_word_parse(const ls_key *key, const char *text, int64_t *
     return true;
 }
 
+bool ls_number_parse(const char *text, double *number) {
+    if (text[strspn(text, "+-0123456789.eE")] != '\0')
+        return false;
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end != '\0' || !isfinite(value))
+        return false;
+    *number = value;
+    return true;
+}
+
 static bool number_parse(const ls_key *key, const char *text, double *number) {
     if (word_index(key, text) == 0) {
         *number = NAN;
         return true;
     }
-    if (text[strspn(text, "+-0123456789.eE")] != '\0')
-        return false;
-    char *end;
-    double value = strtod(text, &end);
-    if (end == text || *end != '\0' || !isfinite(value) || !in_range(key, value))
+    double value;
+    if (!ls_number_parse(text, &value) || !in_range(key, value))
         return false;
     *number = value;
     return true;
@@ -167,41 +175,6 @@ static ls_status weights_parse(const ls_key *key, const char *text, ls_class_wei
     return LS_OK;
 }
 
-/* Adds a line for each path between commas.  False: one is empty. */
-static bool paths_split(char *list, ls_text *lines) {
-    for (char *part; (part = strsep(&list, ","));) {
-        part += strspn(part, " ");
-        size_t length = strlen(part);
-        while (length > 0 && part[length - 1] == ' ')
-            length--;
-        if (length == 0)
-            return false;
-        ls_text_add(lines, "%s%.*s", lines->length ? "\n" : "", (int)length, part);
-    }
-    return true;
-}
-
-/* One path, or a list; "[]" where the key has to name none.  LS_ERR_INPUT: neither. */
-static ls_status paths_parse(const ls_key *key, const char *text, ls_paths *paths) {
-    const size_t length = strlen(text);
-    const bool list = length > 1 && text[0] == '[' && text[length - 1] == ']';
-    char *copy = ls_format("%.*s", (int)length - 2 * list, text + list);
-    ls_text lines = {0};
-    ls_text_add(&lines, "%s", list || !copy ? "" : copy);
-    bool fits = copy && (*copy || (list && key->initial));
-    if (fits && list && *copy)
-        fits = paths_split(copy, &lines);
-    ls_status status = !copy || lines.failed ? LS_ERR_SYSTEM : fits ? LS_OK : LS_ERR_INPUT;
-    ls_free(copy);
-    if (status != LS_OK) {
-        ls_text_free(&lines);
-        return status;
-    }
-    ls_free(paths->lines);
-    paths->lines = lines.data;
-    return LS_OK;
-}
-
 static bool boolean_parse(const char *text, bool *boolean) {
     *boolean = strcmp(text, "true") == 0;
     return *boolean || strcmp(text, "false") == 0;
@@ -217,7 +190,10 @@ static bool kind_fits(const ls_key *key, ls_value_kind kind) {
     case LS_KEY_WEIGHTS:
         return kind == LS_VALUE_PLAIN || kind == LS_VALUE_LIST;
     case LS_KEY_PATHS:
-        return kind != LS_VALUE_NOTHING && kind != LS_VALUE_MAPPING;
+        return kind != LS_VALUE_NOTHING && kind != LS_VALUE_NESTED && kind != LS_VALUE_MAPPING;
+    case LS_KEY_TRANSFORMS:
+        return kind == LS_VALUE_PLAIN || kind == LS_VALUE_LIST || kind == LS_VALUE_NESTED ||
+               kind == LS_VALUE_MAPPING;
     default:
         return kind == LS_VALUE_PLAIN;
     }
@@ -247,10 +223,13 @@ static ls_status parse(const ls_key *key, const char *text, void *field) {
     case LS_KEY_INTEGERS:
         fits = integers_parse(key, text, field);
         break;
+    case LS_KEY_TRANSFORMS:
+        fits = ls_transforms_parse(text, field);
+        break;
     case LS_KEY_WEIGHTS:
         return weights_parse(key, text, field);
     case LS_KEY_PATHS:
-        return paths_parse(key, text, field);
+        return ls_paths_parse(key, text, field);
     case LS_KEY_TEXT:
         fits = *text != '\0' && (!key->words || word_index(key, text) >= 0);
         if (fits) {
@@ -316,7 +295,7 @@ ls_status ls_keys_set_defaults(const ls_key *keys, size_t count, void *base) {
 /* ---- to text -------------------------------------------------------------------------------- */
 
 /* The shortest decimal that reads back to the same number. */
-static void number_write(double value, ls_text *text) {
+void ls_number_write(double value, ls_text *text) {
     char digits[32];
     bool whole = fabs(value) < 1e6 && value == rint(value); /* 10, where %g makes 1e+01 */
     for (int precision = whole ? 6 : 1; precision <= 17; precision++) {
@@ -344,7 +323,7 @@ static void weights_write(const ls_key *key, const ls_class_weights *weights, ls
         ls_text_add(text, "%s", key->words[weights->balanced]);
     for (int64_t i = 0; i < weights->count; i++) {
         ls_text_add(text, i ? ", " : "[");
-        number_write(weights->value[i], text);
+        ls_number_write(weights->value[i], text);
     }
     if (weights->count > 0)
         ls_text_add(text, "]");
@@ -364,7 +343,7 @@ static bool is_plain(const char *text) {
     return true;
 }
 
-static void text_write(const char *value, ls_text *text) {
+void ls_value_write(const char *value, ls_text *text) {
     if (is_plain(value)) {
         ls_text_add(text, "%s", value);
         return;
@@ -377,23 +356,6 @@ static void text_write(const char *value, ls_text *text) {
             ls_text_add(text, "%s%c", *value == '"' || *value == '\\' ? "\\" : "", *value);
     }
     ls_text_add(text, "\"");
-}
-
-void ls_paths_write(const ls_paths *paths, ls_text *text) {
-    const char *at = paths->lines;
-    const bool list = *at == '\0' || strchr(at, '\n');
-    ls_text_add(text, list ? "[" : "");
-    while (*at) {
-        char *line = ls_format("%.*s", (int)strcspn(at, "\n"), at);
-        text->failed |= line == NULL;
-        if (line)
-            text_write(line, text);
-        ls_free(line);
-        at += strcspn(at, "\n");
-        at += *at == '\n';
-        ls_text_add(text, *at ? ", " : "");
-    }
-    ls_text_add(text, list ? "]" : "");
 }
 
 void ls_key_write(const ls_key *key, const void *base, ls_text *text) {
@@ -409,13 +371,13 @@ void ls_key_write(const ls_key *key, const void *base, ls_text *text) {
         if (isnan(*(const double *)field))
             ls_text_add(text, "%s", key->words[0]);
         else
-            number_write(*(const double *)field, text);
+            ls_number_write(*(const double *)field, text);
         break;
     case LS_KEY_BOOLEAN:
         ls_text_add(text, *(const bool *)field ? "true" : "false");
         break;
     case LS_KEY_TEXT:
-        text_write(*(char *const *)field, text);
+        ls_value_write(*(char *const *)field, text);
         break;
     case LS_KEY_CHOICE:
         ls_text_add(text, "%s", key->words[*(const int *)field]);
@@ -433,6 +395,9 @@ void ls_key_write(const ls_key *key, const void *base, ls_text *text) {
     case LS_KEY_PATHS:
         ls_paths_write(field, text);
         break;
+    case LS_KEY_TRANSFORMS:
+        ls_transforms_write(field, text);
+        break;
     case LS_KEY_LAYERS:
     case LS_KEY_NODE:
         break;
@@ -449,10 +414,10 @@ static void range_write(const ls_key *key, ls_text *text) {
         return;
     }
     ls_text_add(text, above ? " above " : endless ? " of at least " : " from ");
-    number_write(key->min, text);
+    ls_number_write(key->min, text);
     if (!endless) {
         ls_text_add(text, below ? " to below " : above ? " and at most " : " to ");
-        number_write(key->max, text);
+        ls_number_write(key->max, text);
     }
 }
 
@@ -480,6 +445,12 @@ void ls_key_expected(const ls_key *key, ls_text *text) {
         return;
     case LS_KEY_PATHS:
         ls_text_add(text, "a path, a pattern, or a list of them");
+        return;
+    case LS_KEY_TRANSFORMS:
+        ls_text_add(text,
+                    "log1p, {scale: a} with a not 0, {clip: [a, b]} with a below b, or a list of "
+                    "up to %d of them",
+                    LS_TRANSFORMS_LIMIT);
         return;
     case LS_KEY_TEXT:
     case LS_KEY_CHOICE:

@@ -20,9 +20,10 @@ typedef enum ls_value_kind {
     LS_VALUE_NOTHING, /* null, or no text at all */
     LS_VALUE_PLAIN,
     LS_VALUE_QUOTED, /* a text whatever it looks like */
-    LS_VALUE_LIST,   /* text: "[3, 3]", or "[...]" when it holds more than values */
+    LS_VALUE_LIST,   /* text: "[3, 3]" */
     LS_VALUE_TEXTS,  /* such a list with a quoted text in it */
-    LS_VALUE_MAPPING /* text: "{...}" */
+    LS_VALUE_NESTED, /* text: "[a, {b: [1, 2]}]", a list that holds more than values */
+    LS_VALUE_MAPPING /* text: "{b: [1, 2]}" */
 } ls_value_kind;
 
 typedef struct ls_value {
@@ -39,6 +40,16 @@ ls_status ls_keys_set_defaults(const ls_key *keys, size_t count, void *base);
 
 /* Writes the field as YAML that ls_key_read reads back to the same value. */
 void ls_key_write(const ls_key *key, const void *base, ls_text *text);
+/* All of `text` as a finite number, decimal and without blanks; and the shortest such text. */
+bool ls_number_parse(const char *text, double *value);
+void ls_number_write(double value, ls_text *text);
+/* "a b.h5" */
+void ls_value_write(const char *value, ls_text *text);
+/* transforms.c */
+bool ls_transforms_parse(const char *text, ls_transforms *transforms);
+void ls_transforms_write(const ls_transforms *transforms, ls_text *text);
+/* paths.c; LS_ERR_INPUT without a message: it does not fit. */
+ls_status ls_paths_parse(const ls_key *key, const char *text, ls_paths *paths);
 /* "an integer from 1 to 1024". */
 void ls_key_expected(const ls_key *key, ls_text *text);
 

@@ -178,26 +178,61 @@ ls_place ls_node_place(struct fy_node *node, const ls_place *otherwise) {
     return place;
 }
 
-/* "[3, 3]", or "[...]" for a list that holds anything but scalars. */
-static ls_value_kind list_text(struct fy_node *list, ls_text *text) {
+enum { SHOWN_DEPTH = 4 };
+
+static void add_node(struct fy_node *node, int depth, ls_text *text);
+
+static void add_items(struct fy_node *list, int depth, ls_text *text) {
     struct fy_node *item;
     void *iterator = NULL;
     const char *before = "[";
-    ls_value_kind kind = LS_VALUE_LIST;
     while ((item = fy_node_sequence_iterate(list, &iterator))) {
-        size_t length = 0;
-        const char *scalar = fy_node_is_scalar(item) ? fy_node_get_scalar(item, &length) : NULL;
-        if (scalar == NULL) {
-            text->length = 0;
-            ls_text_add(text, "[...]");
-            return LS_VALUE_LIST;
-        }
-        if (fy_node_get_style(item) != FYNS_PLAIN)
-            kind = LS_VALUE_TEXTS;
-        ls_text_add(text, "%s%.*s", before, (int)length, scalar);
+        ls_text_add(text, "%s", before);
+        add_node(item, depth, text);
         before = ", ";
     }
     ls_text_add(text, "%s]", *before == '[' ? "[" : "");
+}
+
+static void add_pairs(struct fy_node *mapping, int depth, ls_text *text) {
+    struct fy_node_pair *pair;
+    void *iterator = NULL;
+    const char *before = "{";
+    while ((pair = fy_node_mapping_iterate(mapping, &iterator))) {
+        ls_text_add(text, "%s", before);
+        add_node(fy_node_pair_key(pair), depth, text);
+        ls_text_add(text, ": ");
+        add_node(fy_node_pair_value(pair), depth, text);
+        before = ", ";
+    }
+    ls_text_add(text, "%s}", *before == '{' ? "{" : "");
+}
+
+/* On one line, without quotes. */
+static void add_node(struct fy_node *node, int depth, ls_text *text) {
+    size_t length = 0;
+    if (node && fy_node_is_scalar(node)) {
+        const char *scalar = fy_node_get_scalar(node, &length);
+        ls_text_add(text, "%.*s", (int)length, scalar ? scalar : "");
+    } else if (node && depth == SHOWN_DEPTH) {
+        ls_text_add(text, "...");
+    } else if (node && fy_node_is_sequence(node)) {
+        add_items(node, depth + 1, text);
+    } else if (node) {
+        add_pairs(node, depth + 1, text);
+    }
+}
+
+static ls_value_kind list_kind(struct fy_node *list) {
+    struct fy_node *item;
+    void *iterator = NULL;
+    ls_value_kind kind = LS_VALUE_LIST;
+    while ((item = fy_node_sequence_iterate(list, &iterator))) {
+        if (!fy_node_is_scalar(item))
+            return LS_VALUE_NESTED;
+        if (fy_node_get_style(item) != FYNS_PLAIN)
+            kind = LS_VALUE_TEXTS;
+    }
     return kind;
 }
 
@@ -205,16 +240,12 @@ ls_status ls_node_value(struct fy_node *node, ls_value *value) {
     ls_text text = {0};
     ls_value_kind kind = LS_VALUE_NOTHING;
     if (!ls_node_is_null(node) && fy_node_is_scalar(node)) {
-        size_t length;
-        const char *scalar = fy_node_get_scalar(node, &length);
         kind = fy_node_get_style(node) == FYNS_PLAIN ? LS_VALUE_PLAIN : LS_VALUE_QUOTED;
-        ls_text_add(&text, "%.*s", (int)length, scalar);
-    } else if (!ls_node_is_null(node) && fy_node_is_sequence(node)) {
-        kind = list_text(node, &text);
     } else if (!ls_node_is_null(node)) {
-        kind = LS_VALUE_MAPPING;
-        ls_text_add(&text, "{...}");
+        kind = fy_node_is_sequence(node) ? list_kind(node) : LS_VALUE_MAPPING;
     }
+    if (kind != LS_VALUE_NOTHING)
+        add_node(node, 0, &text);
     ls_text_add(&text, "%s", "");
     if (text.failed) {
         ls_text_free(&text);

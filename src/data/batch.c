@@ -55,7 +55,7 @@ static void fill_from_memory(const ls_data *data, const ls_normalization *norm, 
     for (int64_t i = 0; i < count; i++) {
         if (i + AHEAD < count)
             prefetch(inputs + ls_data_place(data, ids[i + AHEAD]) * bytes, bytes);
-        fill(data, norm, inputs + ls_data_place(data, ids[i]) * bytes,
+        fill(data, norm, ls_data_values(data, inputs + ls_data_place(data, ids[i]) * bytes),
              out + i * data->channels * data->spatial);
     }
 }
@@ -65,7 +65,7 @@ static ls_status fill_from_stream(const ls_data *data, const ls_normalization *n
     for (int64_t i = 0; i < count; i++) {
         const void *sample;
         LS_TRY(ls_feed_next(data->feed, ls_data_place(data, ids[i]), &sample));
-        fill(data, norm, sample, out + i * data->channels * data->spatial);
+        fill(data, norm, ls_data_values(data, sample), out + i * data->channels * data->spatial);
     }
     return LS_OK;
 }
@@ -77,10 +77,11 @@ ls_status ls_data_inputs(const ls_data *data, const ls_normalization *norm, cons
         [LS_TYPE_I16] = fill_int16_t,  [LS_TYPE_U32] = fill_uint32_t, [LS_TYPE_I32] = fill_int32_t,
         [LS_TYPE_U64] = fill_uint64_t, [LS_TYPE_I64] = fill_int64_t,  [LS_TYPE_F32] = fill_float,
         [LS_TYPE_F64] = fill_double};
+    filler *const fill = fillers[ls_data_value_type(data)];
     LS_ASSERT(norm->channels == data->channels);
     if (data->feed)
-        return fill_from_stream(data, norm, fillers[data->type], ids, count, out);
-    fill_from_memory(data, norm, fillers[data->type], ids, count, out);
+        return fill_from_stream(data, norm, fill, ids, count, out);
+    fill_from_memory(data, norm, fill, ids, count, out);
     return LS_OK;
 }
 

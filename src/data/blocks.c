@@ -369,6 +369,15 @@ static ls_status read_plain(ls_blocks *blocks, const ls_block *block, void *out)
                       (size_t)block->count * blocks->sample, out);
 }
 
+static ls_status check_values(const ls_blocks *blocks, const ls_block *block, const void *values,
+                              const char *name) {
+    const ls_joint *joint = &blocks->joint;
+    const int64_t elements = ls_sample_elements(&joint->info);
+    const int64_t first = block->first - joint->first[block->file];
+    LS_TRY(ls_check_finite(joint->info.type, values, first, block->count, elements, name));
+    return ls_transformer_check(blocks->transformer, values, first, block->count, elements, name);
+}
+
 ls_status ls_blocks_read(ls_blocks *blocks, const ls_block *block, void *out) {
     const ls_joint *joint = &blocks->joint;
     if (blocks->part_count > 0)
@@ -379,13 +388,10 @@ ls_status ls_blocks_read(ls_blocks *blocks, const ls_block *block, void *out) {
         LS_TRY(ls_joint_read(&blocks->joint, block->first, block->count, out));
         blocks->bytes_read += (size_t)block->count * blocks->sample;
     }
-    if (!blocks->floats)
+    if (!blocks->floats && (blocks->transformer == NULL || blocks->transformer->total))
         return LS_OK;
     char *name = ls_format("%s: %s", joint->files->path[block->file], joint->name);
-    ls_status status =
-        name ? ls_check_finite(joint->info.type, out, block->first - joint->first[block->file],
-                               block->count, ls_sample_elements(&joint->info), name)
-             : LS_ERR_SYSTEM;
+    ls_status status = name ? check_values(blocks, block, out, name) : LS_ERR_SYSTEM;
     ls_free(name);
     return status;
 }

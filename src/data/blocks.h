@@ -6,6 +6,7 @@
 
 #include "data/decode.h"
 #include "data/parts.h"
+#include "data/transform.h"
 
 /* Of one file. */
 typedef struct ls_block_file {
@@ -17,12 +18,13 @@ typedef struct ls_block_file {
 enum { LS_BLOCK_DESCRIPTORS = 64 };
 
 typedef struct ls_blocks {
-    ls_joint joint; /* owned */
-    size_t sample;  /* bytes */
-    int64_t count;  /* of blocks */
-    int64_t most;   /* samples of the largest block */
-    bool plain;     /* all blocks can be read without HDF5 */
-    bool floats;    /* values that may not be finite */
+    ls_joint joint;                    /* owned */
+    size_t sample;                     /* bytes */
+    int64_t count;                     /* of blocks */
+    int64_t most;                      /* samples of the largest block */
+    bool plain;                        /* all blocks can be read without HDF5 */
+    bool floats;                       /* values that may not be finite */
+    const ls_transformer *transformer; /* that must take the values; borrowed; NULL: none */
     ls_block_file *file;
     size_t encoded; /* bytes that the decoder needs */
     /* Of samples that are made of several arrays, or of one whose channels are last: its blocks are
@@ -53,6 +55,7 @@ ls_status ls_blocks_open_array(ls_comm *comm, ls_joint *joint, ls_blocks *blocks
 /* Not collective.  For another reader. */
 ls_status ls_blocks_copy(const ls_blocks *blocks, ls_blocks *copy);
 void ls_blocks_close(ls_blocks *blocks);
+void ls_blocks_check(ls_blocks *blocks, const ls_transformer *transformer);
 
 /* The block that a sample is in. */
 ls_block ls_blocks_find(const ls_blocks *blocks, int64_t sample);

@@ -82,6 +82,12 @@ ls_status ls_blocks_open(ls_comm *comm, ls_parts *parts, ls_blocks *blocks) {
     return status;
 }
 
+void ls_blocks_check(ls_blocks *blocks, const ls_transformer *transformer) {
+    blocks->transformer = transformer;
+    for (int64_t i = 0; i < blocks->part_count; i++)
+        blocks->part[i].transformer = transformer;
+}
+
 ls_status ls_blocks_copy_parts(const ls_blocks *blocks, ls_blocks *made) {
     LS_TRY(LS_NEW(made->part, (size_t)blocks->part_count));
     for (; made->part_count < blocks->part_count; made->part_count++)

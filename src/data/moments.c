@@ -31,9 +31,12 @@ static void centre(double *x, int64_t count, double mean, bool squares) {
     }
 }
 
-void ls_moments_add(ls_type type, const void *values, int64_t channels, int64_t spatial,
-                    const ls_moments *moments, bool squares, double *sums) {
-    const char *sample = values;
+/* Adds what the values of a sample have beyond the means of their channels, or its squares, to sums
+ * (channels). */
+static void add(const ls_measured *samples, const char *sample, const ls_moments *moments,
+                bool squares, double *sums) {
+    const int64_t channels = samples->channels, spatial = samples->spatial;
+    const ls_type type = samples->type;
     double block[BLOCK];
     const int64_t elements = channels * spatial;
     for (int64_t start = 0; start < elements; start += BLOCK) {
@@ -52,43 +55,43 @@ void ls_moments_add(ls_type type, const void *values, int64_t channels, int64_t 
     }
 }
 
-void ls_moments_begin(ls_type type, const void *sample, int64_t count, int64_t channels,
-                      int64_t spatial, ls_moments *moments) {
-    const size_t size = ls_type_size(type);
-    for (int64_t c = 0; c < channels; c++) {
-        moments[c] = (ls_moments){.count = (double)(count * spatial)};
-        ls_values_doubles(type, (const char *)sample + (size_t)(c * spatial) * size, 1,
-                          &moments[c].mean);
+/* The values of the first sample make the sums of a constant exact. */
+static void begin(const ls_measured *samples, const char *sample, int64_t count,
+                  ls_moments *moments) {
+    const size_t channel = ls_type_size(samples->type) * (size_t)samples->spatial;
+    for (int64_t c = 0; c < samples->channels; c++) {
+        moments[c] = (ls_moments){.count = (double)(count * samples->spatial)};
+        ls_values_doubles(samples->type, sample + (size_t)c * channel, 1, &moments[c].mean);
     }
 }
 
-void ls_moments_means(int64_t channels, ls_moments *moments, double *sums) {
-    for (int64_t c = 0; c < channels; c++) {
-        moments[c].mean += sums[c] / moments[c].count;
+static ls_status pass(const ls_measured *samples, int64_t first, int64_t count, bool squares,
+                      ls_moments *moments, double *sums) {
+    const void *sample;
+    for (int64_t c = 0; c < samples->channels; c++)
         sums[c] = 0;
+    for (int64_t i = 0; i < count; i++) {
+        LS_TRY(samples->sample(samples->context, first + i, &sample));
+        if (i == 0 && !squares)
+            begin(samples, sample, count, moments);
+        add(samples, sample, moments, squares, sums);
     }
-}
-
-void ls_moments_end(int64_t channels, const double *sums, ls_moments *moments) {
-    for (int64_t c = 0; c < channels; c++)
-        moments[c].squares = sums[c];
-}
-
-ls_status ls_moments_measure(ls_type type, const void *samples, int64_t count, int64_t channels,
-                             int64_t spatial, ls_moments *moments) {
-    const size_t bytes = ls_type_size(type) * (size_t)(channels * spatial);
-    const char *first = samples;
-    double *sums;
-    LS_TRY(LS_NEW(sums, (size_t)channels));
-    ls_moments_begin(type, first, count, channels, spatial, moments);
-    for (int64_t i = 0; i < count; i++)
-        ls_moments_add(type, first + (size_t)i * bytes, channels, spatial, moments, false, sums);
-    ls_moments_means(channels, moments, sums);
-    for (int64_t i = 0; i < count; i++)
-        ls_moments_add(type, first + (size_t)i * bytes, channels, spatial, moments, true, sums);
-    ls_moments_end(channels, sums, moments);
-    ls_free(sums);
     return LS_OK;
+}
+
+ls_status ls_moments_measure(const ls_measured *samples, int64_t first, int64_t count,
+                             ls_moments *moments) {
+    double *sums;
+    LS_TRY(LS_NEW(sums, (size_t)samples->channels));
+    ls_status status = pass(samples, first, count, false, moments, sums);
+    for (int64_t c = 0; c < samples->channels && status == LS_OK; c++)
+        moments[c].mean += sums[c] / moments[c].count;
+    if (status == LS_OK)
+        status = pass(samples, first, count, true, moments, sums);
+    for (int64_t c = 0; c < samples->channels && status == LS_OK; c++)
+        moments[c].squares = sums[c];
+    ls_free(sums);
+    return status;
 }
 
 void ls_moments_merge(ls_moments *moments, const ls_moments *other) {

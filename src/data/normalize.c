@@ -1,54 +1,52 @@
 /* Normalisation: mean and deviation of each channel or target over a split, the same bits at any
  * rank count. */
-#include <string.h>
-
 #include "data/moments.h"
 #include "data/split.h"
 
 enum { CHUNK = 1024 }; /* samples; fixed: its boundaries decide the order of the sums */
 
-/* What is measured of a split: (count, channels, spatial). */
-typedef struct measured_array {
-    const ls_data *data;
-    ls_type type;
-    const void *values;
-    int64_t channels, spatial;
-} measured_array;
-
-static size_t sample_bytes(const measured_array *v) {
-    return ls_type_size(v->type) * (size_t)(v->channels * v->spatial);
+static ls_status sample_in_memory(const void *context, int64_t index, const void **values) {
+    const ls_data *data = context;
+    const size_t bytes = ls_type_size(data->type) * (size_t)(data->channels * data->spatial);
+    const uint64_t place = ls_data_place(data, (uint64_t)index);
+    *values = ls_data_values(data, (const char *)data->inputs + place * bytes);
+    return LS_OK;
 }
 
-/* The samples of a chunk, one after the other: in their place, or gathered in `scratch`. */
-static const void *chunk_values(const measured_array *v, int64_t first, int64_t count,
-                                char *scratch) {
-    const size_t bytes = sample_bytes(v);
-    const char *values = v->values;
-    if (scratch == NULL)
-        return values + (size_t)first * bytes;
-    for (int64_t i = 0; i < count; i++)
-        memcpy(scratch + (size_t)i * bytes,
-               values + ls_data_place(v->data, (uint64_t)(first + i)) * bytes, bytes);
-    return scratch;
+static ls_status sample_of_stream(const void *context, int64_t index, const void **values) {
+    const ls_data *data = context;
+    const void *sample;
+    LS_TRY(ls_feed_next(data->feed, ls_data_place(data, (uint64_t)index), &sample));
+    *values = ls_data_values(data, sample);
+    return LS_OK;
+}
+
+static ls_status targets_of_sample(const void *context, int64_t index, const void **values) {
+    const ls_data *data = context;
+    const size_t bytes = ls_type_size(data->target_type) * (size_t)data->outputs;
+    *values = (const char *)data->targets + ls_data_place(data, (uint64_t)index) * bytes;
+    return LS_OK;
+}
+
+static ls_measured inputs_of(const ls_data *data) {
+    return (ls_measured){ls_data_value_type(data), data->channels, data->spatial,
+                         data->feed ? sample_of_stream : sample_in_memory, data};
+}
+
+/* Samples of a chunk. */
+static int64_t chunk_size(int64_t samples, int64_t chunk) {
+    const int64_t left = samples - chunk * CHUNK;
+    return left < CHUNK ? left : CHUNK;
 }
 
 /* The chunks are dealt out to the ranks of the node in turn; `all` holds (chunks, channels). */
-static ls_status measure_chunks(ls_comm *comm, const measured_array *v, int64_t chunks,
-                                ls_moments *all) {
-    const int64_t ranks = ls_comm_node_size(comm), samples = v->data->count;
-    char *scratch = NULL;
-    ls_status status = LS_OK;
-    if (v->data->held_out.whole > 0)
-        status = LS_NEW(scratch, CHUNK * sample_bytes(v));
-    for (int64_t chunk = ls_comm_node_rank(comm); status == LS_OK && chunk < chunks;
-         chunk += ranks) {
-        const int64_t first = chunk * CHUNK, left = samples - first;
-        const int64_t count = left < CHUNK ? left : CHUNK;
-        status = ls_moments_measure(v->type, chunk_values(v, first, count, scratch), count,
-                                    v->channels, v->spatial, all + chunk * v->channels);
-    }
-    ls_free(scratch);
-    return status;
+static ls_status measure_chunks(ls_comm *comm, const ls_measured *v, int64_t samples,
+                                int64_t chunks, ls_moments *all) {
+    const int64_t ranks = ls_comm_node_size(comm);
+    for (int64_t chunk = ls_comm_node_rank(comm); chunk < chunks; chunk += ranks)
+        LS_TRY(ls_moments_measure(v, chunk * CHUNK, chunk_size(samples, chunk),
+                                  all + chunk * v->channels));
+    return LS_OK;
 }
 
 /* Of the moments of all chunks, (chunks, channels), in their order. */
@@ -65,13 +63,14 @@ static ls_status conclude(const ls_moments *all, int64_t chunks, int64_t channel
     return LS_OK;
 }
 
-static ls_status measure(ls_comm *comm, const measured_array *v, ls_normalization *norm) {
-    const int64_t chunks = (v->data->count + CHUNK - 1) / CHUNK, channels = v->channels;
+static ls_status measure(ls_comm *comm, const ls_measured *v, int64_t samples,
+                         ls_normalization *norm) {
+    const int64_t chunks = (samples + CHUNK - 1) / CHUNK, channels = v->channels;
     ls_shared *shared = NULL;
     LS_TRY(ls_shared_create(comm, sizeof(ls_moments) * (size_t)(chunks * channels),
                             "the moments of the data", &shared));
     ls_moments *all = ls_shared_data(shared);
-    ls_status status = ls_comm_agree(comm, measure_chunks(comm, v, chunks, all));
+    ls_status status = ls_comm_agree(comm, measure_chunks(comm, v, samples, chunks, all));
     if (status == LS_OK) {
         ls_comm_node_barrier(comm);
         status = ls_comm_agree(comm, conclude(all, chunks, channels, norm));
@@ -89,9 +88,9 @@ typedef struct shares {
 } shares;
 
 static int64_t chunk_samples(const shares *s, int64_t turn, int64_t *first) {
-    *first = (s->rank + turn * s->ranks) * CHUNK;
-    const int64_t left = s->samples - *first;
-    return left <= 0 ? 0 : left < CHUNK ? left : CHUNK;
+    const int64_t chunk = s->rank + turn * s->ranks;
+    *first = chunk * CHUNK;
+    return *first < s->samples ? chunk_size(s->samples, chunk) : 0;
 }
 
 /* A chunk a turn: all its samples, for the means, and again, for the squares. */
@@ -104,36 +103,16 @@ static int64_t chunk_ids(const void *context, int64_t what, int64_t turn, uint64
     return 2 * count;
 }
 
-static ls_status measure_turn(const ls_data *data, int64_t first, int64_t count, double *sums,
-                              ls_moments *moments) {
-    const int64_t channels = data->channels, spatial = data->spatial;
-    const void *sample;
-    for (int64_t c = 0; c < channels; c++)
-        sums[c] = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        for (int64_t i = 0; i < count; i++) {
-            const uint64_t place = ls_data_place(data, (uint64_t)(first + i));
-            LS_TRY(ls_feed_next(data->feed, place, &sample));
-            if (pass == 0 && i == 0)
-                ls_moments_begin(data->type, sample, count, channels, spatial, moments);
-            ls_moments_add(data->type, sample, channels, spatial, moments, pass == 1, sums);
-        }
-        if (pass == 0)
-            ls_moments_means(channels, moments, sums);
-    }
-    ls_moments_end(channels, sums, moments);
-    return LS_OK;
-}
-
-static ls_status measure_turns(const ls_data *data, const shares *s, double *sums,
-                               ls_moments *all) {
+static ls_status measure_turns(const ls_data *data, const shares *s, ls_moments *all) {
     const ls_turns turns = {.ids = chunk_ids, .context = s, .most = 2 * CHUNK};
+    const ls_measured samples = inputs_of(data);
     int64_t first, count;
     ls_status status = LS_OK;
     for (int64_t turn = 0; status == LS_OK && (count = chunk_samples(s, turn, &first)); turn++) {
         status = ls_data_begin(data, &turns, turn);
         if (status == LS_OK)
-            status = measure_turn(data, first, count, sums, all + first / CHUNK * data->channels);
+            status =
+                ls_moments_measure(&samples, first, count, all + first / CHUNK * data->channels);
     }
     ls_data_end(data);
     return status;
@@ -145,18 +124,14 @@ static ls_status measure_streamed(ls_comm *comm, const ls_data *data, ls_normali
     const int64_t chunks = (data->count + CHUNK - 1) / CHUNK, channels = data->channels;
     const size_t bytes = (size_t)(chunks * channels) * sizeof(ls_moments);
     ls_moments *all = NULL;
-    double *sums = NULL;
     ls_status status = LS_NEW(all, (size_t)(chunks * channels));
     if (status == LS_OK)
-        status = LS_NEW(sums, (size_t)channels);
-    if (status == LS_OK)
-        status = measure_turns(data, &mine, sums, all);
+        status = measure_turns(data, &mine, all);
     status = ls_comm_agree(comm, status);
     if (status == LS_OK)
         status = ls_comm_sum_int64(comm, (int64_t *)(void *)all, bytes / sizeof(int64_t));
     if (status == LS_OK)
         status = ls_comm_agree(comm, conclude(all, chunks, channels, norm));
-    ls_free(sums);
     ls_free(all);
     return status;
 }
@@ -164,15 +139,15 @@ static ls_status measure_streamed(ls_comm *comm, const ls_data *data, ls_normali
 ls_status ls_normalization_measure(ls_comm *comm, const ls_data *data, ls_normalization *norm) {
     if (data->feed)
         return measure_streamed(comm, data, norm);
-    const measured_array inputs = {data, data->type, data->inputs, data->channels, data->spatial};
-    return measure(comm, &inputs, norm);
+    const ls_measured inputs = inputs_of(data);
+    return measure(comm, &inputs, data->count, norm);
 }
 
 ls_status ls_normalization_measure_targets(ls_comm *comm, const ls_data *data,
                                            ls_normalization *norm) {
     LS_REQUIRE(!data->is_classes);
-    const measured_array targets = {data, data->target_type, data->targets, data->outputs, 1};
-    return measure(comm, &targets, norm);
+    const ls_measured targets = {data->target_type, data->outputs, 1, targets_of_sample, data};
+    return measure(comm, &targets, data->count, norm);
 }
 
 ls_status ls_normalization_identity(int64_t channels, ls_normalization *norm) {

@@ -59,6 +59,7 @@ static ls_status choose_buffer(ls_comm *comm, ls_store *store) {
 ls_status ls_data_stream(ls_comm *comm, ls_parts *parts, const ls_store *store, ls_data *data) {
     ls_blocks blocks;
     LS_TRY(ls_blocks_open(comm, parts, &blocks));
+    ls_blocks_check(&blocks, data->transformer);
     data->store = *store;
     ls_status status = choose_buffer(comm, &data->store);
     if (status != LS_OK) {

@@ -6,8 +6,6 @@
 #include "data/split.h"
 #include "data/values.h"
 
-enum { SOME_BYTES = 1 << 20 }; /* of neighbouring samples, where there are no chunks */
-
 /* Reads samples [first, first + count); NULL: not wanted. */
 typedef ls_status read_range(void *from, int64_t first, int64_t count, void *inputs, void *targets);
 
@@ -26,6 +24,7 @@ typedef struct loader {
     const arrays *arrays;             /* NULL: of a source */
     bool streamed;                    /* the inputs are not loaded */
     char *inputs_name, *targets_name; /* file and array, for messages */
+    const ls_form *form;              /* NULL: samples are as they are stored */
     int64_t classes;                  /* as given, 0: as many as there are */
     int64_t first, end;               /* this rank's samples */
 } loader;
@@ -44,6 +43,15 @@ static ls_status describe_targets(loader *load) {
     return LS_OK;
 }
 
+static ls_status make_transformer(const ls_form *form, ls_data *data) {
+    const size_t values = (size_t)(data->channels * data->spatial);
+    LS_TRY(ls_transformer_make(form ? &form->transform : NULL, data->type, &data->transformer));
+    if (data->transformer == NULL)
+        return LS_OK;
+    data->transformed = ls_calloc(values, ls_type_size(data->transformer->to));
+    return data->transformed ? LS_OK : LS_ERR_SYSTEM;
+}
+
 static ls_status describe_split(loader *load) {
     const ls_array_info *inputs = &load->inputs;
     LS_TRY(ls_check_inputs(inputs, load->inputs_name));
@@ -57,6 +65,7 @@ static ls_status describe_split(loader *load) {
         data->shape.size[d - 1] = inputs->shape[d];
     data->channels = data->shape.size[0];
     data->spatial = ls_sample_elements(inputs) / data->channels;
+    LS_TRY(make_transformer(load->form, data));
     if (load->targets.ndims > 0)
         LS_TRY(describe_targets(load));
     const int64_t ranks = ls_comm_node_size(load->comm), rank = ls_comm_node_rank(load->comm);
@@ -135,6 +144,9 @@ static ls_status load_inputs(const loader *load) {
         ls_status status = load->read(load->from, first, at.count, mine, NULL);
         if (status == LS_OK)
             status = ls_check_finite(data->type, mine, at.in_file, at.count, elements, at.name);
+        if (status == LS_OK)
+            status = ls_transformer_check(data->transformer, mine, at.in_file, at.count, elements,
+                                          at.name);
         ls_free(at.name);
         LS_TRY(status);
     }
@@ -274,8 +286,12 @@ ls_status ls_data_open(ls_comm *comm, ls_files *files, const char *inputs, const
     const ls_data_layout layout = form ? form->layout : LS_CHANNELS_FIRST;
     arrays all = {0};
     ls_data *made = NULL;
-    loader load = {
-        .comm = comm, .classes = classes, .read = read_arrays, .from = &all, .arrays = &all};
+    loader load = {.comm = comm,
+                   .form = form,
+                   .classes = classes,
+                   .read = read_arrays,
+                   .from = &all,
+                   .arrays = &all};
     load.inputs_name = ls_format("%s: %s", files->title, inputs);
     load.targets_name = ls_format("%s: %s", files->title, targets ? targets : "no targets");
     ls_status status = load.inputs_name && load.targets_name ? LS_OK : LS_ERR_SYSTEM;
@@ -396,9 +412,10 @@ static void describe_source(const ls_data_source *source, bool with_targets, loa
 }
 
 ls_status ls_data_load(ls_comm *comm, const ls_data_source *source, bool with_targets,
-                       int64_t classes, ls_data **data) {
+                       int64_t classes, const ls_form *form, ls_data **data) {
     ls_data_source copy = *source;
-    loader load = {.comm = comm, .classes = classes, .read = read_source, .from = &copy};
+    loader load = {
+        .comm = comm, .form = form, .classes = classes, .read = read_source, .from = &copy};
     ls_status status = check_source(source, with_targets);
     if (status == LS_OK) {
         describe_source(source, with_targets, &load);
@@ -412,7 +429,7 @@ ls_status ls_data_load(ls_comm *comm, const ls_data_source *source, bool with_ta
 }
 
 ls_status ls_data_wrap(const ls_shape *shape, ls_type type, int64_t count, const void *inputs,
-                       ls_data **data) {
+                       const ls_form *form, ls_data **data) {
     ls_data *made;
     LS_TRY(LS_NEW(made, 1));
     *made = (ls_data){.count = count,
@@ -423,70 +440,10 @@ ls_status ls_data_wrap(const ls_shape *shape, ls_type type, int64_t count, const
                       .inputs = inputs};
     for (int d = 1; d < shape->ndims; d++)
         made->spatial *= shape->size[d];
-    *data = made;
-    return LS_OK;
-}
-
-/* ---- what it is ----------------------------------------------------------------------------- */
-
-void ls_data_close(ls_data *data) {
-    if (!data)
-        return;
-    ls_feed_close(data->feed);
-    if (data->targets_memory)
-        ls_shared_free(data->targets_memory);
-    if (data->inputs_memory)
-        ls_shared_free(data->inputs_memory);
-    ls_free(data);
-}
-
-void ls_data_warn_of_axes(const ls_data *data, const char *name) {
-    ls_array_info info = {data->type, data->shape.ndims + 1, {data->count}};
-    for (int d = 0; d < data->shape.ndims; d++)
-        info.shape[d + 1] = data->shape.size[d];
-    ls_warn_of_axes(&info, name,
-                    data->files > 0 ? "data.layout: channels_last takes channels from the last axis"
-                                    : "a sample has its channels first",
-                    "array[:, None] adds the axis of channels");
-}
-
-int64_t ls_data_count(const ls_data *data) {
-    return data->count;
-}
-
-const ls_shape *ls_data_shape(const ls_data *data) {
-    return &data->shape;
-}
-
-int64_t ls_data_chunk(const ls_data *data) {
-    const int64_t bytes = (int64_t)ls_type_size(data->type) * data->channels * data->spatial;
-    const int64_t some = SOME_BYTES > bytes ? SOME_BYTES / bytes : 1;
-    const int64_t chunk = data->chunk > 0 ? data->chunk : some;
-    return chunk < data->count ? chunk : data->count;
-}
-
-bool ls_data_is_classes(const ls_data *data) {
-    return data->is_classes;
-}
-
-int64_t ls_data_outputs(const ls_data *data) {
-    return data->outputs;
-}
-
-bool ls_data_has_double_targets(const ls_data *data) {
-    return !data->is_classes && data->target_type == LS_TYPE_F64;
-}
-
-void ls_data_class_counts(const ls_data *data, int64_t *counts) {
-    LS_ASSERT(data->is_classes);
-    for (int64_t c = 0; c < data->outputs; c++)
-        counts[c] = 0;
-    for (int64_t i = 0; i < data->count; i++)
-        counts[data->classes[ls_data_place(data, (uint64_t)i)]]++;
-}
-
-size_t ls_data_bytes(const ls_data *data) {
-    const size_t buffers = data->feed ? (size_t)data->ranks * ls_feed_bytes(data->feed) : 0;
-    return buffers + (data->inputs_memory ? ls_shared_bytes(data->inputs_memory) : 0) +
-           (data->targets_memory ? ls_shared_bytes(data->targets_memory) : 0);
+    ls_status status = make_transformer(form, made);
+    if (status == LS_OK)
+        *data = made;
+    else
+        ls_data_close(made);
+    return status;
 }

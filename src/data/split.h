@@ -4,6 +4,7 @@
 #define LOCKSTEP_DATA_SPLIT_H
 
 #include "data/feed.h"
+#include "data/transform.h"
 #include "lockstep/data.h"
 #include "lockstep/io.h"
 
@@ -25,6 +26,8 @@ struct ls_data {
     bool is_classes;
     int64_t outputs;
     const void *inputs;                        /* (count, channels, spatial) in their own type */
+    ls_transformer *transformer;               /* of the inputs' values; NULL: none */
+    void *transformed;                         /* room for a sample, of type transformer->to */
     ls_feed *feed;                             /* instead; NULL: none */
     ls_store store;                            /* of the stream */
     int ranks;                                 /* of the node, which share store.buffer */
@@ -42,6 +45,19 @@ uint64_t ls_held_out_sample(const ls_held_out *held_out, uint64_t id);
 /* Where sample `id` of the split is in the arrays. */
 static inline uint64_t ls_data_place(const ls_data *data, uint64_t id) {
     return data->held_out.whole == 0 ? id : ls_held_out_sample(&data->held_out, id);
+}
+
+/* The type of the inputs as they are transformed, and such a sample, valid until the next one: of
+ * the split's memory or stream. */
+static inline ls_type ls_data_value_type(const ls_data *data) {
+    return data->transformer ? data->transformer->to : data->type;
+}
+static inline const void *ls_data_values(const ls_data *data, const void *sample) {
+    if (data->transformer == NULL)
+        return sample;
+    ls_transformer_apply(data->transformer, sample, data->channels * data->spatial,
+                         data->transformed);
+    return data->transformed;
 }
 
 /* Collective.  Whether the inputs are to be streamed: `bytes` are those of all of them. */

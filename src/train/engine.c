@@ -4,12 +4,13 @@
 static ls_status set_up_augment(ls_engine *engine) {
     const ls_augment_config *config = &engine->config->augment;
     const ls_normalization *norm = &engine->norm;
+    const float zero = engine->train ? (float)ls_data_zero(engine->train) : 0;
     engine->augment = (ls_augment){
         .crop_padding = config->crop_padding, .flip = config->flip, .cutout = config->cutout};
     LS_TRY(ls_augment_check(&engine->augment, &engine->shape));
     LS_TRY(LS_NEW(engine->background, (size_t)norm->channels));
     for (int64_t c = 0; c < norm->channels; c++)
-        engine->background[c] = (0 - (float)norm->mean[c]) / (float)norm->deviation[c];
+        engine->background[c] = (zero - (float)norm->mean[c]) / (float)norm->deviation[c];
     return LS_OK;
 }
 

@@ -92,6 +92,8 @@ struct ls_engine {
  * engine->checkpoint, the test split alone. */
 ls_status ls_splits_open(ls_engine *engine, bool with_judges);
 ls_status ls_splits_open_model(ls_engine *engine, bool with_targets);
+/* How inputs become samples. */
+ls_form ls_splits_form(const ls_engine *engine);
 /* Not collective.  engine->class_weights, from the configuration and the training samples. */
 ls_status ls_class_weights_resolve(ls_engine *engine);
 

@@ -219,10 +219,11 @@ static ls_status take_own(const ls_engine *engine, int64_t count, const float *z
 
 ls_status ls_engine_predict_batch(ls_engine *engine, int64_t count, ls_type type,
                                   const void *inputs, float *outputs) {
+    const ls_form form = ls_splits_form(engine);
     ls_data *data;
     LS_REQUIRE(count >= 1);
     LS_TRY(plan_own(engine, count));
-    LS_TRY(ls_data_wrap(&engine->shape, type, count, inputs, &data));
+    LS_TRY(ls_data_wrap(&engine->shape, type, count, inputs, &form, &data));
     ls_status status = fill_own(engine, data, ls_plan_input(engine->own_plan, 0));
     ls_data_close(data);
     if (status == LS_OK)

@@ -32,6 +32,11 @@ static const char *name_of_data(const ls_engine *engine) {
     return engine->sources ? engine->sources->train->name : engine->data_name;
 }
 
+ls_form ls_splits_form(const ls_engine *engine) {
+    const ls_data_config *data = &engine->config->data;
+    return (ls_form){data->layout, data->transform};
+}
+
 /* Most of the buffer is for training: what evaluates is read in the order of the files. */
 static ls_store store_of(const ls_data_config *data, bool judges) {
     return (ls_store){data->residence, data->buffer * 1048576, judges ? 0.125 : 0.75};
@@ -42,7 +47,7 @@ static ls_status open_split(ls_engine *engine, const ls_paths *own, const char *
                             const char *targets, int64_t classes, ls_data **split) {
     const ls_paths *paths = own && *own->lines ? own : &engine->config->data.file;
     const ls_store store = store_of(&engine->config->data, own != NULL);
-    const ls_form form = {engine->config->data.layout};
+    const ls_form form = ls_splits_form(engine);
     ls_files *files;
     LS_TRY(ls_files_find(engine->comm, paths->lines, &files));
     ls_free(engine->data_name);
@@ -105,8 +110,9 @@ static ls_status load_judge(ls_engine *engine, const char *name, const ls_data_s
                             ls_data **split) {
     if (source == NULL)
         return LS_OK;
-    ls_status status =
-        ls_data_load(engine->comm, source, true, engine->classes ? engine->outputs : 0, split);
+    const ls_form form = ls_splits_form(engine);
+    const int64_t classes = engine->classes ? engine->outputs : 0;
+    ls_status status = ls_data_load(engine->comm, source, true, classes, &form, split);
     return check_judge(engine, name, source->name, source->name, *split, status);
 }
 
@@ -153,8 +159,9 @@ static ls_status hold_out(ls_engine *engine) {
 
 static ls_status open_train(ls_engine *engine) {
     const ls_data_config *data = &engine->config->data;
+    const ls_form form = ls_splits_form(engine);
     if (engine->sources)
-        LS_TRY(ls_data_load(engine->comm, engine->sources->train, true, 0, &engine->train));
+        LS_TRY(ls_data_load(engine->comm, engine->sources->train, true, 0, &form, &engine->train));
     else
         LS_TRY(
             open_split(engine, NULL, data->train_inputs, data->train_targets, 0, &engine->train));

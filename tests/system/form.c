@@ -91,3 +91,65 @@ Test(form, channels_last, .fini = workspace_remove, .timeout = 600) {
     REFUSED(WORDS("data.layout", "channels_first or channels_last", "did you mean 'channels_last'"),
             "%s train %s --out %s/no --set data.layout=channel_last", program(), config, folder);
 }
+
+/* ---- transforms ----------------------------------------------------------------------------- */
+
+#define CHAIN "[log1p, {scale: 0.5}, {clip: [0, 2.25]}]"
+#define DONE                                                                                       \
+    "def done(x, t): return np.clip(np.log1p(x.astype(\"f8\")).astype(t) * t(0.5), t(0), "         \
+    "t(2.25))\n"
+
+/* To the bits of a file whose values numpy has changed before, of float32 and of float64. */
+Test(form, transforms, .fini = workspace_remove, .timeout = 600) {
+    static const struct {
+        const char *name, *raw, *changed;
+    } types[] = {
+        {"short", FIRST, DONE "def store(name, x): g[name] = done(x, np.float32)"},
+        {"single", "def store(name, x): g[name] = x.astype(\"f4\") / 8",
+         DONE "def store(name, x): g[name] = done(x.astype(\"f4\") / 8, np.float32)"},
+        {"long", "def store(name, x): g[name] = np.moveaxis(x.astype(\"i4\"), 1, -1)",
+         DONE "def store(name, x): g[name] = np.moveaxis(done(x, np.float64), 1, -1)"},
+    };
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    const char *folder = workspace();
+    for (int i = 0; i < 3; i++) {
+        const char *layout = i == 2 ? "channels_last" : "channels_first";
+        const char *sets = text("--set data.layout=%s --set data.validation=0.1", layout);
+        const char *raw = colours(python, text("raw%d", i), types[i].raw);
+        const char *changed = colours(python, text("changed%d", i), types[i].changed);
+        const char *config = colour_config(raw), *one = text("changed-%d", i);
+        const char *chain = text("%s --set 'data.transform=" CHAIN "'", sets);
+        one = train(2, config, one, text("%s --set data.file=%s", sets, changed));
+        for (int ranks = 1 + i; ranks <= 4; ranks += 1 + i)
+            same_run(one, train(ranks, config, text("raw-%d-%d", i, ranks), chain));
+        same_run(one, train(3, config, text("stream-%d", i), text("%s " STREAM, chain)));
+        const char *model = text("%s/stream-%d/best.h5", folder, i);
+        cr_expect_str_eq(run_well("%s eval %s --set data.residence=node", program(), model),
+                         run_well("%s eval %s/best.h5", program(), one), "%s", types[i].name);
+        run_well("%s predict %s -o %s/a.h5 --set data.residence=node", program(), model, folder);
+        run_well("%s predict %s/best.h5 -o %s/b.h5", program(), one, folder);
+        cr_expect_str_eq(digest_of(text("%s/a.h5", folder)), digest_of(text("%s/b.h5", folder)));
+    }
+    REFUSED(WORDS("data.transform is [log1p], was " CHAIN),
+            "%s train %s --quiet --resume --out %s/raw-0-1 --set data.transform=log1p "
+            "--set data.file=%s/raw0.h5 --set data.validation=0.1",
+            program(), colour_config("none.h5"), folder, folder);
+}
+
+Test(form, what_log1p_refuses, .fini = workspace_remove) {
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    const char *file = colours(python, "raw",
+                               "def store(name, x):\n if len(x) == 500: x[345, 1, 2, 3] = -1\n"
+                               " g[name] = x");
+    const char *config = colour_config(file);
+    const char *words = "raw.h5: train/inputs: sample 345 holds -1 (value 143 of the sample)";
+    REFUSED(WORDS(words, "data.transform"), "%s %s train %s --out %s/no --set data.transform=log1p",
+            mpirun(3), program(), config, workspace());
+    REFUSED(WORDS(words, "data.transform"),
+            "%s %s train %s --out %s/no --set data.transform=log1p " STREAM, mpirun(2), program(),
+            config, workspace());
+}

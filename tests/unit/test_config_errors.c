@@ -72,7 +72,7 @@ Test(config_errors, values) {
         {"batch:\n  size:\n",
          "x.yaml:2:3: batch.size: expected an integer from 1 to 2147483647, got nothing"},
         {"batch:\n  size: {a: 1}\n",
-         "x.yaml:2:10: batch.size: expected an integer from 1 to 2147483647, got '{...}'"},
+         "x.yaml:2:10: batch.size: expected an integer from 1 to 2147483647, got '{a: 1}'"},
         {"batch:\n  size: [1, 2]\n",
          "x.yaml:2:10: batch.size: expected an integer from 1 to 2147483647, got '[1, 2]'"},
         {"batch.size: 1e3\n",
@@ -112,6 +112,12 @@ Test(config_errors, values) {
         {"data.file: [a, '', b]\n", "x.yaml:1:13: data.file: expected a path, a pattern, or a list "
                                     "of them, got the texts '[a, , b]'"},
         {"data.train_inputs: [a]\n", "x.yaml:1:21: data.train_inputs: expected a text, got '[a]'"},
+        {"data.transform: [log1p, {scale: 0}]\n",
+         "x.yaml:1:18: data.transform: expected log1p, {scale: a} with a not 0, {clip: [a, b]} "
+         "with a below b, or a list of up to 8 of them, got '[log1p, {scale: 0}]'"},
+        {"data.transform: {log1p: 1}\n",
+         "x.yaml:1:18: data.transform: expected log1p, {scale: a} with a not 0, {clip: [a, b]} "
+         "with a below b, or a list of up to 8 of them, got '{log1p: 1}'"},
         {"model.class_weights: [1, '2']\n",
          "x.yaml:1:23: model.class_weights: expected none, balanced or a list of numbers of at "
          "least 0, got the texts '[1, 2]'"},

@@ -268,6 +268,24 @@ static void fill_values(ls_type type, void *values, int count) {
         }
 }
 
+typedef struct array {
+    const char *values;
+    size_t sample; /* bytes */
+} array;
+
+static ls_status sample_of(const void *context, int64_t index, const void **values) {
+    const array *from = context;
+    *values = from->values + (size_t)index * from->sample;
+    return LS_OK;
+}
+
+static ls_status measure(ls_type type, const void *values, int64_t count, int64_t channels,
+                         int64_t spatial, ls_moments *moments) {
+    const array from = {values, ls_type_size(type) * (size_t)(channels * spatial)};
+    const ls_measured samples = {type, channels, spatial, sample_of, &from};
+    return ls_moments_measure(&samples, 0, count, moments);
+}
+
 Test(data, moments_of_every_type) {
     static double values[VALUES];
     const int64_t spatials[] = {1, 7, 19};
@@ -276,8 +294,7 @@ Test(data, moments_of_every_type) {
             const int64_t spatial = spatials[k];
             ls_moments moments[CHANNELS];
             fill_values(type, values, VALUES);
-            cr_assert_eq(ls_moments_measure(type, values, SAMPLES, CHANNELS, spatial, moments),
-                         LS_OK);
+            cr_assert_eq(measure(type, values, SAMPLES, CHANNELS, spatial, moments), LS_OK);
             for (int64_t c = 0; c < CHANNELS; c++) {
                 long double sum = 0, squares = 0;
                 const long double count = (long double)(SAMPLES * spatial);
@@ -302,11 +319,11 @@ Test(data, moments_are_sound_and_merge) {
     for (int i = 0; i < COUNT; i++)
         values[i] = 1e9 + (number(i) - 64) * 1e-3;
     ls_moments whole, total, part;
-    cr_assert_eq(ls_moments_measure(LS_TYPE_F64, values, COUNT, 1, 1, &whole), LS_OK);
-    cr_assert_eq(ls_moments_measure(LS_TYPE_F64, values, PART, 1, 1, &total), LS_OK);
+    cr_assert_eq(measure(LS_TYPE_F64, values, COUNT, 1, 1, &whole), LS_OK);
+    cr_assert_eq(measure(LS_TYPE_F64, values, PART, 1, 1, &total), LS_OK);
     for (int first = PART; first < COUNT; first += PART) {
         const int count = COUNT - first < PART ? COUNT - first : PART;
-        cr_assert_eq(ls_moments_measure(LS_TYPE_F64, values + first, count, 1, 1, &part), LS_OK);
+        cr_assert_eq(measure(LS_TYPE_F64, values + first, count, 1, 1, &part), LS_OK);
         ls_moments_merge(&total, &part);
     }
     long double sum = 0, squares = 0;
@@ -328,7 +345,7 @@ Test(data, constant_channels_have_deviation_one) {
     for (size_t k = 0; k < 4; k++) {
         for (int i = 0; i < 5000; i++)
             values[i] = constants[k];
-        cr_assert_eq(ls_moments_measure(LS_TYPE_F32, values, 5000, 1, 1, &moments), LS_OK);
+        cr_assert_eq(measure(LS_TYPE_F32, values, 5000, 1, 1, &moments), LS_OK);
         cr_assert_eq(ls_moments_deviation(&moments), 1);
     }
 }
@@ -396,11 +413,10 @@ Test(data, large_mean_small_spread) {
     }
     for (size_t k = 0; k < 2; k++) {
         ls_moments whole, part;
-        cr_assert_eq(ls_moments_measure(arrays[k].type, arrays[k].values, COUNT / 2, 1, 1, &whole),
-                     LS_OK);
-        cr_assert_eq(ls_moments_measure(arrays[k].type,
-                                        (const char *)arrays[k].values + COUNT / 2 * sizeof(double),
-                                        COUNT / 2, 1, 1, &part),
+        cr_assert_eq(measure(arrays[k].type, arrays[k].values, COUNT / 2, 1, 1, &whole), LS_OK);
+        cr_assert_eq(measure(arrays[k].type,
+                             (const char *)arrays[k].values + COUNT / 2 * sizeof(double), COUNT / 2,
+                             1, 1, &part),
                      LS_OK);
         ls_moments_merge(&whole, &part);
         double mean = whole.mean, deviation = ls_moments_deviation(&whole);
