@@ -25,12 +25,17 @@ typedef struct ls_paths {
     char *lines;
 } ls_paths;
 
+/* Datasets in a file, one a line, whose channels are joined. */
+typedef struct ls_names {
+    char *lines;
+} ls_names;
+
 typedef struct ls_data_config {
     ls_paths file;                       /* HDF5; relative to the working directory */
     ls_paths test_file, validation_file; /* none: as `file` */
     /* Paths inside the file, or "none": */
-    char *train_inputs, *train_targets, *test_inputs, *test_targets;
-    char *validation_inputs, *validation_targets;
+    ls_names train_inputs, test_inputs, validation_inputs;
+    char *train_targets, *test_targets, *validation_targets;
     double validation;       /* instead: share of the training samples; 0: none */
     ls_data_layout layout;   /* of the inputs in the files */
     ls_transforms transform; /* of their values, before they are normalised */
@@ -144,8 +149,8 @@ ls_status ls_config_load(const char *file, char **text);
 /* Whether the value of a text key says that there is none. */
 bool ls_config_is_none(const char *value);
 
-/* "a.h5", or "[a.h5, b.h5]". */
-void ls_paths_write(const ls_paths *paths, ls_text *text);
+/* Of paths or names: "a.h5", or "[a.h5, b.h5]". */
+void ls_lines_write(const char *lines, ls_text *text);
 
 /* Where a run may end: once a metric of the judging split is as good as this. */
 typedef enum ls_target_metric { LS_TARGET_ACCURACY, LS_TARGET_LOSS, LS_TARGET_R2 } ls_target_metric;

@@ -69,15 +69,18 @@ static ls_status add_samples(const char *file, const char *inputs, int64_t *samp
     return LS_OK;
 }
 
+/* Several datasets have as many samples as the first. */
 static ls_status count_samples(const ls_config *config, int64_t *samples) {
     const ls_data_config *data = &config->data;
-    ls_files *files;
-    LS_TRY(ls_files_list(data->file.lines, &files));
-    ls_status status = LS_OK;
+    const char *names = data->train_inputs.lines;
+    char *inputs = ls_format("%.*s", (int)strcspn(names, "\n"), names);
+    ls_files *files = NULL;
+    ls_status status = inputs ? ls_files_list(data->file.lines, &files) : LS_ERR_SYSTEM;
     *samples = 0;
-    for (int64_t i = 0; i < ls_files_count(files) && status == LS_OK; i++)
-        status = add_samples(ls_files_path(files, i), data->train_inputs, samples);
+    for (int64_t i = 0; status == LS_OK && i < ls_files_count(files); i++)
+        status = add_samples(ls_files_path(files, i), inputs, samples);
     ls_files_free(files);
+    ls_free(inputs);
     return status;
 }
 

@@ -252,7 +252,7 @@ static ls_status check_optimizer(const reader *r) {
 
 static ls_status check_validation(const reader *r) {
     const ls_data_config *data = &r->config->data;
-    bool inputs = !ls_config_is_none(data->validation_inputs);
+    bool inputs = !ls_config_is_none(data->validation_inputs.lines);
     bool targets = !ls_config_is_none(data->validation_targets);
     if (inputs != targets)
         return ls_fail_at(culprit(r, "data.validation_inputs", "data.validation_targets"),
@@ -350,7 +350,8 @@ void ls_config_free(ls_config *config) {
     if (config == NULL)
         return;
     for (size_t i = 0; i < ls_config_key_count; i++)
-        if (ls_config_keys[i].type == LS_KEY_TEXT || ls_config_keys[i].type == LS_KEY_PATHS)
+        if (ls_config_keys[i].type == LS_KEY_TEXT || ls_config_keys[i].type == LS_KEY_PATHS ||
+            ls_config_keys[i].type == LS_KEY_NAMES)
             ls_free(*(char **)((char *)config + ls_config_keys[i].offset));
     ls_model_spec_free(&config->model);
     ls_free(config);

@@ -27,7 +27,9 @@ const ls_key ls_config_keys[] = {
     {KEY(data.validation_file), .change = LS_CHANGE_NOTHING, .initial = "[]",
      .help = "The same for data.validation_inputs; []: it is in data.file."},
     {KEY(data.train_inputs), .change = LS_CHANGE_NOTHING, .initial = "train/inputs",
-     .help = "Dataset in the file: training inputs (N, channels, [depth,] [height,] width)."},
+     .help = "Dataset in the file: training inputs (N, channels, [depth,] [height,] width); or a "
+             "list, [a, b], of datasets that are the same but for their channels, which follow one "
+             "another."},
     {KEY(data.train_targets), .change = LS_CHANGE_NOTHING, .initial = "train/targets",
      .help = "Dataset in the file: training targets, integer classes (N) or floats (N, outputs)."},
     {KEY(data.test_inputs), .change = LS_CHANGE_NOTHING, .initial = "test/inputs",

@@ -18,6 +18,7 @@ typedef enum ls_key_type {
     LS_KEY_WEIGHTS,    /* ls_class_weights, owned */
     LS_KEY_PATHS,      /* ls_paths, owned */
     LS_KEY_TRANSFORMS, /* ls_transforms */
+    LS_KEY_NAMES,      /* ls_names, owned */
     LS_KEY_LAYERS,     /* ls_layer_list, owned */
     LS_KEY_NODE        /* struct fy_node *: layers that the reader reads later */
 } ls_key_type;
@@ -33,6 +34,7 @@ typedef enum ls_key_type {
         ls_integers: LS_KEY_INTEGERS,                                                              \
         ls_class_weights: LS_KEY_WEIGHTS,                                                          \
         ls_paths: LS_KEY_PATHS,                                                                    \
+        ls_names: LS_KEY_NAMES,                                                                    \
         ls_transforms: LS_KEY_TRANSFORMS,                                                          \
         ls_layer_list: LS_KEY_LAYERS,                                                              \
         struct fy_node *: LS_KEY_NODE,                                                             \

@@ -190,6 +190,7 @@ static bool kind_fits(const ls_key *key, ls_value_kind kind) {
     case LS_KEY_WEIGHTS:
         return kind == LS_VALUE_PLAIN || kind == LS_VALUE_LIST;
     case LS_KEY_PATHS:
+    case LS_KEY_NAMES:
         return kind != LS_VALUE_NOTHING && kind != LS_VALUE_NESTED && kind != LS_VALUE_MAPPING;
     case LS_KEY_TRANSFORMS:
         return kind == LS_VALUE_PLAIN || kind == LS_VALUE_LIST || kind == LS_VALUE_NESTED ||
@@ -229,7 +230,9 @@ static ls_status parse(const ls_key *key, const char *text, void *field) {
     case LS_KEY_WEIGHTS:
         return weights_parse(key, text, field);
     case LS_KEY_PATHS:
-        return ls_paths_parse(key, text, field);
+        return ls_lines_parse(text, key->initial != NULL, &((ls_paths *)field)->lines);
+    case LS_KEY_NAMES:
+        return ls_lines_parse(text, false, &((ls_names *)field)->lines);
     case LS_KEY_TEXT:
         fits = *text != '\0' && (!key->words || word_index(key, text) >= 0);
         if (fits) {
@@ -393,7 +396,10 @@ void ls_key_write(const ls_key *key, const void *base, ls_text *text) {
         weights_write(key, field, text);
         break;
     case LS_KEY_PATHS:
-        ls_paths_write(field, text);
+        ls_lines_write(((const ls_paths *)field)->lines, text);
+        break;
+    case LS_KEY_NAMES:
+        ls_lines_write(((const ls_names *)field)->lines, text);
         break;
     case LS_KEY_TRANSFORMS:
         ls_transforms_write(field, text);
@@ -445,6 +451,9 @@ void ls_key_expected(const ls_key *key, ls_text *text) {
         return;
     case LS_KEY_PATHS:
         ls_text_add(text, "a path, a pattern, or a list of them");
+        return;
+    case LS_KEY_NAMES:
+        ls_text_add(text, "a text, or a list of them");
         return;
     case LS_KEY_TRANSFORMS:
         ls_text_add(text,

@@ -48,8 +48,9 @@ void ls_value_write(const char *value, ls_text *text);
 /* transforms.c */
 bool ls_transforms_parse(const char *text, ls_transforms *transforms);
 void ls_transforms_write(const ls_transforms *transforms, ls_text *text);
-/* paths.c; LS_ERR_INPUT without a message: it does not fit. */
-ls_status ls_paths_parse(const ls_key *key, const char *text, ls_paths *paths);
+/* lines.c: "a" or "[a, b]" into new lines, "[]" into none where it may be empty.  LS_ERR_INPUT
+ * without a message: it does not fit. */
+ls_status ls_lines_parse(const char *text, bool may_be_empty, char **lines);
 /* "an integer from 1 to 1024". */
 void ls_key_expected(const ls_key *key, ls_text *text);
 

@@ -144,8 +144,7 @@ static ls_status describe(ls_data_layout layout, ls_parts *parts) {
     return LS_OK;
 }
 
-/* "a, b" */
-static char *name_of(const char *names) {
+char *ls_parts_name(const char *names) {
     ls_text text = {0};
     for (const char *at = names; *at; at++)
         ls_text_append(&text, *at == '\n' ? ", " : at, *at == '\n' ? 2 : 1);
@@ -157,7 +156,7 @@ static ls_status make(const char *names, ls_parts *parts, char **copy) {
     for (const char *at = names; (at = strchr(at, '\n')); at++)
         lines++;
     *copy = ls_strdup(names);
-    parts->name = name_of(names);
+    parts->name = ls_parts_name(names);
     if (*copy == NULL || parts->name == NULL)
         return LS_ERR_SYSTEM;
     LS_TRY(LS_NEW(parts->joint, lines));

@@ -28,6 +28,8 @@ typedef struct ls_parts {
     char *name;            /* for messages */
 } ls_parts;
 
+/* "a, b" of names in lines, for messages; NULL: no memory. */
+char *ls_parts_name(const char *names);
 /* Collective.  The datasets `names`, a line each.  LS_ERR_INPUT: what ls_joint_open refuses, arrays
  * that are no inputs, or differ in more than their channels. */
 ls_status ls_parts_open(ls_comm *comm, ls_files *files, const char *names, ls_data_layout layout,

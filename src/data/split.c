@@ -292,7 +292,8 @@ ls_status ls_data_open(ls_comm *comm, ls_files *files, const char *inputs, const
                    .read = read_arrays,
                    .from = &all,
                    .arrays = &all};
-    load.inputs_name = ls_format("%s: %s", files->title, inputs);
+    char *name = ls_parts_name(inputs);
+    load.inputs_name = ls_format("%s: %s", files->title, name ? name : "");
     load.targets_name = ls_format("%s: %s", files->title, targets ? targets : "no targets");
     ls_status status = load.inputs_name && load.targets_name ? LS_OK : LS_ERR_SYSTEM;
     LS_TRY_GOTO(done, ls_comm_agree(comm, status));
@@ -314,6 +315,7 @@ done:
     ls_data_close(made);
     ls_joint_close(&all.targets);
     ls_parts_close(&all.inputs);
+    ls_free(name);
     free_names(&load);
     return status;
 }

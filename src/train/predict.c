@@ -38,11 +38,10 @@ static bool in_double(const ls_prediction *p) {
 
 /* ---- rank 0: the file ----------------------------------------------------------------------- */
 
-static ls_status note_files(ls_prediction *p, const ls_paths *paths) {
+static ls_status note_lines(ls_prediction *p, const char *name, const char *lines) {
     ls_text text = {0};
-    ls_paths_write(paths, &text);
-    ls_status status =
-        text.failed ? LS_ERR_SYSTEM : ls_dataset_note(p->writer, "inputs_file", text.data);
+    ls_lines_write(lines, &text);
+    ls_status status = text.failed ? LS_ERR_SYSTEM : ls_dataset_note(p->writer, name, text.data);
     ls_text_free(&text);
     return status;
 }
@@ -55,8 +54,8 @@ static ls_status open_file(ls_prediction *p, const char *file) {
     LS_TRY(ls_dataset_create(file, &p->writer));
     LS_TRY(ls_dataset_note(p->writer, "values",
                            has_classes(p) ? "class probabilities" : "regression values"));
-    LS_TRY(note_files(p, paths));
-    LS_TRY(ls_dataset_note(p->writer, "inputs", data->test_inputs));
+    LS_TRY(note_lines(p, "inputs_file", paths->lines));
+    LS_TRY(note_lines(p, "inputs", data->test_inputs.lines));
     return ls_dataset_array(p->writer, "outputs", &info);
 }
 

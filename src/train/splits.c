@@ -1,5 +1,6 @@
 /* The splits of a run: training samples, those that judge it, and what follows from them: shapes,
  * classes, normalisation. */
+#include <stdio.h>
 #include <string.h>
 
 #include "train/engine.h"
@@ -72,6 +73,16 @@ static ls_status fail_split(const char *name) {
     return LS_ERR_INPUT;
 }
 
+enum { SHOWN = 256 };
+
+/* Names of datasets, for a message of one line. */
+static const char *show_names(const char *lines, char shown[SHOWN]) {
+    snprintf(shown, SHOWN, "%s", lines);
+    for (char *at = shown; (at = strchr(at, '\n'));)
+        *at = ',';
+    return shown;
+}
+
 static bool same_shape(const ls_shape *one, const ls_shape *other) {
     return one->ndims == other->ndims &&
            memcmp(one->size, other->size, (size_t)one->ndims * sizeof one->size[0]) == 0;
@@ -80,13 +91,14 @@ static bool same_shape(const ls_shape *one, const ls_shape *other) {
 /* Its classes are those of the model: it need not have a sample of each. */
 static ls_status check_judge(const ls_engine *engine, const char *name, const char *inputs,
                              const char *targets, const ls_data *split, ls_status status) {
-    const char *file = name_of_data(engine);
+    const char *file = name_of_data(engine), *train = engine->config->data.train_inputs.lines;
+    char here[SHOWN], there[SHOWN];
     LS_TRY(status == LS_ERR_INPUT && !engine->checkpoint && !engine->sources ? fail_split(name)
                                                                              : status);
     if (!same_shape(&engine->shape, ls_data_shape(split)))
         return ls_fail(LS_ERR_INPUT, "%s: samples of '%s' and '%s' differ in shape", file,
-                       engine->checkpoint ? engine->checkpoint : engine->config->data.train_inputs,
-                       inputs);
+                       engine->checkpoint ? engine->checkpoint : show_names(train, there),
+                       show_names(inputs, here));
     if (targets == NULL)
         return LS_OK;
     bool classes = ls_data_is_classes(split);
@@ -160,11 +172,12 @@ static ls_status hold_out(ls_engine *engine) {
 static ls_status open_train(ls_engine *engine) {
     const ls_data_config *data = &engine->config->data;
     const ls_form form = ls_splits_form(engine);
+    char shown[SHOWN];
     if (engine->sources)
         LS_TRY(ls_data_load(engine->comm, engine->sources->train, true, 0, &form, &engine->train));
     else
-        LS_TRY(
-            open_split(engine, NULL, data->train_inputs, data->train_targets, 0, &engine->train));
+        LS_TRY(open_split(engine, NULL, data->train_inputs.lines, data->train_targets, 0,
+                          &engine->train));
     LS_TRY(hold_out(engine));
     const ls_data *train = engine->train;
     engine->shape = *ls_data_shape(train);
@@ -172,7 +185,7 @@ static ls_status open_train(ls_engine *engine) {
     engine->outputs = ls_data_outputs(train);
     engine->in_double = ls_data_has_double_targets(train);
     if (ls_comm_rank(engine->comm) == 0)
-        ls_data_warn_of_axes(train, data->train_inputs);
+        ls_data_warn_of_axes(train, show_names(data->train_inputs.lines, shown));
     bool wants_classes = engine->config->model.loss == LS_LOSS_CROSS_ENTROPY;
     if (wants_classes != engine->classes)
         return ls_fail(LS_ERR_INPUT, "%s: '%s' holds %s but model.loss is %s", name_of_data(engine),
@@ -211,12 +224,13 @@ static ls_status load_judges(ls_engine *engine) {
 
 static ls_status open_judges(ls_engine *engine) {
     const ls_data_config *data = &engine->config->data;
-    if (!ls_config_is_none(data->validation_inputs))
-        LS_TRY(open_judge(engine, "validation", &data->validation_file, data->validation_inputs,
-                          data->validation_targets, &engine->validation));
-    if (!ls_config_is_none(data->test_inputs))
-        LS_TRY(open_judge(engine, "test", &data->test_file, data->test_inputs, data->test_targets,
-                          &engine->test));
+    if (!ls_config_is_none(data->validation_inputs.lines))
+        LS_TRY(open_judge(engine, "validation", &data->validation_file,
+                          data->validation_inputs.lines, data->validation_targets,
+                          &engine->validation));
+    if (!ls_config_is_none(data->test_inputs.lines))
+        LS_TRY(open_judge(engine, "test", &data->test_file, data->test_inputs.lines,
+                          data->test_targets, &engine->test));
     return LS_OK;
 }
 
@@ -234,7 +248,7 @@ ls_status ls_splits_open(ls_engine *engine, bool with_judges) {
 /* What a checkpoint says of the data that it was trained on. */
 ls_status ls_splits_open_model(ls_engine *engine, bool with_targets) {
     const ls_data_config *data = &engine->config->data;
-    if (ls_config_is_none(data->test_inputs))
+    if (ls_config_is_none(data->test_inputs.lines))
         return ls_fail(LS_ERR_INPUT, "data.test_inputs is none: there is no test split; --set "
                                      "data.test_inputs=NAME says which dataset to take");
     LS_TRY(ls_state_read_model(engine));
@@ -242,7 +256,7 @@ ls_status ls_splits_open_model(ls_engine *engine, bool with_targets) {
         engine->checkpoint = NULL;
         return ls_splits_open(engine, true);
     }
-    LS_TRY(open_judge(engine, "test", &data->test_file, data->test_inputs,
+    LS_TRY(open_judge(engine, "test", &data->test_file, data->test_inputs.lines,
                       with_targets ? data->test_targets : NULL, &engine->test));
     return make_identities(engine);
 }

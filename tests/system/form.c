@@ -153,3 +153,85 @@ Test(form, what_log1p_refuses, .fini = workspace_remove) {
             "%s %s train %s --out %s/no --set data.transform=log1p " STREAM, mpirun(2), program(),
             config, workspace());
 }
+
+/* ---- several datasets ----------------------------------------------------------------------- */
+
+#define PARTS                                                                                      \
+    "--set 'data.train_inputs=[train/inputs/a, train/inputs/b, train/inputs/c]' "                  \
+    "--set 'data.test_inputs=[test/inputs/a, test/inputs/b, test/inputs/c]'"
+
+/* The channels of several, stored each in its own way, to the bits of one dataset; in one file and
+ * in several. */
+Test(form, several_datasets, .fini = workspace_remove, .timeout = 600) {
+    static const char *const stored[] = {
+        "def store(name, x):\n for i, p in enumerate(\"abc\"): g[name + \"/\" + p] = x[:, i:i + 1]",
+        "def store(name, x):\n"
+        " g.create_dataset(name + \"/a\", data=x[:, :1], chunks=(64, 1, 12, 10), compression=1)\n"
+        " g.create_dataset(name + \"/b\", data=x[:, 1:2], chunks=(48, 1, 5, 10), shuffle=True)\n"
+        " g[name + \"/c\"] = x[:, 2:]",
+    };
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    const char *config = colour_config(colours(python, "one", FIRST)), *folder = workspace();
+    const char *one = train(2, config, "one", "");
+    for (int i = 0; i < 2; i++) {
+        const char *file = colours(python, text("parts%d", i), stored[i]);
+        const char *parts = text(PARTS " --set data.file=%s", file);
+        for (int ranks = 1 + i; ranks <= 4; ranks += 2) {
+            same_run(one, train(ranks, config, text("node-%d-%d", i, ranks),
+                                text("%s --set data.residence=node", parts)));
+            same_run(one, train(ranks, config, text("stream-%d-%d", i, ranks),
+                                text("%s " STREAM, parts)));
+        }
+        const char *said = run_well("%s eval %s/one/best.h5", program(), folder);
+        cr_expect_str_eq(run_well("%s eval %s/node-%d-%d/best.h5", program(), folder, i, 1 + i),
+                         said);
+        run_well("%s predict %s/one/best.h5 -o %s/a.h5", program(), folder, folder);
+        run_well("%s predict %s/node-%d-%d/best.h5 -o %s/b.h5", program(), folder, i, 1 + i,
+                 folder);
+        cr_expect_str_eq(digest_of(text("%s/a.h5", folder)), digest_of(text("%s/b.h5", folder)));
+    }
+    cr_expect_str_eq(run_well("%s schedule %s", program(), config),
+                     run_well("%s schedule %s " PARTS " --set data.file=%s/parts0.h5", program(),
+                              config, folder));
+    run_well("cd %s && %s -c 'import h5py\nf = h5py.File(\"parts1.h5\")\n"
+             "for i, (a, b) in enumerate(((0, 200), (200, 201), (201, 500))):\n"
+             " with h5py.File(f\"piece{i}.h5\", \"w\") as g:\n"
+             "  for s in (\"train\", \"test\"):\n"
+             "   e = slice(a, b) if s == \"train\" else slice(None)\n"
+             "   g[s + \"/targets\"] = f[s + \"/targets\"][e]\n"
+             "   for p in \"abc\":\n"
+             "    g[s + \"/inputs/\" + p] = f[s + \"/inputs/\" + p][e]\n'",
+             folder, python);
+    const char *pieces = text(PARTS " --set 'data.file=%s/piece*.h5' "
+                                    "--set data.test_file=%s/parts1.h5",
+                              folder, folder);
+    same_run(one, train(3, config, "pieces", pieces));
+    same_run(one, train(2, config, "pieces-streamed", text("%s " STREAM, pieces)));
+}
+
+Test(form, datasets_that_do_not_fit, .fini = workspace_remove) {
+    static const struct {
+        const char *change, *word;
+    } cases[] = {
+        {"x[:, :, :, :9]", "'train/inputs/b' makes samples (500, 3, 12, 9) of int16, and "
+                           "'train/inputs/a' (500, 3, 12, 10) of int16"},
+        {"x.astype(\"f4\")", "of float32, and"},
+        {"x[:400]", "'train/inputs/b' in '"},
+        {"x[:, 0, 0]", "(500, 10)"},
+    };
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *file =
+            colours(python, "odd",
+                    text("def store(name, x): g[name + \"/a\"] = x; g[name + \"/b\"] = %s",
+                         cases[i].change));
+        REFUSED(WORDS(cases[i].word),
+                "%s %s train %s --out %s/no "
+                "--set 'data.train_inputs=[train/inputs/a, train/inputs/b]'",
+                mpirun(2), program(), colour_config(file), workspace());
+    }
+}

@@ -17,9 +17,9 @@ Test(config, defaults) {
     ls_config *c = parse_with(MINIMAL, NULL);
     cr_expect_eq(c->seed, 1);
     cr_expect_str_eq(c->data.file.lines, "a.h5");
-    cr_expect_str_eq(c->data.train_inputs, "train/inputs");
+    cr_expect_str_eq(c->data.train_inputs.lines, "train/inputs");
     cr_expect_str_eq(c->data.train_targets, "train/targets");
-    cr_expect_str_eq(c->data.test_inputs, "test/inputs");
+    cr_expect_str_eq(c->data.test_inputs.lines, "test/inputs");
     cr_expect_str_eq(c->data.test_targets, "test/targets");
     cr_expect(c->data.normalize && c->data.shuffle);
     cr_expect(c->data.layout == LS_CHANNELS_FIRST && c->data.transform.count == 0);
@@ -53,7 +53,7 @@ Test(config, defaults) {
     cr_expect_not(c->model.class_weights.balanced);
     cr_expect_eq(c->model.class_weights.count, 0);
     cr_expect_eq(c->data.validation, 0);
-    cr_expect_str_eq(c->data.validation_inputs, "none");
+    cr_expect_str_eq(c->data.validation_inputs.lines, "none");
     cr_expect_eq(c->train.stop_after, 0);
     cr_expect_str_eq(c->train.target, "none");
     cr_expect_eq(c->model.init, LS_INIT_HE);
@@ -67,6 +67,7 @@ Test(config, set_by_key) {
     cr_assert_eq(ls_config_create(MINIMAL, &c), LS_OK, "%s", ls_message());
     cr_expect_eq(ls_config_set(c, "train.lr", "0.25"), LS_OK, "%s", ls_message());
     cr_expect_eq(ls_config_set(c, "data.file", "b c.h5"), LS_OK, "%s", ls_message());
+    cr_expect_eq(ls_config_set(c, "data.train_inputs", "[a/x, b]"), LS_OK, "%s", ls_message());
     cr_expect_eq(ls_config_set(c, "init_new", "[a, b]"), LS_OK, "%s", ls_message());
     cr_expect_eq(ls_config_set(c, "batch.size", "256"), LS_OK, "%s", ls_message());
     cr_expect_eq(ls_config_set(c, "train.lrr", "1"), LS_ERR_INPUT);
@@ -79,6 +80,7 @@ Test(config, set_by_key) {
     cr_expect_eq(ls_config_set(c, "train.epochs", "many"), LS_ERR_INPUT);
     cr_expect(c->train.lr == 0.25 && c->batch.size == 256 && c->batch.slices == 4);
     cr_expect_str_eq(c->data.file.lines, "b c.h5");
+    cr_expect_str_eq(c->data.train_inputs.lines, "a/x\nb");
     cr_expect_eq(c->model.layers.count, 2);
     ls_config_free(c);
     ls_message_set("");
@@ -185,7 +187,7 @@ Test(config, every_type) {
                               NULL);
     cr_expect_eq(c->seed, INT64_C(9007199254740992));
     cr_expect_str_eq(c->data.file.lines, "with space.h5");
-    cr_expect_str_eq(c->data.test_inputs, "12");
+    cr_expect_str_eq(c->data.test_inputs.lines, "12");
     cr_expect_not(c->data.normalize);
     cr_expect_eq(c->batch.size, 256);
     cr_expect_eq(c->batch.slices, 7);

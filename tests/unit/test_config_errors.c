@@ -111,7 +111,12 @@ Test(config_errors, values) {
          "x.yaml:1:1: data.file: expected a path, a pattern, or a list of them, got '[]'"},
         {"data.file: [a, '', b]\n", "x.yaml:1:13: data.file: expected a path, a pattern, or a list "
                                     "of them, got the texts '[a, , b]'"},
-        {"data.train_inputs: [a]\n", "x.yaml:1:21: data.train_inputs: expected a text, got '[a]'"},
+        {"data.train_targets: [a]\n",
+         "x.yaml:1:22: data.train_targets: expected a text, got '[a]'"},
+        {"data.train_inputs: []\n",
+         "x.yaml:1:1: data.train_inputs: expected a text, or a list of them, got '[]'"},
+        {"data.train_inputs: [a, [b]]\n",
+         "x.yaml:1:21: data.train_inputs: expected a text, or a list of them, got '[a, [b]]'"},
         {"data.transform: [log1p, {scale: 0}]\n",
          "x.yaml:1:18: data.transform: expected log1p, {scale: a} with a not 0, {clip: [a, b]} "
          "with a below b, or a list of up to 8 of them, got '[log1p, {scale: 0}]'"},

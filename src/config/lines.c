@@ -1,10 +1,10 @@
-/* Paths as text: one, or a list. */
+/* Paths and names as text: one, or a list. */
 #include <string.h>
 
 #include "config/values.h"
 
-/* Adds a line for each path between commas.  False: one is empty. */
-static bool paths_split(char *list, ls_text *lines) {
+/* Adds a line for each text between commas.  False: one is empty. */
+static bool list_split(char *list, ls_text *lines) {
     for (char *part; (part = strsep(&list, ","));) {
         part += strspn(part, " ");
         size_t length = strlen(part);
@@ -17,29 +17,28 @@ static bool paths_split(char *list, ls_text *lines) {
     return true;
 }
 
-/* One path, or a list; "[]" where the key has to name none.  LS_ERR_INPUT: neither. */
-ls_status ls_paths_parse(const ls_key *key, const char *text, ls_paths *paths) {
+ls_status ls_lines_parse(const char *text, bool may_be_empty, char **made) {
     const size_t length = strlen(text);
     const bool list = length > 1 && text[0] == '[' && text[length - 1] == ']';
     char *copy = ls_format("%.*s", (int)length - 2 * list, text + list);
     ls_text lines = {0};
     ls_text_add(&lines, "%s", list || !copy ? "" : copy);
-    bool fits = copy && (*copy || (list && key->initial));
+    bool fits = copy && (*copy || (list && may_be_empty));
     if (fits && list && *copy)
-        fits = paths_split(copy, &lines);
+        fits = list_split(copy, &lines);
     ls_status status = !copy || lines.failed ? LS_ERR_SYSTEM : fits ? LS_OK : LS_ERR_INPUT;
     ls_free(copy);
     if (status != LS_OK) {
         ls_text_free(&lines);
         return status;
     }
-    ls_free(paths->lines);
-    paths->lines = lines.data;
+    ls_free(*made);
+    *made = lines.data;
     return LS_OK;
 }
 
-void ls_paths_write(const ls_paths *paths, ls_text *text) {
-    const char *at = paths->lines;
+void ls_lines_write(const char *lines, ls_text *text) {
+    const char *at = lines;
     const bool list = *at == '\0' || strchr(at, '\n');
     ls_text_add(text, list ? "[" : "");
     while (*at) {
