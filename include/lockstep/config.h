@@ -20,6 +20,11 @@ typedef struct ls_integers {
     int64_t value[LS_INTEGERS_LIMIT];
 } ls_integers;
 
+typedef struct ls_numbers {
+    int count; /* 0: the key's word */
+    double value[LS_INTEGERS_LIMIT];
+} ls_numbers;
+
 /* Files, one a line: each a path, or a pattern as of a shell; "": none. */
 typedef struct ls_paths {
     char *lines;
@@ -40,6 +45,9 @@ typedef struct ls_data_config {
     ls_data_layout layout;   /* of the inputs in the files */
     ls_transforms transform; /* of their values, before they are normalised */
     bool normalize;          /* by the training set's mean and deviation, per channel or target */
+    /* What a regression is trained on, instead of normalised targets: target_scale times a target,
+     * plus target_offset; one number for all outputs, or one each.  auto: as `normalize` says. */
+    ls_numbers target_scale, target_offset;
     ls_shuffle shuffle;
     int64_t shuffle_chunk;  /* samples; LS_AUTO: as the files have them */
     int64_t shuffle_window; /* chunks */

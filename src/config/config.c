@@ -265,6 +265,23 @@ static ls_status check_validation(const reader *r) {
     return LS_OK;
 }
 
+static ls_status check_target_scale(const reader *r) {
+    const ls_numbers *scale = &r->config->data.target_scale;
+    const ls_numbers *offset = &r->config->data.target_offset;
+    for (int i = 0; i < scale->count; i++)
+        if (scale->value[i] == 0)
+            return ls_fail_at(culprit(r, "data.target_scale", "data.target_scale"),
+                              "data.target_scale: expected numbers other than 0");
+    if (scale->count == 0 && (offset->count > 1 || offset->value[0] != 0))
+        return ls_fail_at(culprit(r, "data.target_offset", "data.target_scale"),
+                          "data.target_offset goes with data.target_scale: expected both or none");
+    if (scale->count > 0 && r->config->model.loss != LS_LOSS_MEAN_SQUARED_ERROR)
+        return ls_fail_at(culprit(r, "data.target_scale", "model.loss"),
+                          "data.target_scale is for regression: expected model.loss "
+                          "mean_squared_error, not cross_entropy");
+    return LS_OK;
+}
+
 static ls_status check_target(const reader *r) {
     static const char *const metrics[] = {"accuracy", "loss", "r2"};
     const char *text = r->config->train.target;
@@ -320,6 +337,7 @@ static ls_status check_together(const reader *r) {
                           "mean_squared_error");
     LS_TRY(check_optimizer(r));
     LS_TRY(check_validation(r));
+    LS_TRY(check_target_scale(r));
     return check_target(r);
 }
 

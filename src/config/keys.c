@@ -60,6 +60,15 @@ const ls_key ls_config_keys[] = {
      .help = "Subtract the training set's mean and divide by its deviation: inputs per channel, "
              "regression targets per output.  The loss is then that of normalised targets; RMSE, "
              "R2 and predictions are in the data's own units."},
+    {KEY(data.target_scale), .initial = "auto", .min = -INFINITY, .max = INFINITY,
+     .words = LS_WORDS("auto"),
+     .help =
+         "Regression: train on this many times each target, plus data.target_offset, instead of "
+         "normalised ones; as RMSE, R2 and predictions are in the data's own units, only the "
+         "loss is not.  Not 0.  auto: as data.normalize says."},
+    {KEY(data.target_offset), .initial = "0", .min = -INFINITY, .max = INFINITY,
+     .help = "What is added then: targets from 0 to 10 become -1 to 1 by a scale of 0.2 and an "
+             "offset of -1."},
     {KEY(data.shuffle), .initial = "true", .words = LS_WORDS_OF(LS_SHUFFLES),
      .help = "Shuffle the training set anew every epoch, as a function of seed and epoch.  window: "
              "chunks of neighbouring samples are shuffled, and samples within windows of several "

@@ -15,6 +15,7 @@ typedef enum ls_key_type {
     LS_KEY_CHOICE,     /* an enum that counts from 0 */
     LS_KEY_EXTENT,     /* ls_extent */
     LS_KEY_INTEGERS,   /* ls_integers */
+    LS_KEY_NUMBERS,    /* ls_numbers */
     LS_KEY_WEIGHTS,    /* ls_class_weights, owned */
     LS_KEY_PATHS,      /* ls_paths, owned */
     LS_KEY_TRANSFORMS, /* ls_transforms */
@@ -32,6 +33,7 @@ typedef enum ls_key_type {
         char *: LS_KEY_TEXT,                                                                       \
         ls_extent: LS_KEY_EXTENT,                                                                  \
         ls_integers: LS_KEY_INTEGERS,                                                              \
+        ls_numbers: LS_KEY_NUMBERS,                                                                \
         ls_class_weights: LS_KEY_WEIGHTS,                                                          \
         ls_paths: LS_KEY_PATHS,                                                                    \
         ls_names: LS_KEY_NAMES,                                                                    \
@@ -51,7 +53,8 @@ typedef struct ls_key {
     int open;            /* LS_ABOVE_MIN, LS_BELOW_MAX */
     /* Choice: the words of the enum, in order.  Text: all that is allowed, NULL for anything.
      * Integer: one word, stored as LS_AUTO.  Number: one word, stored as NaN.  Extent: one word,
-     * stored as count 0.  Weights: that word, and the one for balanced ones.  NULL at the end. */
+     * stored as count 0, and so of numbers.  Weights: that word, and the one for balanced ones.
+     * NULL at the end. */
     const char *const *words;
     ls_change change;    /* what another value means to a run that goes on */
     const char *unit;    /* NULL: none */

@@ -130,6 +130,21 @@ static bool integers_take(void *context, const ls_key *key, const char *item) {
     return read->count < LS_INTEGERS_LIMIT && integer_parse(key, item, &read->value[read->count++]);
 }
 
+static bool numbers_take(void *context, const ls_key *key, const char *item) {
+    ls_numbers *read = context;
+    return read->count < LS_INTEGERS_LIMIT && word_index(key, item) < 0 &&
+           number_parse(key, item, &read->value[read->count++]);
+}
+
+/* One number, a list, or the key's word. */
+static bool numbers_parse(const ls_key *key, const char *text, ls_numbers *numbers) {
+    ls_numbers read = {0};
+    if (word_index(key, text) != 0 && !list_parse(key, text, numbers_take, &read))
+        return false;
+    *numbers = read;
+    return true;
+}
+
 /* One integer, a list, or the key's word. */
 static bool extent_parse(const ls_key *key, const char *text, ls_extent *extent) {
     ls_extent read = {0};
@@ -187,6 +202,7 @@ static bool kind_fits(const ls_key *key, ls_value_kind kind) {
         return kind == LS_VALUE_PLAIN || kind == LS_VALUE_QUOTED;
     case LS_KEY_EXTENT:
     case LS_KEY_INTEGERS:
+    case LS_KEY_NUMBERS:
     case LS_KEY_WEIGHTS:
         return kind == LS_VALUE_PLAIN || kind == LS_VALUE_LIST;
     case LS_KEY_PATHS:
@@ -223,6 +239,9 @@ static ls_status parse(const ls_key *key, const char *text, void *field) {
         break;
     case LS_KEY_INTEGERS:
         fits = integers_parse(key, text, field);
+        break;
+    case LS_KEY_NUMBERS:
+        fits = numbers_parse(key, text, field);
         break;
     case LS_KEY_TRANSFORMS:
         fits = ls_transforms_parse(text, field);
@@ -321,15 +340,28 @@ static void list_write(const ls_key *key, int count, const int64_t *values, ls_t
     }
 }
 
+static void numbers_write(int64_t count, const double *values, ls_text *text) {
+    for (int64_t i = 0; i < count; i++) {
+        ls_text_add(text, i ? ", " : "[");
+        ls_number_write(values[i], text);
+    }
+    ls_text_add(text, "]");
+}
+
 static void weights_write(const ls_key *key, const ls_class_weights *weights, ls_text *text) {
     if (weights->count == 0)
         ls_text_add(text, "%s", key->words[weights->balanced]);
-    for (int64_t i = 0; i < weights->count; i++) {
-        ls_text_add(text, i ? ", " : "[");
-        ls_number_write(weights->value[i], text);
-    }
-    if (weights->count > 0)
-        ls_text_add(text, "]");
+    else
+        numbers_write(weights->count, weights->value, text);
+}
+
+static void one_or_more_write(const ls_key *key, const ls_numbers *numbers, ls_text *text) {
+    if (numbers->count == 0)
+        ls_text_add(text, "%s", key->words[0]);
+    else if (numbers->count == 1)
+        ls_number_write(numbers->value[0], text);
+    else
+        numbers_write(numbers->count, numbers->value, text);
 }
 
 /* Reads as a text without quotes, for every YAML reader and inside a flow mapping too. */
@@ -392,6 +424,9 @@ void ls_key_write(const ls_key *key, const void *base, ls_text *text) {
         list_write(key, ((const ls_integers *)field)->count, ((const ls_integers *)field)->value,
                    text);
         break;
+    case LS_KEY_NUMBERS:
+        one_or_more_write(key, field, text);
+        break;
     case LS_KEY_WEIGHTS:
         weights_write(key, field, text);
         break;
@@ -408,71 +443,4 @@ void ls_key_write(const ls_key *key, const void *base, ls_text *text) {
     case LS_KEY_NODE:
         break;
     }
-}
-
-/* ---- what a key takes ----------------------------------------------------------------------- */
-
-static void range_write(const ls_key *key, ls_text *text) {
-    bool above = key->open & LS_ABOVE_MIN, below = key->open & LS_BELOW_MAX;
-    bool endless = isinf(key->max);
-    if (endless && isinf(key->min)) {
-        ls_text_add(text, ", not inf or nan");
-        return;
-    }
-    ls_text_add(text, above ? " above " : endless ? " of at least " : " from ");
-    ls_number_write(key->min, text);
-    if (!endless) {
-        ls_text_add(text, below ? " to below " : above ? " and at most " : " to ");
-        ls_number_write(key->max, text);
-    }
-}
-
-void ls_key_expected(const ls_key *key, ls_text *text) {
-    switch (key->type) {
-    case LS_KEY_INTEGER:
-    case LS_KEY_EXTENT:
-    case LS_KEY_INTEGERS:
-        ls_text_add(text, "an integer from %.0f to %.0f", key->min, key->max);
-        if (key->type == LS_KEY_EXTENT)
-            ls_text_add(text, ", or a list of one per spatial dimension");
-        if (key->type == LS_KEY_INTEGERS)
-            ls_text_add(text, ", or a list of up to %d", LS_INTEGERS_LIMIT);
-        break;
-    case LS_KEY_NUMBER:
-        ls_text_add(text, "a number");
-        range_write(key, text);
-        break;
-    case LS_KEY_BOOLEAN:
-        ls_text_add(text, "true or false");
-        return;
-    case LS_KEY_WEIGHTS:
-        ls_text_add(text, "%s, %s or a list of numbers", key->words[0], key->words[1]);
-        range_write(key, text);
-        return;
-    case LS_KEY_PATHS:
-        ls_text_add(text, "a path, a pattern, or a list of them");
-        return;
-    case LS_KEY_NAMES:
-        ls_text_add(text, "a text, or a list of them");
-        return;
-    case LS_KEY_TRANSFORMS:
-        ls_text_add(text,
-                    "log1p, {scale: a} with a not 0, {clip: [a, b]} with a below b, or a list of "
-                    "up to %d of them",
-                    LS_TRANSFORMS_LIMIT);
-        return;
-    case LS_KEY_TEXT:
-    case LS_KEY_CHOICE:
-        if (key->words == NULL)
-            ls_text_add(text, "a text");
-        for (int i = 0; key->words && key->words[i]; i++)
-            ls_text_add(text, "%s%s", i ? key->words[i + 1] ? ", " : " or " : "", key->words[i]);
-        return;
-    case LS_KEY_LAYERS:
-    case LS_KEY_NODE:
-        ls_text_add(text, "a list of layers");
-        return;
-    }
-    if (key->words)
-        ls_text_add(text, ", or %s", key->words[0]);
 }

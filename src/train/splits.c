@@ -17,13 +17,45 @@ static ls_status make_identities(ls_engine *engine) {
     return ls_comm_agree(engine->comm, status);
 }
 
+static ls_status check_count(const ls_engine *engine, const char *key, const ls_numbers *numbers) {
+    if (numbers->count == 1 || numbers->count == engine->outputs)
+        return LS_OK;
+    return ls_fail(LS_ERR_INPUT,
+                   "%s has %d numbers, and a sample has %lld target%s: expected one, or one each",
+                   key, numbers->count, (long long)engine->outputs,
+                   engine->outputs == 1 ? "" : "s");
+}
+
+/* scale * target + offset is (target - mean) / deviation. */
+static ls_status scale_targets(ls_engine *engine) {
+    const ls_numbers *scale = &engine->config->data.target_scale;
+    const ls_numbers *offset = &engine->config->data.target_offset;
+    LS_TRY(check_count(engine, "data.target_scale", scale));
+    LS_TRY(check_count(engine, "data.target_offset", offset));
+    for (int64_t t = 0; t < engine->outputs; t++) {
+        const double factor = scale->value[scale->count > 1 ? t : 0];
+        const double added = offset->value[offset->count > 1 ? t : 0];
+        engine->target_norm.deviation[t] = 1 / factor;
+        engine->target_norm.mean[t] = added == 0 ? 0 : -added / factor;
+    }
+    return LS_OK;
+}
+
 static ls_status normalize_data(ls_engine *engine) {
-    if (!engine->config->data.normalize)
-        return make_identities(engine);
-    LS_TRY(ls_normalization_measure(engine->comm, engine->train, &engine->norm));
-    return engine->classes ? LS_OK
-                           : ls_normalization_measure_targets(engine->comm, engine->train,
-                                                              &engine->target_norm);
+    const ls_data_config *data = &engine->config->data;
+    LS_TRY(make_identities(engine));
+    if (data->normalize) {
+        ls_normalization_free(&engine->norm);
+        LS_TRY(ls_normalization_measure(engine->comm, engine->train, &engine->norm));
+    }
+    if (engine->classes)
+        return LS_OK;
+    if (data->target_scale.count > 0)
+        return ls_comm_agree(engine->comm, scale_targets(engine));
+    if (!data->normalize)
+        return LS_OK;
+    ls_normalization_free(&engine->target_norm);
+    return ls_normalization_measure_targets(engine->comm, engine->train, &engine->target_norm);
 }
 
 /* ---- the splits ----------------------------------------------------------------------------- */

@@ -235,3 +235,58 @@ Test(form, datasets_that_do_not_fit, .fini = workspace_remove) {
                 mpirun(2), program(), colour_config(file), workspace());
     }
 }
+
+/* ---- targets -------------------------------------------------------------------------------- */
+
+/* Powers of two, so that numpy's products are exact: the losses, the weights and, in the units of
+ * the raw targets, the predictions are those of targets that numpy has changed. */
+Test(form, scaled_targets, .fini = workspace_remove, .timeout = 600) {
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    run_well(
+        "cd %s && %s -c 'import h5py, numpy as np\n"
+        "f, g = h5py.File(\"raw.h5\", \"w\"), h5py.File(\"scaled.h5\", \"w\")\n"
+        "for s, n in ((\"train\", 400), (\"test\", 80)):\n"
+        " x = np.random.default_rng(n).normal(size=(n, 6)).astype(\"f4\")\n"
+        " y = np.round(1024 * np.tanh(x[:, :2])).astype(\"f4\")\n"
+        " for h in (f, g): h[s + \"/inputs\"] = x\n"
+        " f[s + \"/targets\"] = y\n"
+        " g[s + \"/targets\"] = y * np.float32([1 / 256, -1 / 512]) + np.float32([0.5, 0.5])\n'",
+        workspace(), python);
+    const char *folder = workspace(), *scale =
+                                          "--set 'data.target_scale=[0.00390625, -0.001953125]' "
+                                          "--set data.target_offset=0.5";
+    const char *config = write_file(
+        "scale.yaml", text("data: {file: %s/raw.h5}\nbatch: {size: 50, slices: 4}\n"
+                           "train: {epochs: 3, lr: 0.05}\n"
+                           "model: {loss: mean_squared_error, layers: [dense: {units: 16}, "
+                           "relu, dense: {units: 2}, tanh, scale: {factor: 8}]}\n",
+                           folder));
+    const char *by_hand = train(
+        2, config, "hand", text("--set data.file=%s/scaled.h5 --set data.target_scale=1", folder));
+    for (int ranks = 1; ranks <= 4; ranks++)
+        cr_expect_str_eq(last_digest(train(ranks, config, text("scaled-%d", ranks),
+                                           text("%s %s", scale, ranks % 2 ? STREAM : ""))),
+                         last_digest(by_hand));
+    const char *model = text("%s/scaled-2/best.h5", folder);
+    const char *said = run_well("%s eval %s", program(), model);
+    run_well("%s predict %s -o %s/a.h5 && %s predict %s/best.h5 -o %s/b.h5", program(), model,
+             folder, program(), by_hand, folder);
+    const char *rmse = run_well(
+        "cd %s && %s -c 'import h5py, numpy as np\n"
+        "a, b = (h5py.File(n)[\"outputs\"][:].astype(\"f8\") for n in (\"a.h5\", \"b.h5\"))\n"
+        "y = h5py.File(\"raw.h5\")[\"test/targets\"][:].astype(\"f8\")\n"
+        "c = (b - 0.5) / [1 / 256, -1 / 512]\n"
+        "assert np.abs(a - c).max() < 1e-3, np.abs(a - c).max()\n"
+        "print(\"RMSE      %%.6g\" %% np.sqrt(((a - y) ** 2).mean()), end=\"\")'",
+        folder, python);
+    cr_expect_not_null(strstr(said, rmse), "%s %s", said, rmse);
+    REFUSED(WORDS("data.target_scale is 2, was [0.00390625, -0.001953125]"),
+            "%s train %s --quiet --resume --out %s/scaled-2 --set data.target_scale=2 "
+            "--set data.target_offset=0.5",
+            program(), config, folder);
+    REFUSED(WORDS("data.target_scale has 3 numbers, and a sample has 2 targets"),
+            "%s %s train %s --out %s/no --set data.target_scale=[1,2,3]", mpirun(2), program(),
+            config, folder);
+}

@@ -22,6 +22,8 @@ Test(config, defaults) {
     cr_expect_str_eq(c->data.test_inputs.lines, "test/inputs");
     cr_expect_str_eq(c->data.test_targets, "test/targets");
     cr_expect(c->data.normalize && c->data.shuffle);
+    cr_expect(c->data.target_scale.count == 0 && c->data.target_offset.count == 1 &&
+              c->data.target_offset.value[0] == 0);
     cr_expect(c->data.layout == LS_CHANNELS_FIRST && c->data.transform.count == 0);
     cr_expect_eq(c->batch.size, 128);
     cr_expect_eq(c->batch.slices, 4);

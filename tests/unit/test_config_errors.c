@@ -117,6 +117,9 @@ Test(config_errors, values) {
          "x.yaml:1:1: data.train_inputs: expected a text, or a list of them, got '[]'"},
         {"data.train_inputs: [a, [b]]\n",
          "x.yaml:1:21: data.train_inputs: expected a text, or a list of them, got '[a, [b]]'"},
+        {"data.target_scale: [1, auto]\n",
+         "x.yaml:1:21: data.target_scale: expected a number, or a list of up to 16, not inf or "
+         "nan, or auto, got '[1, auto]'"},
         {"data.transform: [log1p, {scale: 0}]\n",
          "x.yaml:1:18: data.transform: expected log1p, {scale: a} with a not 0, {clip: [a, b]} "
          "with a below b, or a list of up to 8 of them, got '[log1p, {scale: 0}]'"},
@@ -179,6 +182,13 @@ Test(config_errors, keys_that_do_not_go_together) {
          "model: {layers: [relu]}\n",
          "x.yaml:5:15: data.validation takes a share of the training samples: expected it or "
          "data.validation_inputs, not both"},
+        {"data.target_offset: 1\n" REST,
+         "x.yaml:1:21: data.target_offset goes with data.target_scale: expected both or none"},
+        {"data.target_scale: [1, 0]\n" REST,
+         "x.yaml:1:21: data.target_scale: expected numbers other than 0"},
+        {"data.target_scale: 2\n" REST,
+         "x.yaml:1:20: data.target_scale is for regression: expected model.loss "
+         "mean_squared_error, not cross_entropy"},
         {"train:\n  target: acuracy 0.9\n" REST,
          "x.yaml:2:11: train.target: expected a metric, accuracy, loss or r2, and a value, as in "
          "'accuracy 0.9', got 'acuracy 0.9'; did you mean 'accuracy'?"},
