@@ -158,7 +158,8 @@ LS_API ls_status ls_engine_create(ls_comm *comm, const ls_config *config, const 
                                   bool with_judges, ls_engine **engine);
 /* Collective.  The same with samples of other sources, the same ones on every rank; they are read
  * before it returns, into memory that the ranks of a node share, and not kept.  Keys data.file,
- * data.train_inputs and their like are not looked at.  validation and test may be NULL. */
+ * data.train_inputs, data.layout and their like are not looked at, but data.transform is.
+ * validation and test may be NULL. */
 LS_API ls_status ls_engine_create_from(ls_comm *comm, const ls_config *config,
                                        const ls_data_source *train,
                                        const ls_data_source *validation, const ls_data_source *test,

@@ -35,24 +35,30 @@ static inline __attribute__((always_inline)) double log1p_of(double x) {
     const double k = double_of(shifted >> 52 | UINT64_C(0x4330000000000000)) - (0x1p52 + 1023);
     const double f = double_of((shifted & UINT64_C(0x000fffffffffffff)) + half) - 1;
     const double s = f / (2 + f), z = s * s;
-    double sum = 1.0 / 21;
-    for (int n = 19; n >= 3; n -= 2)
-        sum = 1.0 / n + z * sum;
+    double sum = 1.0 / 19 + z * (1.0 / 21);
+    sum = 1.0 / 15 + z * (1.0 / 17 + z * sum);
+    sum = 1.0 / 11 + z * (1.0 / 13 + z * sum);
+    sum = 1.0 / 7 + z * (1.0 / 9 + z * sum);
+    sum = 1.0 / 3 + z * (1.0 / 5 + z * sum); /* no loop, which keeps gcc from vectorising */
     const double tail = k * 1.90821492927058770002e-10 + lost / u; /* ln 2, its lower part */
     const double y = k * 6.93147180369123816490e-01 + (f - (s * (f - 2 * z * sum) - tail));
     return x > -1 && x <= DBL_MAX ? y : (double)NAN;
 }
 
 LS_CLONES
-void ls_log1p(int64_t count, const double *x, double *out) {
+void ls_log1p(int64_t count, double *x) {
     for (int64_t i = 0; i < count; i++)
-        out[i] = log1p_of(x[i]);
+        x[i] = log1p_of(x[i]);
 }
 
-LS_CLONES
+/* Up to BLOCK of them; in double and rounded once. */
 static void log1p_floats(int64_t count, float *x) {
+    double wide[BLOCK];
     for (int64_t i = 0; i < count; i++)
-        x[i] = (float)log1p_of((double)x[i]);
+        wide[i] = (double)x[i];
+    ls_log1p(count, wide);
+    for (int64_t i = 0; i < count; i++)
+        x[i] = (float)wide[i];
 }
 
 /* ---- chains --------------------------------------------------------------------------------- */
@@ -81,7 +87,7 @@ static void log1p_floats(int64_t count, float *x) {
     }
 
 DEFINE_STEPS(float, log1p_floats(count, x))
-DEFINE_STEPS(double, ls_log1p(count, x, x))
+DEFINE_STEPS(double, ls_log1p(count, x))
 
 /* Of a type whose values float32 holds: NARROW integers go through double, which is exact. */
 static void to_floats(ls_type type, const void *values, int64_t count, float *out) {

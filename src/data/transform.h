@@ -23,8 +23,8 @@ void ls_transformer_apply(const ls_transformer *t, const void *values, int64_t c
 ls_status ls_transformer_check(const ls_transformer *t, const void *samples, int64_t first,
                                int64_t count, int64_t elements, const char *name);
 
-/* log(1 + x), not a number unless -1 < x < infinity.  Of IEEE 754's basic operations alone, so its
- * bits depend on no library; within 2 units of the last place. */
-void ls_log1p(int64_t count, const double *x, double *out);
+/* In place: log(1 + x), not a number unless -1 < x < infinity.  Of IEEE 754's basic operations
+ * alone, so its bits depend on no library; within 2 units of the last place. */
+void ls_log1p(int64_t count, double *x);
 
 #endif

@@ -74,17 +74,18 @@ static void check_predictions(const bench *b, ls_engine *engine, const samples *
         CHECK(b->comm, fabsf(one[c] - all[7 * CLASSES + c]) < 1e-5f);
 }
 
-/* In the caller's memory or by a function: the bits of the same samples in a file.  One rank's
- * failure is that of all. */
-static void check_sources(const bench *b) {
+/* In the caller's memory or by a function: the bits of the same samples in a file, transformed or
+ * not.  One rank's failure is that of all. */
+static void check_sources(const bench *b, const char *set) {
     static samples train_samples, test_samples;
     double loss[3], accuracy[3];
     char digest[3][LS_DIGEST_TEXT];
     make_split(0, train_samples.inputs, train_samples.targets);
     make_split(1, test_samples.inputs, test_samples.targets);
+    test_samples.fails = false;
     for (int kind = 0; kind < 3; kind++) {
         ls_config *config;
-        ls_engine *engine = open_engine(b, NULL, &config);
+        ls_engine *engine = open_engine(b, set, &config);
         ls_data_source train_source = source_of(&train_samples, "mine", kind == 2);
         ls_data_source test_source = source_of(&test_samples, "others", kind == 2);
         if (kind > 0) {
@@ -198,7 +199,8 @@ static void check_side_by_side(const bench *b) {
 int main(int argc, char **argv) {
     bench b = {.comm = start_mpi(&argc, &argv)};
     bench_set_up(&b, write_split);
-    check_sources(&b);
+    check_sources(&b, NULL);
+    check_sources(&b, "data.transform=[log1p,{scale:2}]");
     if (SURVIVES)
         check_a_rank_that_fails(&b);
     check_side_by_side(&b);

@@ -91,13 +91,15 @@ Test(form, log1p_is_within_two_ulps) {
     x[0] = 0;
     x[4] = DBL_MAX;
     x[8] = DBL_MIN;
-    ls_log1p(COUNT, x, y);
+    memcpy(y, x, sizeof y);
+    ls_log1p(COUNT, y);
     for (int i = 0; i < COUNT; i++)
         worst = fmax(worst, ulps(y[i], log1p(x[i])));
     cr_expect_leq(worst, 2, "%g", worst);
     cr_expect_eq(y[0], 0);
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        ls_log1p(1, &refused[i], y);
+        y[0] = refused[i];
+        ls_log1p(1, y);
         cr_expect(isnan(y[0]), "%g", refused[i]);
     }
 }
