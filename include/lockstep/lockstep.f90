@@ -46,7 +46,7 @@ module lockstep
 
     type, bind(c) :: ls_decision
         real(c_double) :: lr = 0, momentum = 0
-        integer(c_int32_t) :: stop = 0, after = 0
+        logical(c_bool) :: stop = .false.
     end type
 
     abstract interface

@@ -223,12 +223,19 @@ typedef struct ls_step_report {
 /* Rank 0's decision on a step's loss: the LR to apply, or stop before the update. */
 typedef struct ls_decision {
     double lr, momentum;
-    int32_t stop;  /* 0: go on; else the caller's reason, handed back on all ranks */
-    int32_t after; /* the caller's orders for after the step, handed back on all ranks */
+    bool stop;
 } ls_decision;
 
 /* Called on rank 0 once the loss of the whole batch is known, while backward is about to run. */
 typedef ls_decision ls_decide(void *context, const ls_step_report *report);
+
+#define LS_MOST_CARRIED 64 /* bytes */
+
+/* Not collective, with the same size on all ranks.  What else rank 0 has to say with its decisions:
+ * the `size` bytes at `what`, a structure of the caller's, as ls_decide leaves them; after the step
+ * they are those of all ranks.  Kept by reference; NULL: nothing, as at the start.  LS_ERR_BUG for
+ * more than LS_MOST_CARRIED. */
+LS_API ls_status ls_engine_carry(ls_engine *engine, void *what, size_t size);
 
 /* Not collective.  Makes rank 0 learn, with the losses of the next step, that this rank was asked
  * to stop. */
@@ -271,12 +278,88 @@ LS_API ls_status ls_engine_predict_batch(ls_engine *engine, int64_t count, ls_ty
  * The same bits on any layout. */
 LS_API ls_status ls_engine_predict(ls_engine *engine, const char *file);
 
-/* ---- training ------------------------------------------------------------------------------- */
+/* ---- the LR range test ---------------------------------------------------------------------- */
+
+typedef enum ls_stop {
+    LS_STOP_NONE,      /* go on */
+    LS_STOP_END,       /* the ramp is through */
+    LS_STOP_DIVERGED,  /* smoothed loss passed stop_factor times its best */
+    LS_STOP_NOT_FINITE /* the loss, or a gradient, is not a finite number */
+} ls_stop;
+
+LS_API const char *ls_stop_name(ls_stop stop); /* "end", "diverged", "not_finite" */
+
+#define LS_REASON_TEXT 256
+
+/* One suggestion: a value, or the reason why there is none. */
+typedef struct ls_suggestion {
+    const char *name;
+    bool found;
+    double value;
+    bool noisy;                  /* refused, but a longer test may see what is there */
+    int64_t index;               /* of the point it was read off, -1 when it is none */
+    char reason[LS_REASON_TEXT]; /* why there is none; for `recommended` also how it was chosen */
+} ls_suggestion;
+
+/* What is read off a curve of learning rate and loss; ls_suggest of the sources defines each. */
+enum {
+    LS_SUGGEST_MINIMUM, /* a tenth of the LR of the smallest smoothed loss; index: of that */
+    LS_SUGGEST_STEEP,   /* with valley and slide: those of fastai's lr_find */
+    LS_SUGGEST_VALLEY,
+    LS_SUGGEST_SLIDE,
+    LS_SUGGEST_BASE_LR, /* Smith's bounds for cyclical learning rates */
+    LS_SUGGEST_MAX_LR,
+    LS_SUGGEST_RECOMMENDED, /* the one to train with; index: of the edge of stability */
+    LS_SUGGEST_COUNT
+};
+
+/* The name of LS_SUGGEST_...: a static string. */
+LS_API const char *ls_suggestion_name(int which);
 
 /* A text attribute for the run file: who ran what, built how. */
 typedef struct ls_note {
     const char *name, *value;
 } ls_note;
+
+typedef struct ls_find_lr_result {
+    ls_stop stop;
+    int64_t stop_step; /* the step that stopped the test, -1 when the ramp went through */
+    char stop_detail[LS_REASON_TEXT];   /* which gradient was not finite; "" otherwise */
+    int64_t points;                     /* of the curve */
+    char advice[LS_REASON_TEXT];        /* what to do when no LR is recommended; "" otherwise */
+    char unreached[LS_REASON_TEXT / 2]; /* parameters without a gradient in all steps; "": none */
+    ls_suggestion suggestions[LS_SUGGEST_COUNT];
+    bool restored; /* the digest of weights, statistics and momentum after the test is that of
+                      before */
+    char digest[LS_DIGEST_TEXT];
+} ls_find_lr_result;
+
+/* Where a running test stands; given on rank 0 after each step. */
+typedef struct ls_find_lr_progress {
+    int64_t step, steps; /* steps done, and of the whole ramp */
+    double lr, loss, smoothed;
+    int64_t samples; /* since the start */
+    double seconds;  /* since the start */
+} ls_find_lr_progress;
+
+typedef struct ls_find_lr_job {
+    const char *folder; /* must exist; find-lr.h5 is written here, by rank 0 */
+    const ls_note *notes;
+    size_t note_count;
+    void (*progress)(void *context, const ls_find_lr_progress *progress); /* may be NULL */
+    bool (*interrupted)(void *context); /* whether this process was asked to stop; may be NULL */
+    void *context;
+} ls_find_lr_job;
+
+/* Collective.  Raises the LR with each step, as the keys of find_lr say, reads the suggestions off
+ * the curve and puts the engine back into the state before.  With find_lr.steps auto a test whose
+ * recommendation is refused as `noisy` is followed by a longer one, announced, whose file takes the
+ * place of the first's, where both take at most a tenth of the training's steps.  *result on all
+ * ranks.  LS_STOPPED when it was asked to stop. */
+LS_API ls_status ls_find_lr(ls_engine *engine, const ls_find_lr_job *job,
+                            ls_find_lr_result *result);
+
+/* ---- training ------------------------------------------------------------------------------- */
 
 enum { LS_HOST_SIZE = 65 };
 /* The rank whose own work takes longest, so that the others wait for it. */

@@ -21,15 +21,6 @@ double ls_ramp_lr(ls_ramp_kind kind, double start, double end, int64_t n, int64_
 
 /* ---- the rule ------------------------------------------------------------------------------- */
 
-typedef enum ls_stop {
-    LS_STOP_NONE,      /* go on */
-    LS_STOP_END,       /* the ramp is through */
-    LS_STOP_DIVERGED,  /* smoothed loss passed stop_factor times its best */
-    LS_STOP_NOT_FINITE /* the loss, or a gradient, is not a finite number */
-} ls_stop;
-
-const char *ls_stop_name(ls_stop stop); /* "end", "diverged", "not_finite" */
-
 typedef struct ls_range_test {
     double beta, stop_factor;
     /* state */
@@ -69,21 +60,13 @@ void ls_smooth(double beta, int64_t count, const double *loss, double *smoothed)
  * the root of their count; NaN when there are fewer than 2. */
 double ls_slice_noise(size_t slices, const double *slice_loss);
 
-#define LS_REASON_TEXT 256
-
-/* One suggestion: a value, or the reason why there is none. */
-typedef struct ls_suggestion {
-    const char *name;
-    bool found;
-    double value;
-    bool noisy;                  /* refused, but a longer test may see what is there */
-    int64_t index;               /* of the point it was read off, -1 when it is none */
-    char reason[LS_REASON_TEXT]; /* why there is none; for `recommended` also how it was chosen */
-} ls_suggestion;
-
-/* The first four are those of fastai's lr_find (fastai 2, callback/schedule.py).  They look at the
+/* Reads all suggestions off a curve.  Pure.
+ *
+ * The first four are those of fastai's lr_find (fastai 2, callback/schedule.py).  They look at the
  * smoothed loss L, without the first tenth, floor(count/10), and the last 5 points, up to the first
- * NaN.
+ * NaN.  minimum: LR of the smallest L, divided by 10; its index is of that smallest.  steep: left
+ * LR of the pair with the smallest dL/dln(lr).  valley: inside the longest strictly decreasing
+ * subsequence.  slide: left end of 15 points, slid left until the end slopes agree to 0.005.
  *
  * The others look at the level of the raw loss: its running median over 2h + 1 points, h = count/40
  * but in 1..250.  It looks both ways, so it does not lag as the smoothed loss does (50 points at
@@ -134,21 +117,6 @@ typedef struct ls_suggestion {
  * rule. The half and the lag were fixed on the tasks of its half `tune`; README.md has the figures
  * of the other. They do not depend on the schedule: on the tasks of `tune` that keep their LR, a
  * smaller share was no better. */
-enum {
-    LS_SUGGEST_MINIMUM, /* LR of the smallest L, divided by 10; index: of that smallest */
-    LS_SUGGEST_STEEP,   /* left LR of the pair with the smallest dL/dln(lr) */
-    LS_SUGGEST_VALLEY,  /* inside the longest strictly decreasing subsequence */
-    LS_SUGGEST_SLIDE,   /* left end of 15 points, slid left until the end slopes agree to 0.005 */
-    LS_SUGGEST_BASE_LR, /* bounds for cyclical learning rates */
-    LS_SUGGEST_MAX_LR,
-    LS_SUGGEST_RECOMMENDED, /* index: of the edge of stability */
-    LS_SUGGEST_COUNT
-};
-
-/* The name of LS_SUGGEST_...: a static string. */
-const char *ls_suggestion_name(int which);
-
-/* Reads all suggestions off a curve.  Pure. */
 void ls_suggest(const ls_curve *curve, ls_suggestion out[LS_SUGGEST_COUNT]);
 
 #ifdef __cplusplus

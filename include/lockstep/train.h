@@ -80,36 +80,6 @@ void ls_evaluation_free(ls_evaluation *evaluation);
 
 /* ---- the LR range test ---------------------------------------------------------------------- */
 
-typedef struct ls_find_lr_result {
-    ls_stop stop;
-    int64_t stop_step; /* the step that stopped the test, -1 when the ramp went through */
-    char stop_detail[LS_REASON_TEXT];   /* which gradient was not finite; "" otherwise */
-    int64_t points;                     /* of the curve */
-    char advice[LS_REASON_TEXT];        /* what to do when no LR is recommended; "" otherwise */
-    char unreached[LS_REASON_TEXT / 2]; /* parameters without a gradient in all steps; "": none */
-    ls_suggestion suggestions[LS_SUGGEST_COUNT];
-    bool restored; /* the digest of weights, statistics and momentum after the test is that of
-                      before */
-    char digest[LS_DIGEST_TEXT];
-} ls_find_lr_result;
-
-/* Where a running test stands; given on rank 0 after each step. */
-typedef struct ls_find_lr_progress {
-    int64_t step, steps; /* steps done, and of the whole ramp */
-    double lr, loss, smoothed;
-    int64_t samples; /* since the start */
-    double seconds;  /* since the start */
-} ls_find_lr_progress;
-
-typedef struct ls_find_lr_job {
-    const char *folder; /* must exist; find-lr.h5 is written here, by rank 0 */
-    const ls_note *notes;
-    size_t note_count;
-    void (*progress)(void *context, const ls_find_lr_progress *progress); /* may be NULL */
-    bool (*interrupted)(void *context); /* whether this process was asked to stop; may be NULL */
-    void *context;
-} ls_find_lr_job;
-
 /* `find_lr.steps: auto`: 55 points a decade of the default ramp, whatever the data set.  Of 28
  * tasks of scripts/lr-benchmark an epoch has 9 to 940 steps; below 100 or so the edge of stability
  * shows late, or not at all. */
@@ -125,12 +95,6 @@ int64_t ls_find_lr_steps(int64_t steps, int64_t per_epoch);
  * as many as LS_FIND_LR_SHARE allows, up to LS_FIND_LR_LONGER times; 0 where that is less than
  * twice, which would hardly show more. */
 int64_t ls_find_lr_longer_steps(int64_t training);
-
-/* Collective.  Runs the test and puts the engine back into the state before it.  With find_lr.steps
- * auto a test whose recommendation is refused as `noisy` is followed by a longer one, announced,
- * whose file takes the place of the first's, as far as it may cost: ls_find_lr_longer_steps.
- * *result on all ranks.  LS_STOPPED when it was asked to stop. */
-ls_status ls_find_lr(ls_engine *engine, const ls_find_lr_job *job, ls_find_lr_result *result);
 
 /* ---- schedules ------------------------------------------------------------------------------ */
 

@@ -79,7 +79,7 @@ void ls_plot_x_range(const ls_plot *plot, double *low, double *high) {
         }
     }
     for (size_t i = 0; i < plot->mark_count; i++) { /* a recommendation may lie left of the ramp */
-        *low = fmin(*low, plot->marks[i].from);     /* NaN counts not */
+        *low = fmin(*low, plot->marks[i].from);     /* NaN does not count */
         *high = fmax(*high, plot->marks[i].to);
     }
     if (!(*low < *high)) { /* one point: some room around it */

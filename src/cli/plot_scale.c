@@ -253,7 +253,7 @@ static void describe_panels(picture *made) {
 static char *make_subtitle(const picture *made) {
     const ls_scale_point *first = &made->study.points[0];
     const char *about = made->study.about, *name = about;
-    int length = (int)strcspn(about, " "); /* what was set on the command line comes behind */
+    int length = (int)strcspn(about, " "); /* what was set on the command line follows */
     for (const char *at = about; at < about + length; at++)
         name = *at == '/' ? at + 1 : name;
     return ls_format(

@@ -1,5 +1,5 @@
 /* Whether memory fits: in /dev/shm, where shared memory lives, and under the memory limit of the
- * job's control group, behind which the kernel kills. */
+ * job's control group, beyond which the kernel kills. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 
 enum { PATH_SIZE = 4096, LINE_SIZE = 256 };
 
-/* The number behind `name` in a file of "name number" lines; or, without a name, the first one. */
+/* The number after `name` in a file of "name number" lines; or, without a name, the first one. */
 static bool read_number(const char *folder, const char *file, const char *name,
                         unsigned long long *value) {
     char path[PATH_SIZE], line[LINE_SIZE];

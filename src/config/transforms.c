@@ -8,7 +8,7 @@ enum { WORD_SIZE = 32 };
 static const int value_counts[] = {
     [LS_TRANSFORM_LOG1P] = 0, [LS_TRANSFORM_SCALE] = 1, [LS_TRANSFORM_CLIP] = 2};
 
-/* Whether `mark` comes next; what is behind it is next then. */
+/* Whether `mark` comes next; what follows it is next then. */
 static bool take_mark(const char **at, char mark) {
     *at += strspn(*at, " ");
     if (**at != mark)

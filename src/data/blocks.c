@@ -9,7 +9,7 @@
 
 enum {
     SMALLEST_READ = 4096, /* bytes: what a disk reads in any case */
-    SLACK = 64            /* of the decoder, for a checksum behind the values */
+    SLACK = 64            /* of the decoder, for a checksum after the values */
 };
 
 /* ---- where they lie ------------------------------------------------------------------------- */

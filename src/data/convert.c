@@ -52,7 +52,7 @@ static ls_status read_names(const char *path, ls_labels *labels) {
     ls_status status = read_text(path, &text);
     char *rest = NULL, *first = text.data;
     if (status == LS_OK && strncmp(first, "\xEF\xBB\xBF", 3) == 0)
-        first += 3; /* behind a byte-order mark */
+        first += 3; /* after a byte-order mark */
     for (char *line = strtok_r(first, "\r\n", &rest); status == LS_OK && line;
          line = strtok_r(NULL, "\r\n", &rest))
         status = add_name(labels, line);

@@ -33,7 +33,7 @@ static bool inflate_chunk(ls_decoder *decoder, size_t *bytes) {
     return true;
 }
 
-/* Byte k of all elements lies together; what is left over behind the last whole one, at the end. */
+/* Byte k of all elements lies together; what is left over after the last whole one, at the end. */
 static void unshuffle(ls_decoder *decoder, size_t bytes, size_t size) {
     const size_t count = bytes / size;
     for (size_t k = 0; k < size; k++) {

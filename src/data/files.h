@@ -10,7 +10,7 @@ typedef struct ls_joint {
     ls_files *files;
     char *name;         /* of the dataset in each file */
     ls_array_info info; /* of all: the samples of all files */
-    int64_t *first;     /* of each file its first sample, and behind them the count of all */
+    int64_t *first;     /* of each file its first sample, and after them the count of all */
     int64_t chunk;      /* samples of a chunk of the first file; 0: it has none */
     char digest[LS_DIGEST_TEXT]; /* of the files' samples and bytes */
     ls_array *array;             /* open to be read; NULL: none */

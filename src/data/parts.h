@@ -11,7 +11,7 @@ typedef struct ls_channels {
     size_t size;          /* of a value, bytes */
     int64_t count, first; /* the array's channels: [first, first + count) of a sample's */
     int64_t all, spatial; /* channels of a sample, and values of each */
-    bool last;            /* in the array they come behind the spatial dimensions */
+    bool last;            /* in the array they come after the spatial dimensions */
 } ls_channels;
 
 /* Of an array alone; *info, its own, becomes that of the samples. */

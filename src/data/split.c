@@ -347,7 +347,7 @@ static ls_status read_block(const ls_data_source *source, const block *wanted, v
                    (unsigned long long)wanted->ids[wanted->count - 1]);
 }
 
-static char *behind(char *memory, size_t bytes) {
+static char *after(char *memory, size_t bytes) {
     return memory ? memory + bytes : NULL;
 }
 
@@ -373,8 +373,8 @@ static ls_status read_function(const ls_data_source *source, int64_t first, int6
         first += now->count;
         fill_block(source, first, end, &blocks[!at]);
         LS_TRY(read_block(source, now, inputs, targets));
-        inputs = behind(inputs, (size_t)now->count * input_bytes(source));
-        targets = behind(targets, (size_t)now->count * target_bytes(source));
+        inputs = after(inputs, (size_t)now->count * input_bytes(source));
+        targets = after(targets, (size_t)now->count * target_bytes(source));
     }
     return LS_OK;
 }

@@ -107,7 +107,7 @@ ls_status ls_check_arrays(const ls_array_info *inputs, const char *inputs_name,
     return ls_check_targets(targets, targets_name, inputs->shape[0], inputs_name);
 }
 
-/* 2 or more dimensions behind the samples, and none of them says what it is. */
+/* 2 or more dimensions after the samples, and none of them says what it is. */
 void ls_warn_of_axes(const ls_array_info *info, const char *name, const char *last,
                      const char *one_channel) {
     const int64_t *size = info->shape;

@@ -18,7 +18,7 @@ enum { MAGIC_BYTES = sizeof magic - 1, BLOCK_BYTES = 1 << 20 };
 typedef struct seal {
     int version;
     long long bytes;             /* of the whole file */
-    char digest[LS_DIGEST_TEXT]; /* XXH3-128 of all behind the seal */
+    char digest[LS_DIGEST_TEXT]; /* XXH3-128 of all after the seal */
 } seal;
 
 static ls_status hash_text(const char *data, size_t bytes, char text[LS_DIGEST_TEXT]) {
@@ -30,7 +30,7 @@ static ls_status hash_text(const char *data, size_t bytes, char text[LS_DIGEST_T
     return LS_OK;
 }
 
-/* One line that ends with a checksum of itself; zeros behind it.  There is exactly one block for
+/* One line that ends with a checksum of itself; zeros after it.  There is exactly one block for
  * the same parts. */
 static ls_status compose(const seal *parts, char block[LS_H5_SEAL]) {
     char own[LS_DIGEST_TEXT];
@@ -128,7 +128,7 @@ static ls_status check_content(int descriptor, const char *path, long long bytes
         return ls_fail(LS_ERR_INPUT, "'%s' is truncated: only %lld of its %lld bytes are there",
                        path, bytes, parts->bytes);
     if (bytes > parts->bytes)
-        return ls_fail(LS_ERR_INPUT, "'%s' is damaged: it has %lld bytes behind its end", path,
+        return ls_fail(LS_ERR_INPUT, "'%s' is damaged: it has %lld bytes after its end", path,
                        bytes - parts->bytes);
     LS_TRY(digest_content(descriptor, bytes, digest, &trouble));
     if (trouble)

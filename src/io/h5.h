@@ -19,7 +19,7 @@
 /* Keeps HDF5 from printing its error stack.  Every function that opens or creates a file calls it
  * first. */
 void ls_h5_quiet(void);
-/* ls_fail with ": " and HDF5's most specific reason behind the message.  Call it right after the
+/* ls_fail with ": " and HDF5's most specific reason after the message.  Call it right after the
  * failed call: every other call into HDF5 forgets the reason. */
 ls_status ls_h5_fail(ls_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -125,7 +125,7 @@ static ls_status transfer(const ls_h5_numbers *numbers, const hsize_t *start, co
 }
 
 /* A box too large is halved along its first dimension of more than one entry: the halves then lie
- * one behind the other in `out`. */
+ * one after another in `out`. */
 static ls_status read_box(const ls_h5_numbers *numbers, hsize_t *start, hsize_t *count,
                           size_t limit, char *out) {
     hsize_t bytes = numbers->size;

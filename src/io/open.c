@@ -18,7 +18,7 @@ const char *ls_io_library(void) {
 
 enum { SMALLEST_FILE = 96 }; /* bytes: the superblock alone */
 
-/* The signature stands at the start, or behind a user block of 512, 1024, 2048, ... bytes. */
+/* The signature stands at the start, or after a user block of 512, 1024, 2048, ... bytes. */
 static bool has_signature(int descriptor, off_t size) {
     static const char signature[8] = {'\211', 'H', 'D', 'F', '\r', '\n', '\032', '\n'};
     char begin[sizeof signature];

@@ -44,7 +44,7 @@ hid_t ls_h5_native(ls_type type) {
     return H5T_NATIVE_DOUBLE;
 }
 
-/* The integers behind the names: numpy's booleans are an enumeration of FALSE and TRUE. */
+/* The integers that the names stand for: numpy's booleans are an enumeration of FALSE and TRUE. */
 static bool enumeration(hid_t type, ls_type *number) {
     hid_t base = H5Tget_super(type);
     bool is = ls_h5_number(base, number);

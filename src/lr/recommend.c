@@ -3,38 +3,38 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "lr/fall.h"
 #include "lr/gain.h"
+#include "lr/slope.h"
 #include "lr/suggest.h"
 
 static const double SAFE_SHARE = 0.5; /* of the edge of stability */
 static const double MOST_LAG = 3;     /* how far below the edge its cause is looked for */
 
-static void bounds_of(const ls_fall *fall, ls_suggestion *base, ls_suggestion *max) {
-    int64_t bottom = fall->bottom;
-    double off = fmax(0.1 * fall->depth, 3 * fall->error);
-    int64_t begins = ls_fall_first(fall, 0, bottom, false, fall->start - off);
-    double slow = ls_fall_above_bottom(fall, 0.05), best = fall->level[begins];
+static void bounds_of(const ls_slope *slope, ls_suggestion *base, ls_suggestion *max) {
+    int64_t bottom = slope->bottom;
+    double off = fmax(0.1 * slope->depth, 3 * slope->error);
+    int64_t begins = ls_slope_first(slope, 0, bottom, false, slope->start - off);
+    double slow = ls_slope_above_bottom(slope, 0.05), best = slope->level[begins];
     int64_t ends = begins;
-    while (ends < bottom && fall->level[ends] > slow && fall->level[ends + 1] <= best + off) {
+    while (ends < bottom && slope->level[ends] > slow && slope->level[ends + 1] <= best + off) {
         ends++;
-        best = fmin(best, fall->level[ends]);
+        best = fmin(best, slope->level[ends]);
     }
-    ls_suggestion_set(base, fall->lr[begins], begins);
-    ls_suggestion_set(max, fall->lr[ends], ends);
+    ls_suggestion_set(base, slope->lr[begins], begins);
+    ls_suggestion_set(max, slope->lr[ends], ends);
 }
 
 /* The accuracy, when there is one, as a curve that falls. */
-static ls_status bounds_fall(const ls_curve *curve, ls_fall *fall) {
+static ls_status bounds_fall(const ls_curve *curve, ls_slope *slope) {
     if (curve->accuracy == NULL)
-        return ls_fall_create("loss", curve->count, curve->lr, curve->loss, curve->noise,
-                              curve->diverged, fall);
+        return ls_slope_create("loss", curve->count, curve->lr, curve->loss, curve->noise,
+                               curve->diverged, slope);
     double *falling;
     LS_TRY(LS_NEW(falling, (size_t)curve->count));
     for (int64_t i = 0; i < curve->count; i++)
         falling[i] = -curve->accuracy[i];
     ls_status status =
-        ls_fall_create("accuracy", curve->count, curve->lr, falling, NULL, curve->diverged, fall);
+        ls_slope_create("accuracy", curve->count, curve->lr, falling, NULL, curve->diverged, slope);
     ls_free(falling);
     return status;
 }
@@ -42,33 +42,33 @@ static ls_status bounds_fall(const ls_curve *curve, ls_fall *fall) {
 void ls_suggest_bounds(const ls_curve *curve, ls_suggestion out[LS_SUGGEST_COUNT]) {
     ls_suggestion *base = &out[LS_SUGGEST_BASE_LR], *max = &out[LS_SUGGEST_MAX_LR];
     char reason[LS_REASON_TEXT] = "out of memory";
-    ls_fall fall = {0};
-    if (bounds_fall(curve, &fall) == LS_OK && ls_fall_supports(&fall, reason)) {
-        bounds_of(&fall, base, max);
+    ls_slope slope = {0};
+    if (bounds_fall(curve, &slope) == LS_OK && ls_slope_supports(&slope, reason)) {
+        bounds_of(&slope, base, max);
     } else {
         ls_suggestion_refuse(base, "%s", reason);
         ls_suggestion_refuse(max, "%s", reason);
     }
-    ls_fall_free(&fall);
+    ls_slope_free(&slope);
 }
 
 /* Where the LR was that the loss at the edge shows: momentum takes 1 / (1 - mu) steps to follow. */
-static double before_lag(const ls_fall *fall, int64_t edge, double momentum) {
+static double before_lag(const ls_slope *slope, int64_t edge, double momentum) {
     const double steps = fmin(rint(1 / (1 - momentum)), 1e9);
     int64_t from = edge - (int64_t)steps;
-    double lr = fall->lr[from < 0 ? 0 : from];
-    return fmax(lr, fall->lr[edge] / MOST_LAG);
+    double lr = slope->lr[from < 0 ? 0 : from];
+    return fmax(lr, slope->lr[edge] / MOST_LAG);
 }
 
-static void recommend(const ls_fall *fall, double momentum, ls_suggestion *out) {
-    int64_t edge = ls_fall_edge(fall, 0.1);
-    double at = before_lag(fall, edge, momentum);
+static void recommend(const ls_slope *slope, double momentum, ls_suggestion *out) {
+    int64_t edge = ls_slope_edge(slope, 0.1);
+    double at = before_lag(slope, edge, momentum);
     ls_suggestion_set(out, SAFE_SHARE * at, edge);
     int length = snprintf(out->reason, LS_REASON_TEXT,
                           "half of %.2g: the edge of stability, %.2g, "
                           "less the lag of momentum %g",
-                          at, fall->lr[edge], momentum);
-    if (edge == fall->count - 1 && !fall->diverged)
+                          at, slope->lr[edge], momentum);
+    if (edge == slope->count - 1 && !slope->diverged)
         snprintf(out->reason + length, (size_t)(LS_REASON_TEXT - length),
                  "; the loss had not risen by the last point: a larger find_lr.end may show more");
 }
@@ -76,32 +76,32 @@ static void recommend(const ls_fall *fall, double momentum, ls_suggestion *out) 
 /* Where the loss falls within its noise, the loss less that of the best constant answer may do so
  * clearly, if it is known for every point: what the targets scatter is in both.  Its noise is that
  * where it stands out most: at first, when the network answers the same to all, there is none. */
-static ls_status fall_of_gain(const ls_curve *curve, const ls_fall *fall, ls_fall *made) {
-    const size_t count = (size_t)fall->count;
-    const ls_gain most = ls_gain_most(curve, fall->count);
+static ls_status slope_of_gain(const ls_curve *curve, const ls_slope *slope, ls_slope *made) {
+    const size_t count = (size_t)slope->count;
+    const ls_gain most = ls_gain_most(curve, slope->count);
     double *falling;
     LS_TRY(LS_NEW(falling, 2 * count));
     for (size_t i = 0; i < count; i++) {
         falling[i] = -curve->gain[i];
         falling[count + i] = most.noise;
     }
-    ls_status status = ls_fall_create("loss", fall->count, curve->lr, falling, falling + count,
-                                      fall->diverged, made);
+    ls_status status = ls_slope_create("loss", slope->count, curve->lr, falling, falling + count,
+                                       slope->diverged, made);
     ls_free(falling);
     return status;
 }
 
-static void look_at_gain(const ls_curve *curve, ls_fall *fall) {
+static void look_at_gain(const ls_curve *curve, ls_slope *slope) {
     char reason[LS_REASON_TEXT];
-    ls_fall other = {0};
-    if (!ls_gain_is_clear(curve, fall->count) || fall_of_gain(curve, fall, &other) != LS_OK)
+    ls_slope other = {0};
+    if (!ls_gain_is_clear(curve, slope->count) || slope_of_gain(curve, slope, &other) != LS_OK)
         return;
-    if (other.count == fall->count && ls_fall_supports(&other, reason)) {
-        ls_fall swap = *fall;
-        *fall = other;
+    if (other.count == slope->count && ls_slope_supports(&other, reason)) {
+        ls_slope swap = *slope;
+        *slope = other;
         other = swap;
     }
-    ls_fall_free(&other);
+    ls_slope_free(&other);
 }
 
 /* `noisy`: for the length of the test, not for its range. */
@@ -110,29 +110,29 @@ static void refuse(const char *reason, bool noisy, ls_suggestion *out) {
     out->noisy = noisy;
 }
 
-static void judge(const ls_curve *curve, ls_fall *fall, ls_suggestion *out) {
+static void judge(const ls_curve *curve, ls_slope *slope, ls_suggestion *out) {
     char reason[LS_REASON_TEXT];
-    if (!ls_fall_supports(fall, reason) && fall->depth > 0)
-        look_at_gain(curve, fall);
-    if (!ls_fall_supports(fall, reason))
-        refuse(reason, fall->depth > 0, out);
-    else if (ls_fall_is_cut(fall))
+    if (!ls_slope_supports(slope, reason) && slope->depth > 0)
+        look_at_gain(curve, slope);
+    if (!ls_slope_supports(slope, reason))
+        refuse(reason, slope->depth > 0, out);
+    else if (ls_slope_is_cut(slope))
         ls_suggestion_refuse(out,
                              "the loss still falls at the last learning rate, %g: set "
                              "find_lr.end higher",
-                             fall->lr[fall->count - 1]);
-    else if (!ls_gain_supports(curve, fall->count, fall->bottom, reason))
+                             slope->lr[slope->count - 1]);
+    else if (!ls_gain_supports(curve, slope->count, slope->bottom, reason))
         refuse(reason, true, out);
     else
-        recommend(fall, curve->momentum, out);
+        recommend(slope, curve->momentum, out);
 }
 
 void ls_suggest_recommended(const ls_curve *curve, ls_suggestion *out) {
-    ls_fall fall = {0};
-    if (ls_fall_create("loss", curve->count, curve->lr, curve->loss, curve->noise, curve->diverged,
-                       &fall) == LS_OK)
-        judge(curve, &fall, out);
+    ls_slope slope = {0};
+    if (ls_slope_create("loss", curve->count, curve->lr, curve->loss, curve->noise, curve->diverged,
+                        &slope) == LS_OK)
+        judge(curve, &slope, out);
     else
         ls_suggestion_refuse(out, "out of memory");
-    ls_fall_free(&fall);
+    ls_slope_free(&slope);
 }

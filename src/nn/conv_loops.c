@@ -192,7 +192,7 @@ static void add_bias(const ls_tile *tile, float *sums) {
     ls_tile_add(&ones, 1, &offset, sums);
 }
 
-/* Part `part` of `parts` of the dy of the outputs behind the tile's, into the first cache while
+/* Part `part` of `parts` of the dy of the outputs after the tile's, into the first cache while
  * others are computed: with few taps, memory binds. */
 static void fetch(const ls_tile *tile, int64_t part, int64_t parts) {
     const int64_t line = 16, size = tile->count * tile->lanes; /* floats */

@@ -153,7 +153,7 @@ ls_start ls_weight_start(ls_init init, double fan_in, double fan_out);
  * places of the slice's own ones. */
 ls_status ls_builder_statistics(ls_builder *builder, const ls_shape *shape, double momentum,
                                 size_t *number, size_t places[2]);
-/* Puts the untrained parameters behind the trained ones and lays all out. */
+/* Puts the untrained parameters after the trained ones and lays all out. */
 ls_status ls_params_finish(ls_builder *builder);
 void ls_params_free(ls_param_list *list);
 /* Frees an operation with all it owns. */

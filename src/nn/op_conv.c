@@ -369,7 +369,7 @@ static ls_status check(const ls_builder *builder, const ls_layer_spec *layer, co
                              (long long)spec->filters, (long long)spec->groups);
     if (spec->filters % spec->groups != 0 || in->size[0] % spec->groups != 0)
         return ls_layer_fail(builder, layer,
-                             "%lld groups divide not both its %lld filters and the "
+                             "%lld groups do not divide both its %lld filters and the "
                              "channels of its input %s",
                              (long long)spec->groups, (long long)spec->filters,
                              ls_shape_text(in, text));

@@ -68,7 +68,7 @@ static ls_status grow_arena(ls_net *net, size_t bytes) {
     net->arena = arena;
     net->arena_bytes = bytes;
     net->addresses++;
-    net->active = NULL; /* what a pass left behind is lost */
+    net->active = NULL; /* what another pass left is lost */
     return LS_OK;
 }
 

@@ -14,7 +14,8 @@ static ls_status set_up_augment(ls_engine *engine) {
     return LS_OK;
 }
 
-/* What the configuration wants, or float32 where the CPU, the same on all ranks, has it not. */
+/* What the configuration wants, or float32 where the CPU, the same on all ranks, does not have it.
+ */
 static void choose_type(ls_engine *engine) {
     engine->type = engine->config->compute.type;
     if (ls_compute_has(engine->type))

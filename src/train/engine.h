@@ -38,7 +38,8 @@ typedef struct ls_orders {
     double loss, gain; /* means over the samples */
     int64_t correct;
     int32_t stop_requested, failed; /* on any rank */
-    ls_rates rates;                 /* corrections of one rank, as hosts' pow may differ */
+    unsigned char carried[LS_MOST_CARRIED];
+    ls_rates rates; /* corrections of one rank, as hosts' pow may differ */
 } ls_orders;
 
 struct ls_engine {
@@ -79,6 +80,8 @@ struct ls_engine {
     ls_statistics *statistics; /* of batch norms */
     ls_broadcast *decision;    /* ls_orders */
 
+    void *carried; /* by decisions: the caller's; NULL: nothing */
+    size_t carried_size;
     bool stop_requested;             /* on this rank */
     double *slice_loss, *slice_gain; /* of the last step; on rank 0 */
 

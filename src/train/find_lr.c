@@ -7,6 +7,12 @@
 #include "train/curve_file.h"
 #include "train/engine.h"
 
+/* What rank 0 says with its decision. */
+typedef struct ls_find_lr_orders {
+    ls_stop stop;
+    bool asked, not_written; /* other reasons to stop */
+} ls_find_lr_orders;
+
 typedef struct ls_find_lr_run {
     ls_engine *engine;
     const ls_find_lr_config *config;
@@ -21,19 +27,20 @@ typedef struct ls_find_lr_run {
     int64_t samples;
     ls_curve_file *file; /* rank 0 */
     ls_status written;   /* rank 0: a failure to write ends the test at the next decision */
+    ls_find_lr_orders orders;
 } ls_find_lr_run;
-
-enum { STOP_NOT_WRITTEN = 1000, STOP_ASKED }; /* beside the ls_stop of a decision */
 
 static ls_decision decide(void *context, const ls_step_report *report) {
     ls_find_lr_run *run = context;
-    if (run->written != LS_OK)
-        return (ls_decision){.stop = STOP_NOT_WRITTEN};
-    if (report->stop_requested)
-        return (ls_decision){.stop = STOP_ASKED};
-    ls_stop stop = ls_range_test_take(&run->test, report->loss);
-    return (ls_decision){
-        .lr = run->lr, .momentum = run->engine->config->train.momentum, .stop = (int32_t)stop};
+    ls_find_lr_orders *orders = &run->orders;
+    *orders = (ls_find_lr_orders){.not_written = run->written != LS_OK};
+    if (!orders->not_written)
+        orders->asked = report->stop_requested;
+    if (!orders->not_written && !orders->asked)
+        orders->stop = ls_range_test_take(&run->test, report->loss);
+    return (ls_decision){.lr = run->lr,
+                         .momentum = run->engine->config->train.momentum,
+                         .stop = orders->not_written || orders->asked || orders->stop};
 }
 
 /* ---- one point ------------------------------------------------------------------------------ */
@@ -126,12 +133,14 @@ static ls_status take_step(ls_find_lr_run *run, ls_find_lr_result *result, ls_st
     bool gradient_failed = status == LS_ERR_NUMERIC;
     if (status != LS_OK && !gradient_failed)
         return status;
-    if (!gradient_failed && decision.stop == STOP_ASKED)
+    if (!gradient_failed && run->orders.asked)
         return ls_fail(LS_STOPPED,
                        "stopped as asked in the range test, after %lld of its %lld steps: it "
                        "begins anew next time",
                        (long long)run->step, (long long)run->steps);
-    *stop = gradient_failed ? LS_STOP_NOT_FINITE : (ls_stop)decision.stop;
+    if (!gradient_failed && run->orders.not_written)
+        return ls_comm_agree(engine->comm, run->written);
+    *stop = gradient_failed ? LS_STOP_NOT_FINITE : run->orders.stop;
     if (*stop != LS_STOP_NONE && !gradient_failed)
         return LS_OK; /* the point that stops the test is not part of the curve */
     if (gradient_failed) {
@@ -198,7 +207,9 @@ static ls_status run_between_digests(ls_find_lr_run *run, ls_find_lr_result *res
     ls_snapshot *snapshot;
     LS_TRY(ls_engine_digest(run->engine, before));
     LS_TRY(ls_engine_save(run->engine, &snapshot));
+    LS_TRY(ls_engine_carry(run->engine, &run->orders, sizeof run->orders));
     ls_status status = ramp_up(run, result);
+    LS_TRY(ls_engine_carry(run->engine, NULL, 0));
     list_unreached(run->engine, result->unreached);
     ls_engine_restore(run->engine, snapshot);
     LS_TRY(status);
@@ -236,8 +247,9 @@ static void announce(const ls_find_lr_run *run) {
 
 /* What a refusal leaves to do; and, without one, a warning of what is not trained. */
 static void advise(const ls_find_lr_run *run, ls_find_lr_result *result) {
-    static const char dead[] = "no gradient other than 0 reached %s in any step: units behind are "
-                               "dead, or weights 0";
+    static const char dead[] =
+        "no gradient other than 0 reached %s in any step: units after them are "
+        "dead, or weights 0";
     const ls_suggestion *recommended = &result->suggestions[LS_SUGGEST_RECOMMENDED];
     if (result->unreached[0] && recommended->found && ls_comm_rank(run->engine->comm) == 0)
         ls_warn(dead, result->unreached);

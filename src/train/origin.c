@@ -138,7 +138,7 @@ static ls_status refuse(const differences *d, bool allow) {
 
 /* ---- another schedule, other bits ----------------------------------------------------------- */
 
-/* The steps that the run was to have, and its learning rate at `step`; 0 behind its end. */
+/* The steps that the run was to have, and its learning rate at `step`; 0 after its end. */
 static ls_status schedule_of(const ls_config *config, double lr, int64_t per_epoch, int64_t step,
                              int64_t *steps, double *lr_there) {
     ls_schedule schedule;

@@ -1,5 +1,6 @@
 /* One step: forward, rank 0's decision while backward runs, exchange, update. */
 #include <math.h>
+#include <string.h>
 
 #include "train/engine.h"
 
@@ -99,9 +100,18 @@ static ls_status broadcast_decision(ls_step *step) {
     report_losses(step, orders);
     if (!orders->failed)
         orders->decision = step->decide(step->context, step->report);
+    if (engine->carried)
+        memcpy(orders->carried, engine->carried, engine->carried_size);
     set_rates(engine, orders);
     step->decided = true;
     return ls_broadcast_start(engine->decision);
+}
+
+ls_status ls_engine_carry(ls_engine *engine, void *what, size_t size) {
+    LS_REQUIRE(size <= LS_MOST_CARRIED);
+    engine->carried = what;
+    engine->carried_size = size;
+    return LS_OK;
 }
 
 /* Between layers of the backward pass.  What fails comes again when it is waited for. */
@@ -125,6 +135,8 @@ static ls_status close_control(ls_step *step, const ls_orders **orders) {
     LS_TRY(ls_broadcast_wait(engine->decision));
     LS_TRY(ls_statistics_wait(engine->statistics));
     *orders = ls_broadcast_data(engine->decision);
+    if (engine->carried)
+        memcpy(engine->carried, (*orders)->carried, engine->carried_size);
     report_losses(step, *orders);
     return LS_OK;
 }

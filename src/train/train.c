@@ -10,9 +10,14 @@
 #include "train/judge.h"
 #include "train/train_file.h"
 
-enum { DIVERGED = 1, NOT_WRITTEN };     /* ls_decision.stop */
-enum { SAVE = 0x100, END_MASK = 0xff }; /* ls_decision.after: an ls_train_end, and SAVE */
-#define STOP_FILE_SECONDS 1.0           /* between looks for the file `stop` */
+#define STOP_FILE_SECONDS 1.0 /* between looks for the file `stop` */
+
+/* What rank 0 says with its decision. */
+typedef struct ls_train_orders {
+    bool diverged, not_written; /* reasons to stop at once */
+    bool save;                  /* a checkpoint is due after the step */
+    ls_train_end end;           /* after the step; LS_TRAIN_DONE: nobody wants one */
+} ls_train_orders;
 
 typedef struct ls_training {
     ls_engine *engine;
@@ -32,6 +37,7 @@ typedef struct ls_training {
     ls_status written;  /* rank 0: the last row; a failure ends the run at the next decision */
     ls_status saved;    /* rank 0: the last checkpoint */
     double best_saved;  /* rank 0: the value of best.h5; NaN: there is none */
+    ls_train_orders orders;
 } ls_training;
 
 /* What a step was followed by. */
@@ -98,17 +104,16 @@ static ls_train_end wanted_end(ls_training *run, const ls_step_report *report) {
 static ls_decision decide(void *context, const ls_step_report *report) {
     ls_training *run = context;
     const ls_checkpoint_config *checkpoint = &run->config->checkpoint;
-    if (run->written != LS_OK)
-        return (ls_decision){.stop = NOT_WRITTEN};
-    if (!isfinite(report->loss))
-        return (ls_decision){.stop = DIVERGED};
-    ls_decision decision = {.lr = ls_schedule_lr(&run->schedule, run->state.step),
-                            .momentum = ls_schedule_momentum(&run->schedule, run->state.step),
-                            .after = (int32_t)wanted_end(run, report)};
-    double pause = 60 * checkpoint->every_minutes;
-    if (pause > 0 && ls_seconds() - run->last_save > pause)
-        decision.after |= SAVE;
-    return decision;
+    ls_train_orders *orders = &run->orders;
+    *orders = (ls_train_orders){.not_written = run->written != LS_OK,
+                                .diverged = !isfinite(report->loss)};
+    if (orders->not_written || orders->diverged)
+        return (ls_decision){.stop = true};
+    const double pause = 60 * checkpoint->every_minutes;
+    orders->end = wanted_end(run, report);
+    orders->save = pause > 0 && ls_seconds() - run->last_save > pause;
+    return (ls_decision){.lr = ls_schedule_lr(&run->schedule, run->state.step),
+                         .momentum = ls_schedule_momentum(&run->schedule, run->state.step)};
 }
 
 /* ---- after a step --------------------------------------------------------------------------- */
@@ -254,9 +259,8 @@ static ls_status fail_diverged(const ls_training *run, const ls_step_report *rep
 static ls_status finish_step(ls_training *run, const ls_step_report *report,
                              const ls_decision *decision, ls_train_end *end) {
     double before = ls_seconds();
-    ls_aftermath after = {.save = decision->after & SAVE,
-                          .end = (ls_train_end)(decision->after & END_MASK),
-                          .score = {ls_no_score, ls_no_score}};
+    ls_aftermath after = {
+        .save = run->orders.save, .end = run->orders.end, .score = {ls_no_score, ls_no_score}};
     if (ends_epoch(run))
         LS_TRY(evaluate(run, &after));
     record(run, report, decision, &after);
@@ -306,9 +310,9 @@ static ls_status take_step(ls_training *run, ls_train_end *end) {
     if (status == LS_ERR_INPUT && state->step > run->last_checkpoint && state->step > 0)
         return keep_state(run, status);
     LS_TRY(status);
-    if (decision.stop == NOT_WRITTEN)
+    if (run->orders.not_written)
         return ls_comm_agree(run->engine->comm, run->written);
-    if (decision.stop == DIVERGED)
+    if (run->orders.diverged)
         return fail_diverged(run, &report);
     take_losses(run, &report);
     run->work += ls_phases_work(report.seconds);
@@ -362,7 +366,7 @@ static ls_status check_resumed(const ls_training *run, ls_train_end *end) {
     const ls_train_state *state = &run->state;
     if (state->step > run->steps)
         return ls_fail(LS_ERR_INPUT,
-                       "the newest checkpoint in '%s' is at step %lld, behind the last one of "
+                       "the newest checkpoint in '%s' is at step %lld, after the last one of "
                        "train.epochs %lld, %lld: expected more epochs, or another --out",
                        run->job->folder, (long long)state->step,
                        (long long)run->config->train.epochs, (long long)run->steps);
@@ -458,8 +462,11 @@ ls_status ls_train(ls_engine *engine, const ls_train_job *job, ls_train_result *
     run.steps = run.per_epoch * engine->config->train.epochs;
     ls_status status = prepare(&run, &end);
     run.started = run.last_save = ls_seconds();
+    if (status == LS_OK)
+        status = ls_engine_carry(engine, &run.orders, sizeof run.orders);
     while (status == LS_OK && end == LS_TRAIN_DONE && run.state.step < run.steps)
         status = take_step(&run, &end);
+    ls_engine_carry(engine, NULL, 0);
     if (status == LS_OK)
         status = conclude(&run, end, result);
     ls_train_file_free(run.file);

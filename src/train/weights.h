@@ -14,7 +14,7 @@ typedef struct ls_weights {
     const ls_optimizer *optimizer;
     ls_shared *memory;             /* of all that follows but `frozen` */
     float *params;                 /* (ls_net_flat_size), parameters and running statistics */
-    float *states[LS_MOST_STATES]; /* the optimizer's, (ls_net_trained_size) each, behind params */
+    float *states[LS_MOST_STATES]; /* the optimizer's, (ls_net_trained_size) each, after params */
     uint16_t *rounded;             /* params in bf16, by ls_net_round; NULL in float32 */
     int64_t updates;               /* done since the states were zero */
     bool *frozen; /* (ls_net_param_count): not updated, not part of the gradient's norm */

@@ -7,10 +7,15 @@
 
 #include "rank/engine.h"
 
+typedef struct ls_words {
+    int step;
+    double loss;
+} ls_words;
+
 static ls_decision halt(void *context, const ls_step_report *report) {
-    (void)context;
-    (void)report;
-    return (ls_decision){.stop = 7};
+    ls_words *words = context;
+    *words = (ls_words){.step = 7, .loss = report->loss};
+    return (ls_decision){.stop = true};
 }
 
 /* ---- what must hold ------------------------------------------------------------------------- */
@@ -163,11 +168,16 @@ static void check_stop(const bench *b) {
     ls_config *config;
     ls_step_report report;
     ls_decision decision;
+    ls_words words = {0};
     char before[LS_DIGEST_TEXT], after[LS_DIGEST_TEXT];
     ls_engine *engine = open_engine(b, NULL, &config);
     CHECK(b->comm, ls_engine_digest(engine, before) == LS_OK);
-    CHECK(b->comm, ls_engine_step(engine, 0, 0, halt, NULL, &decision, &report) == LS_OK);
-    CHECK(b->comm, decision.stop == 7);
+    CHECK(b->comm, ls_engine_carry(engine, &words, sizeof words) == LS_OK);
+    CHECK(b->comm, ls_engine_step(engine, 0, 0, halt, &words, &decision, &report) == LS_OK);
+    CHECK(b->comm, decision.stop && words.step == 7 && words.loss == report.loss);
+    CHECK(b->comm, ls_engine_carry(engine, &words, LS_MOST_CARRIED + 1) == LS_ERR_BUG);
+    ls_message_set("");
+    CHECK(b->comm, ls_engine_carry(engine, NULL, 0) == LS_OK);
     CHECK(b->comm, ls_engine_digest(engine, after) == LS_OK);
     CHECK(b->comm, same_digest(b, before, after));
     close_engine(engine, config);

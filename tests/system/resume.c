@@ -100,7 +100,7 @@ Test(resume, with_another_schedule, .fini = workspace_remove) {
     make_dataset(1000, 100);
     const char *out = train("out", "");
     expect(resume(1, out, "--set train.epochs=2"), 2,
-           "step 33, behind the last one of train.epochs 2, 22");
+           "step 33, after the last one of train.epochs 2, 22");
     expect(resume(1, out, ""), 0, "is finished: all 3 epochs are done");
     outcome longer = resume(1, out, "--set train.epochs=6");
     expect(longer, 0, "train.epochs is 6, was 3");

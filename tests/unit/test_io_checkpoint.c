@@ -348,7 +348,7 @@ static void hexadecimal(XXH128_hash_t hash, char text[LS_DIGEST_TEXT]) {
         snprintf(text + 2 * i, 3, "%02x", canonical.digest[i]);
 }
 
-/* By FORMAT.md's words: names, types, shapes and values one behind the other. */
+/* By FORMAT.md's words: names, types, shapes and values one after another. */
 Test(io_checkpoint, digest_known_answer, .fini = io_remove) {
     static const char bytes[] = "model/a\0float32\0"
                                 "\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\x80\x3f"

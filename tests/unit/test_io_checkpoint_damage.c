@@ -56,7 +56,7 @@ Test(io_checkpoint_damage, cut_anywhere, .fini = io_remove) {
 }
 
 Test(io_checkpoint_damage, longer_than_written, .fini = io_remove) {
-    const char *reasons[] = {"1 bytes behind its end"}, *path = io_path("long.h5");
+    const char *reasons[] = {"1 bytes after its end"}, *path = io_path("long.h5");
     size_t bytes;
     char *content = io_load(checkpoint_make(5), &bytes); /* has room for one byte more */
     content[bytes] = 0;
@@ -310,7 +310,7 @@ static int write_limited(rlim_t limit, rlim_t most, bool large) {
     int result;
     pid_t child = fork();
     if (child == 0) {
-        atexit(lift_limit); /* runs behind HDF5's own handler, which comes later */
+        atexit(lift_limit); /* runs after HDF5's own handler, which comes later */
         signal(SIGXFSZ, SIG_IGN);
         setrlimit(RLIMIT_FSIZE, &(struct rlimit){limit, most});
         ls_status status = large ? write_large(path) : checkpoint_write(path, 2);

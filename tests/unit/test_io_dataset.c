@@ -348,7 +348,7 @@ static void check_limit(bool hard) {
     for (rlim_t limit = 100; limit < 12 << 20; limit *= 3) {
         pid_t child = fork();
         if (child == 0) {
-            atexit(lift_limit); /* runs behind HDF5's own handler, which comes later */
+            atexit(lift_limit); /* runs after HDF5's own handler, which comes later */
             signal(SIGXFSZ, SIG_IGN);
             setrlimit(RLIMIT_FSIZE, &(struct rlimit){limit, hard ? limit : RLIM_INFINITY});
             int result = write_until_full(path, "File too large");

@@ -239,7 +239,7 @@ Test(nn_build, errors_of_shape) {
                  "line 31: conv layer 'conv': a window of (7, 7) does not fit into the input "
                  "(3, 8, 6) with padding (0, 0)");
     expect_error(&image, 10, (ls_layer_list)NN_LIST(NN_MAX_POOL(2), NN_GROUPS(4, 1, 2)),
-                 "line 32: conv layer 'conv': 2 groups divide not both its 4 filters and the "
+                 "line 32: conv layer 'conv': 2 groups do not divide both its 4 filters and the "
                  "channels of its input (3, 4, 3)");
     expect_error(&image, 10, (ls_layer_list)NN_LIST(NN_MAX_POOL(2, .padding = NN_EACH(2))),
                  "line 31: max_pool layer 'max_pool': padding 2 must be less than the size 2: a "

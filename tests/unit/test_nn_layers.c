@@ -1,5 +1,5 @@
 /* nn: every kind of layer in every dimension, forward and backward, against the reference.  A layer
- * is tested behind one with parameters, so that the gradient it passes on is seen too. */
+ * is tested after one with parameters, so that the gradient it passes on is seen too. */
 #include <criterion/criterion.h>
 
 #include "nn_check.h"

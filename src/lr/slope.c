@@ -1,10 +1,10 @@
-/* The level of a curve (running median), its noise, and how far it falls: see fall.h. */
+/* The level of a curve (running median), its noise, and how far it falls: see slope.h. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lr/fall.h"
+#include "lr/slope.h"
 
 enum {
     LEAST_POINTS = 10,
@@ -112,63 +112,63 @@ static double start_level(int64_t count, const double *values, double *room) {
 /* Where the level is smallest before it rises by a quarter of `depth`, once it has fallen by half
  * of it. What comes after is another regime: a network that has broken down may well give a smaller
  * loss than it started with. */
-static int64_t first_bottom(const ls_fall *fall, double depth) {
+static int64_t first_bottom(const ls_slope *slope, double depth) {
     int64_t bottom = 0;
-    for (int64_t i = 1; i < fall->count; i++) {
-        double rise = fall->level[i] - fall->level[bottom];
+    for (int64_t i = 1; i < slope->count; i++) {
+        double rise = slope->level[i] - slope->level[bottom];
         if (rise < 0)
             bottom = i;
-        else if (fall->start - fall->level[bottom] > depth / 2 &&
-                 rise > fmax(depth / 4, (CLEAR + 1) * fall->error))
+        else if (slope->start - slope->level[bottom] > depth / 2 &&
+                 rise > fmax(depth / 4, (CLEAR + 1) * slope->error))
             break;
     }
     return bottom;
 }
 
 /* Start, bottom, depth and error, once the level is known. */
-static void measure(ls_fall *fall, const double *values, const double *noise, double *room) {
-    int64_t count = fall->count;
-    fall->bottom = 0;
+static void measure(ls_slope *slope, const double *values, const double *noise, double *room) {
+    int64_t count = slope->count;
+    slope->bottom = 0;
     for (int64_t i = 1; i < count; i++)
-        if (fall->level[i] < fall->level[fall->bottom])
-            fall->bottom = i;
-    int64_t before = fall->bottom + 1 < LEAST_POINTS ? count : fall->bottom + 1;
+        if (slope->level[i] < slope->level[slope->bottom])
+            slope->bottom = i;
+    int64_t before = slope->bottom + 1 < LEAST_POINTS ? count : slope->bottom + 1;
     double single = typical_noise(before, values, noise, room);
     /* a median of many values is 1.25 times as uncertain as their mean */
-    fall->error = 1.25 * single / sqrt((double)(2 * fall->h + 1));
-    if (!fall->wide)
-        fall->mean_error = fall->error;
+    slope->error = 1.25 * single / sqrt((double)(2 * slope->h + 1));
+    if (!slope->wide)
+        slope->mean_error = slope->error;
     int64_t few = count < 3 ? count : 3;
-    fall->start = start_level(count / 10 < few ? few : count / 10, values, room);
-    fall->start = fmin(fall->start, fall->level[0]); /* the loss may rise at once */
+    slope->start = start_level(count / 10 < few ? few : count / 10, values, room);
+    slope->start = fmin(slope->start, slope->level[0]); /* the loss may rise at once */
     /* or, on a linear ramp, fall within its first points; a median of 3 has 0.67 times their noise
      */
     double first = start_level(few, values, room);
-    if (first - fall->start > CLEAR * 0.67 * single)
-        fall->start = first;
-    fall->bottom = first_bottom(fall, fall->start - fall->level[fall->bottom]);
-    fall->depth = fall->start - fall->level[fall->bottom];
+    if (first - slope->start > CLEAR * 0.67 * single)
+        slope->start = first;
+    slope->bottom = first_bottom(slope, slope->start - slope->level[slope->bottom]);
+    slope->depth = slope->start - slope->level[slope->bottom];
 }
 
-static bool is_clear(const ls_fall *fall) {
-    return fall->depth > CLEAR * fall->error;
+static bool is_clear(const ls_slope *slope) {
+    return slope->depth > CLEAR * slope->error;
 }
 
 /* The level over more points where fewer leave its fall within the noise. */
-static void look(ls_fall *fall, const double *values, const double *noise, double *room) {
-    for (int wide = 0; wide <= 1 && !is_clear(fall); wide++) {
-        fall->wide = wide;
-        fall->h = half_width(fall->count, wide);
-        running_median(fall->count, fall->h, values, room, fall->level);
+static void look(ls_slope *slope, const double *values, const double *noise, double *room) {
+    for (int wide = 0; wide <= 1 && !is_clear(slope); wide++) {
+        slope->wide = wide;
+        slope->h = half_width(slope->count, wide);
+        running_median(slope->count, slope->h, values, room, slope->level);
         if (!wide)
-            running_mean(fall->count, fall->h, values, fall->mean);
-        measure(fall, values, noise, room);
+            running_mean(slope->count, slope->h, values, slope->mean);
+        measure(slope, values, noise, room);
     }
 }
 
-ls_status ls_fall_create(const char *what, int64_t count, const double *lr, const double *values,
-                         const double *noise, bool diverged, ls_fall *fall) {
-    ls_fall new = {.what = what, .lr = lr};
+ls_status ls_slope_create(const char *what, int64_t count, const double *lr, const double *values,
+                          const double *noise, bool diverged, ls_slope *slope) {
+    ls_slope new = {.what = what, .lr = lr};
     while (new.count < count && isfinite(values[new.count]) && isfinite(lr[new.count]))
         new.count++;
     new.diverged = diverged || new.count < count;
@@ -183,84 +183,84 @@ ls_status ls_fall_create(const char *what, int64_t count, const double *lr, cons
     if (new.count > 0)
         look(&new, values, noise, room);
     ls_free(room);
-    *fall = new;
+    *slope = new;
     return LS_OK;
 }
 
-void ls_fall_free(ls_fall *fall) {
-    ls_free(fall->level);
-    ls_free(fall->mean);
-    *fall = (ls_fall){0};
+void ls_slope_free(ls_slope *slope) {
+    ls_free(slope->level);
+    ls_free(slope->mean);
+    *slope = (ls_slope){0};
 }
 
-bool ls_fall_is_cut(const ls_fall *fall) {
-    const int64_t last = fall->count - 1;
-    const double fell = fall->level[last - fall->count / 10] - fall->level[last];
-    return !fall->diverged && fell > fmax(0.1 * fall->depth, 3 * fall->error);
+bool ls_slope_is_cut(const ls_slope *slope) {
+    const int64_t last = slope->count - 1;
+    const double fell = slope->level[last - slope->count / 10] - slope->level[last];
+    return !slope->diverged && fell > fmax(0.1 * slope->depth, 3 * slope->error);
 }
 
 /* What to set where the range is the reason: nothing happens up to the last learning rate, or the
  * first is too large already.  "" otherwise. */
-static void range_hint(const ls_fall *fall, char *hint, size_t size) {
-    const double off = fmax(CLEAR * fall->error, 1e-6 * fabs(fall->start));
-    const int64_t last = fall->count - 1;
-    if (!fall->diverged && fall->level[last] - fall->start <= off)
+static void range_hint(const ls_slope *slope, char *hint, size_t size) {
+    const double off = fmax(CLEAR * slope->error, 1e-6 * fabs(slope->start));
+    const int64_t last = slope->count - 1;
+    if (!slope->diverged && slope->level[last] - slope->start <= off)
         snprintf(hint, size,
                  "; nor does it rise up to the last learning rate, %g: set find_lr.end "
                  "higher",
-                 fall->lr[last]);
-    else if (fall->level[fall->count / 4] - fall->level[0] > off)
+                 slope->lr[last]);
+    else if (slope->level[slope->count / 4] - slope->level[0] > off)
         snprintf(hint, size,
                  "; it rises from the first learning rates on, %g: set find_lr.start "
                  "lower",
-                 fall->lr[0]);
+                 slope->lr[0]);
     else
         hint[0] = '\0';
 }
 
-bool ls_fall_supports(const ls_fall *fall, char reason[LS_REASON_TEXT]) {
+bool ls_slope_supports(const ls_slope *slope, char reason[LS_REASON_TEXT]) {
     char hint[LS_REASON_TEXT / 2] = "";
-    if (fall->count >= LEAST_POINTS)
-        range_hint(fall, hint, sizeof hint);
-    if (fall->count == 0)
-        snprintf(reason, LS_REASON_TEXT, "no finite %s", fall->what);
-    else if (fall->count < LEAST_POINTS)
+    if (slope->count >= LEAST_POINTS)
+        range_hint(slope, hint, sizeof hint);
+    if (slope->count == 0)
+        snprintf(reason, LS_REASON_TEXT, "no finite %s", slope->what);
+    else if (slope->count < LEAST_POINTS)
         snprintf(reason, LS_REASON_TEXT, "only %lld point%s, at least %d are needed: %s",
-                 (long long)fall->count, fall->count == 1 ? "" : "s", LEAST_POINTS,
-                 fall->diverged ? "start at a smaller learning rate, by find_lr.start"
-                                : "make the test longer, by find_lr.steps or a smaller batch");
-    else if (!(fall->depth > 0))
+                 (long long)slope->count, slope->count == 1 ? "" : "s", LEAST_POINTS,
+                 slope->diverged ? "start at a smaller learning rate, by find_lr.start"
+                                 : "make the test longer, by find_lr.steps or a smaller batch");
+    else if (!(slope->depth > 0))
         snprintf(reason, LS_REASON_TEXT, "the %s never gets better than where it starts%s",
-                 fall->what, hint);
-    else if (!is_clear(fall))
+                 slope->what, hint);
+    else if (!is_clear(slope))
         snprintf(reason, LS_REASON_TEXT,
                  "the %s gets better by %.2g only, within its noise (5 standard errors: %.2g)%s",
-                 fall->what, fall->depth, CLEAR * fall->error, hint);
+                 slope->what, slope->depth, CLEAR * slope->error, hint);
     else
         return true;
     return false;
 }
 
-double ls_fall_above_bottom(const ls_fall *fall, double share) {
-    return fall->level[fall->bottom] + fmax(share * fall->depth, 3 * fall->error);
+double ls_slope_above_bottom(const ls_slope *slope, double share) {
+    return slope->level[slope->bottom] + fmax(share * slope->depth, 3 * slope->error);
 }
 
-int64_t ls_fall_first(const ls_fall *fall, int64_t from, int64_t to, bool above, double value) {
+int64_t ls_slope_first(const ls_slope *slope, int64_t from, int64_t to, bool above, double value) {
     int64_t i = from;
-    while (i < to && (fall->level[i] > value) != above)
+    while (i < to && (slope->level[i] > value) != above)
         i++;
     return i;
 }
 
-int64_t ls_fall_edge(const ls_fall *fall, double share) {
-    int64_t h = fall->h, i = fall->bottom, last = fall->count - 1;
+int64_t ls_slope_edge(const ls_slope *slope, double share) {
+    int64_t h = slope->h, i = slope->bottom, last = slope->count - 1;
     int64_t from = i - h < 0 ? 0 : i - h, to = i + h > last ? last : i + h;
-    double least = fall->wide ? fall->level[i] : fall->mean[i], most;
+    double least = slope->wide ? slope->level[i] : slope->mean[i], most;
     /* in much noise the smallest of several means would be a chance */
-    for (int64_t k = from; k <= to && !fall->wide; k++)
-        least = fmin(least, fall->mean[k]);
-    most = least + fmax(share * fall->depth, 3 * fall->mean_error);
-    while (i < last && fall->mean[i + 1] <= most)
+    for (int64_t k = from; k <= to && !slope->wide; k++)
+        least = fmin(least, slope->mean[k]);
+    most = least + fmax(share * slope->depth, 3 * slope->mean_error);
+    while (i < last && slope->mean[i + 1] <= most)
         i++;
     return i;
 }
