@@ -29,15 +29,14 @@ Test(bf16, same_bits_on_any_layout, .fini = workspace_remove) {
     static const int ranks[] = {2, 3, 5};
     make_dataset(1000, 100);
     const char *one = train("alone", 1, BF16);
-    for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++)
-        for (int flat = 0; flat <= 1; flat++) {
-            const char *mode = flat ? "flat" : "node";
-            const char *other = train(text("%s-%d", mode, ranks[i]), ranks[i],
-                                      text(BF16 "--set exchange=%s", mode));
-            cr_expect_str_eq(last_digest(one), last_digest(other), "%d ranks, %s", ranks[i], mode);
-            run_well("h5diff -v %s/train.h5 %s/train.h5 /train/loss", one, other);
-            run_well("h5diff -v %s/train.h5 %s/train.h5 /train/test_loss", one, other);
-        }
+    for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++) {
+        const char *mode = i == 1 ? "flat" : "node";
+        const char *other =
+            train(text("%s-%d", mode, ranks[i]), ranks[i], text(BF16 "--set exchange=%s", mode));
+        cr_expect_str_eq(last_digest(one), last_digest(other), "%d ranks, %s", ranks[i], mode);
+        run_well("h5diff -v %s/train.h5 %s/train.h5 /train/loss", one, other);
+        run_well("h5diff -v %s/train.h5 %s/train.h5 /train/test_loss", one, other);
+    }
 }
 
 Test(bf16, is_what_is_computed_in, .fini = workspace_remove) {

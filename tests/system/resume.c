@@ -55,7 +55,7 @@ Test(resume, as_another_run, .fini = workspace_remove) {
     make_dataset(1000, 100);
     const char *out = train("out", "--set train.epochs=2"), *before = sums(out);
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-        outcome result = resume(1 + (int)i % 3, out, text("--set %s", changes[i][0]));
+        outcome result = resume(i % 6 == 5 ? 3 : 1, out, text("--set %s", changes[i][0]));
         expect(result, 2, changes[i][1]);
         expect(result, 2, "--allow-changes");
     }
@@ -139,8 +139,9 @@ Test(resume, without_the_curves, .fini = workspace_remove) {
     make_dataset(1000, 100);
     const char *whole = train("whole", "");
     train("other", "--set seed=9");
+    train("half", "--set train.epochs=2");
     for (size_t i = 0; i < sizeof damage / sizeof *damage; i++) {
-        train("part", "--set train.epochs=2");
+        run_well("cp -r %s/half %s/part", workspace(), workspace());
         run_well("cd %s/part && %s", workspace(), damage[i]);
         const char *out = text("%s/part", workspace());
         outcome result = resume(1 + (int)i % 2, out, "");

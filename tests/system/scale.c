@@ -225,18 +225,20 @@ Test(scale, refusals, .fini = workspace_remove) {
 #define REFUSES(words, options)                                                                    \
     REFUSED(WORDS words, "%s %s scale %s --out %s/out %s", mpirun(2), program(), config,           \
             workspace(), options)
+#define REFUSES_ALONE(words, options)                                                              \
+    REFUSED(WORDS words, "%s scale %s --out %s/out %s", program(), config, workspace(), options)
     REFUSES(("--ranks", "'2,1'", "from 1 to 2"), "--ranks 2,1");
     REFUSES(("--ranks", "'1,3'"), "--ranks 1,3");
-    REFUSES(("--ranks", "'1,'"), "--ranks 1,");
-    REFUSES(("--ranks", "'many'"), "--ranks many");
-    REFUSES(("--mode", "'week'", "did you mean 'weak'?"), "--mode week");
-    REFUSES(("--mode", "strong,weak"), "--mode strong,");
-    REFUSES(("--repeats", "'0'"), "--repeats 0");
-    REFUSES(("--extra-p", "one mode"), "--mode strong,weak --extra-p x.txt");
+    REFUSES_ALONE(("--ranks", "'1,'"), "--ranks 1,");
+    REFUSES_ALONE(("--ranks", "'many'"), "--ranks many");
+    REFUSES_ALONE(("--mode", "'week'", "did you mean 'weak'?"), "--mode week");
+    REFUSES_ALONE(("--mode", "strong,weak"), "--mode strong,");
+    REFUSES_ALONE(("--repeats", "'0'"), "--repeats 0");
+    REFUSES_ALONE(("--extra-p", "one mode"), "--mode strong,weak --extra-p x.txt");
     REFUSES(("--base is 2", "smallest size, 1"), "--base 2");
-    REFUSES(("--json", "--csv", "standard output"), "--json - --csv -");
-    REFUSES(("/nowhere/a.csv", "cannot write"), "--csv /nowhere/a.csv");
-    REFUSES(("overwritten", "config"), text("--json %s", config));
+    REFUSES_ALONE(("--json", "--csv", "standard output"), "--json - --csv -");
+    REFUSES_ALONE(("/nowhere/a.csv", "cannot write"), "--csv /nowhere/a.csv");
+    REFUSES_ALONE(("overwritten", "config"), text("--json %s", config));
     REFUSES(("strong scaling to 2 ranks", "batch.slices is 1"), "--set batch.slices=1");
     REFUSES(("batches of 600 samples", "500"), "--mode weak --set batch.size=300 " STUDY);
     cr_expect_not(exists("%s/out/*.tmp.*", workspace()));

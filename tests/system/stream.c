@@ -72,8 +72,8 @@ Test(stream, same_bits_at_any_size, .fini = workspace_remove, .timeout = 600) {
         "--set data.validation=0.1 --set find_lr.validation_every=5 "
         "--set find_lr.validation_samples=70 --set find_lr.steps=100 --set train.lr=auto";
     const char *node = train(2, file, text("%s --set data.residence=node", sets));
-    for (int ranks = 1; ranks <= 4; ranks++) {
-        const char *small = text("%s " STREAM " --set data.buffer=%d", sets, 1 * ranks);
+    for (int ranks = 1; ranks <= 4; ranks *= 2) {
+        const char *small = text("%s " STREAM " --set data.buffer=%d", sets, ranks);
         cr_expect_str_eq(train(ranks, file, small), node);
     }
     cr_expect_str_eq(train(3, file, text("%s " STREAM " --set data.buffer=0.9", sets)), node);
@@ -142,7 +142,7 @@ Test(stream, windows_read_each_chunk_once, .fini = workspace_remove, .timeout = 
     const char *node = train(1, file, WINDOW "--set data.residence=node");
     cr_expect_str_eq(train(2, plain, WINDOW "--set data.shuffle_chunk=16"), node);
     cr_expect_str_neq(train(1, plain, ""), node);
-    for (int ranks = 1; ranks <= 4; ranks++) {
+    for (int ranks = 1; ranks <= 4; ranks *= 2) {
         cr_expect_str_eq(train(ranks, file, WINDOW STREAM " --set data.buffer=2"), node);
         const char *json = text("%s/windows.json", workspace());
         run_well("%s %s bench %s --steps 60 --windows 1 --json %s --set data.file=%s " WINDOW STREAM
