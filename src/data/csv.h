@@ -4,34 +4,7 @@
 #define LOCKSTEP_DATA_CSV_H
 
 #include "data/reader.h"
-
-/* ---- rows ----------------------------------------------------------------------------------- */
-
-typedef struct ls_csv_row {
-    char *text; /* the fields, each ended by a zero */
-    size_t length, capacity;
-    size_t *start; /* of each field in text */
-    size_t count, start_capacity;
-    long line; /* where the row starts, from 1 */
-} ls_csv_row;
-
-typedef struct ls_csv_rows {
-    ls_reader *reader;
-    char *buffer;
-    size_t length, next;
-    long line;
-    char separator; /* comma, semicolon or tab: what the first line holds most of */
-} ls_csv_rows;
-
-ls_status ls_csv_rows_open(const char *path, ls_csv_rows *rows);
-/* Reads the next row that is not blank.  Quoted fields may hold separators, line ends and doubled
- * quotes; blanks around other fields are dropped.  *more is false at the end. */
-ls_status ls_csv_rows_next(ls_csv_rows *rows, ls_csv_row *row, bool *more);
-void ls_csv_rows_close(ls_csv_rows *rows);
-static inline const char *ls_csv_field(const ls_csv_row *row, size_t column) {
-    return row->text + row->start[column];
-}
-void ls_csv_row_free(ls_csv_row *row);
+#include "lockstep/csv.h"
 
 /* ---- tables --------------------------------------------------------------------------------- */
 
