@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "train/engine.h"
 #include "train/notes.h"
 #include "train/step_file.h"
 
@@ -62,9 +61,9 @@ static ls_status choose_path(ls_curve_file *file, const char *folder) {
     return LS_OK;
 }
 
-ls_status ls_curve_file_create(const ls_engine *engine, const ls_find_lr_job *job, int64_t steps,
+ls_status ls_curve_file_create(const ls_run_facts *facts, const ls_find_lr_job *job, int64_t steps,
                                ls_curve_file **file) {
-    const ls_config *config = engine->config;
+    const ls_config *config = facts->config;
     ls_curve_file *made = NULL;
     ls_series series[LS_S_MOST];
     ls_status status;
@@ -77,7 +76,7 @@ ls_status ls_curve_file_create(const ls_engine *engine, const ls_find_lr_job *jo
     LS_TRY_GOTO(failed, choose_path(made, job->folder));
     LS_TRY_GOTO(failed, ls_run_create(made->interim ? made->interim : made->path, "find_lr", steps,
                                       series, count, &made->rows.run));
-    LS_TRY_GOTO(failed, ls_notes_write(made->rows.run, engine, job->notes, job->note_count));
+    LS_TRY_GOTO(failed, ls_notes_write(made->rows.run, facts, job->notes, job->note_count));
     *file = made;
     return LS_OK;
 failed:

@@ -2,7 +2,7 @@
 #ifndef LOCKSTEP_TRAIN_CURVE_FILE_H
 #define LOCKSTEP_TRAIN_CURVE_FILE_H
 
-#include "lockstep/train.h"
+#include "train/notes.h"
 
 typedef struct ls_curve_file ls_curve_file;
 
@@ -14,7 +14,7 @@ typedef struct ls_curve_point {
 } ls_curve_point;
 
 /* Creates job->folder/find-lr.h5 with room for `steps` points. */
-ls_status ls_curve_file_create(const ls_engine *engine, const ls_find_lr_job *job, int64_t steps,
+ls_status ls_curve_file_create(const ls_run_facts *facts, const ls_find_lr_job *job, int64_t steps,
                                ls_curve_file **file);
 /* Adds point `step`.  It is in the file soon: points are committed a few times a second. */
 ls_status ls_curve_file_add(ls_curve_file *file, int64_t step, const ls_curve_point *point);

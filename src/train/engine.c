@@ -199,6 +199,14 @@ int64_t ls_engine_steps_per_epoch(const ls_engine *engine) {
     return engine->steps_per_epoch;
 }
 
+ls_run_facts ls_engine_facts(const ls_engine *engine) {
+    return (ls_run_facts){.config = engine->config,
+                          .type = engine->type,
+                          .steps_per_epoch = engine->steps_per_epoch,
+                          .inputs = &engine->norm,
+                          .targets = engine->classes ? NULL : &engine->target_norm};
+}
+
 float *ls_engine_params(ls_engine *engine) {
     return engine->weights->params;
 }

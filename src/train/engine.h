@@ -5,6 +5,7 @@
 #include "lockstep/augment.h"
 #include "lockstep/optim.h"
 #include "lockstep/train.h"
+#include "train/notes.h"
 #include "train/statistics.h"
 #include "train/update.h"
 
@@ -88,6 +89,9 @@ struct ls_engine {
     ls_recorder *recorder; /* NULL: none */
     int64_t record_skip, record_steps;
 };
+
+/* What is said of it in a run file. */
+ls_run_facts ls_engine_facts(const ls_engine *engine);
 
 /* ---- splits (splits.c, class_weights.c) ----------------------------------------------------- */
 

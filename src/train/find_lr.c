@@ -184,8 +184,9 @@ static void list_unreached(const ls_engine *engine, char names[LS_REASON_TEXT / 
 
 static ls_status open_file(ls_find_lr_run *run) {
     ls_status status = LS_OK;
+    const ls_run_facts facts = ls_engine_facts(run->engine);
     if (ls_comm_rank(run->engine->comm) == 0)
-        status = ls_curve_file_create(run->engine, run->job, run->steps, &run->file);
+        status = ls_curve_file_create(&facts, run->job, run->steps, &run->file);
     return ls_comm_agree(run->engine->comm, status);
 }
 

@@ -1,8 +1,6 @@
 /* What every run file says of its run. */
 #include "train/notes.h"
 
-#include "train/engine.h"
-
 /* One value a channel or target, with all digits. */
 static ls_status write_channels(ls_run *run, const char *name, int64_t channels,
                                 const double *values) {
@@ -30,14 +28,15 @@ ls_status ls_notes_write_plain(ls_run *run, const ls_config *config, const ls_no
     return LS_OK;
 }
 
-ls_status ls_notes_write(ls_run *run, const ls_engine *engine, const ls_note *notes, size_t count) {
-    const ls_normalization *norm = &engine->norm, *target = &engine->target_norm;
-    LS_TRY(ls_run_note(run, "provenance/compute_type", ls_compute_type_name(engine->type)));
+ls_status ls_notes_write(ls_run *run, const ls_run_facts *facts, const ls_note *notes,
+                         size_t count) {
+    const ls_normalization *norm = facts->inputs, *target = facts->targets;
+    LS_TRY(ls_run_note(run, "provenance/compute_type", ls_compute_type_name(facts->type)));
     LS_TRY(write_channels(run, "data/mean", norm->channels, norm->mean));
     LS_TRY(write_channels(run, "data/deviation", norm->channels, norm->deviation));
-    if (!engine->classes) {
+    if (target) {
         LS_TRY(write_channels(run, "data/target_mean", target->channels, target->mean));
         LS_TRY(write_channels(run, "data/target_deviation", target->channels, target->deviation));
     }
-    return ls_notes_write_plain(run, engine->config, notes, count);
+    return ls_notes_write_plain(run, facts->config, notes, count);
 }

@@ -8,7 +8,17 @@
 /* The resolved configuration and the caller's notes. */
 ls_status ls_notes_write_plain(ls_run *run, const ls_config *config, const ls_note *notes,
                                size_t count);
-/* The same, and the normalisation of the inputs. */
-ls_status ls_notes_write(ls_run *run, const ls_engine *engine, const ls_note *notes, size_t count);
+
+/* What a run file says of the engine whose run it is; all by reference. */
+typedef struct ls_run_facts {
+    const ls_config *config;
+    ls_compute_type type; /* in force */
+    int64_t steps_per_epoch;
+    const ls_normalization *inputs, *targets; /* targets: NULL with classes */
+} ls_run_facts;
+
+/* As ls_notes_write_plain, and type and normalisation. */
+ls_status ls_notes_write(ls_run *run, const ls_run_facts *facts, const ls_note *notes,
+                         size_t count);
 
 #endif

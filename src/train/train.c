@@ -427,8 +427,9 @@ static ls_status prepare(ls_training *run, ls_train_end *end) {
     run->last_checkpoint = resumed ? state->step : -1;
     LS_TRY(ls_train_schedule(run->config, state->lr, run->per_epoch, &run->schedule));
     ls_status status = LS_OK;
+    const ls_run_facts facts = ls_engine_facts(run->engine);
     if (is_rank_0(run))
-        status = ls_train_file_open(run->engine, run->job, run->steps, state, &run->file);
+        status = ls_train_file_open(&facts, run->job, run->steps, state, &run->file);
     return ls_comm_agree(run->engine->comm, status);
 }
 

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "train/engine.h"
 #include "train/notes.h"
 #include "train/step_file.h"
 
@@ -70,21 +69,20 @@ static ls_status open_run(const char *path, const char *folder, int64_t steps,
                                   : status;
 }
 
-ls_status ls_train_file_open(const ls_engine *engine, const ls_train_job *job, int64_t steps,
+ls_status ls_train_file_open(const ls_run_facts *facts, const ls_train_job *job, int64_t steps,
                              const ls_train_state *state, ls_train_file **file) {
     ls_train_file *made = NULL;
     char *path = ls_format("%s/train.h5", job->folder);
     ls_status status = path ? LS_NEW(made, 1) : LS_ERR_SYSTEM;
     LS_TRY_GOTO(failed, status);
-    made->classes = engine->classes;
-    made->layout_invariant = engine->config->exchange_sum == LS_EXCHANGE_FIXED;
+    made->classes = facts->targets == NULL;
+    made->layout_invariant = facts->config->exchange_sum == LS_EXCHANGE_FIXED;
     made->rows = (ls_step_file){.rows = state->step, .last_add = ls_seconds()};
     ls_run **run = &made->rows.run;
     LS_TRY_GOTO(failed, open_run(path, job->folder, steps, state, run));
     LS_TRY_GOTO(failed, ls_run_note(*run, LS_RUN_NAME, state->run));
-    LS_TRY_GOTO(failed, ls_run_set_number(*run, "steps_per_epoch",
-                                          (double)ls_engine_steps_per_epoch(engine)));
-    LS_TRY_GOTO(failed, ls_notes_write(*run, engine, job->notes, job->note_count));
+    LS_TRY_GOTO(failed, ls_run_set_number(*run, "steps_per_epoch", (double)facts->steps_per_epoch));
+    LS_TRY_GOTO(failed, ls_notes_write(*run, facts, job->notes, job->note_count));
     ls_free(path);
     *file = made;
     return LS_OK;
