@@ -71,9 +71,11 @@ typedef struct ls_bench_result {
     ls_bench_spread gradients;   /* the part of LS_PHASE_BACKWARD that quantises */
     ls_bench_spread progress;    /* and the part that looks after messages */
     ls_bench_spread cpu_seconds; /* processor time of a step, all threads of a rank */
-    bool streamed;               /* the training inputs; otherwise they are in memory: */
+    ls_residence residence;      /* of the training inputs; if not that of the node: */
     ls_bench_spread data_waited; /* the part of LS_PHASE_DATA that waits for samples */
-    double data_read, data_used; /* bytes of a step, all ranks: from files; of its samples */
+    double data_read, data_used; /* bytes of a step, all ranks: from files, or other nodes; of its
+                                    samples */
+    ls_bench_spread data_held;   /* share of all samples that a rank's node has in memory */
     ls_bench_bucket *buckets;
     size_t bucket_count;
     ls_bench_layer *layers; /* in forward order; the last one is the loss */

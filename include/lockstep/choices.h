@@ -71,12 +71,14 @@ typedef enum ls_anneal { LS_ANNEALS(LS_CONSTANT) } ls_anneal;
 
 /* ---- data ----------------------------------------------------------------------------------- */
 
-/* Where inputs are.  node: in memory that the ranks of a node share.  stream: read from the files
- * when they are needed, through a buffer.  auto: node where they take at most half of the memory
- * that is free. */
+/* Where inputs are.  node: in memory that the ranks of a node share.  spread: there too, but each
+ * node has a share of them, and sends it to others when they need it.  stream: read from the files
+ * when they are needed, through a buffer.  auto: the first of these that takes at most half of the
+ * memory that is free. */
 #define LS_RESIDENCES(X)                                                                           \
     X(LS_RESIDENCE_AUTO, "auto")                                                                   \
     X(LS_RESIDENCE_NODE, "node")                                                                   \
+    X(LS_RESIDENCE_SPREAD, "spread")                                                               \
     X(LS_RESIDENCE_STREAM, "stream")
 typedef enum ls_residence { LS_RESIDENCES(LS_CONSTANT) } ls_residence;
 

@@ -24,6 +24,12 @@ ls_status ls_comm_check_launch(const ls_comm *comm);
 int ls_comm_node_rank(const ls_comm *comm); /* among the ranks of this node */
 int ls_comm_node_size(const ls_comm *comm);
 int ls_comm_node_count(const ls_comm *comm);
+/* Where a rank is: the first rank of its node, and its own number among those. */
+typedef struct ls_seat {
+    int leader, node_rank;
+} ls_seat;
+/* Collective.  Of each rank, into `all` (size). */
+ls_status ls_comm_seats(ls_comm *comm, ls_seat *all);
 const char *ls_comm_library(void); /* "Open MPI 4.1.4" */
 /* What carries its messages, for ls_free: MPICH's device, "ch4:ucx"; the components that Open MPI 4
  * has loaded for it, "btl_tcp btl_self pml_ob1".  NULL: not known. */
@@ -170,6 +176,29 @@ ls_status ls_broadcast_start(ls_broadcast *broadcast); /* Collective */
 bool ls_broadcast_test(ls_broadcast *broadcast);
 ls_status ls_broadcast_wait(ls_broadcast *broadcast); /* Collective */
 void ls_broadcast_free(ls_broadcast *broadcast);
+
+/* ---- mail: pieces of memory, from one rank to another, hidden behind other work ------------- */
+
+typedef struct ls_mail ls_mail;
+typedef enum ls_mail_way { LS_MAIL_OUT, LS_MAIL_IN, LS_MAIL_WAYS } ls_mail_way;
+
+/* Not collective; all ranks make theirs alike, and in the same order.  Letters are of pieces of
+ * `bytes`, at most INT32_MAX.  Those from one rank to another arrive in the order in which both
+ * sides start them. */
+ls_status ls_mail_create(ls_comm *comm, size_t bytes, ls_mail **mail);
+/* Not collective.  Starts a letter, whose pieces are to stay as they are until it is through: it is
+ * once the other side receives it. */
+ls_status ls_mail_send(ls_mail *mail, int to, int count, const char *const *pieces);
+/* Not collective.  `count` pieces that follow one another. */
+ls_status ls_mail_receive(ls_mail *mail, int from, int count, char *pieces);
+/* Letters started one way so far. */
+int64_t ls_mail_started(const ls_mail *mail, ls_mail_way way);
+/* Not collective.  Waits until the first `number` of them are through. */
+ls_status ls_mail_wait(ls_mail *mail, ls_mail_way way, int64_t number);
+/* Not collective.  Makes progress. */
+void ls_mail_poll(ls_mail *mail);
+/* Not collective.  All letters are through, or the communicator is broken. */
+void ls_mail_free(ls_mail *mail);
 
 /* ---- exchange: the sum of one flat array over all ranks ------------------------------------- */
 

@@ -132,8 +132,8 @@ size_t ls_data_bytes(const ls_data *data);
  * their samples and sizes in bytes. */
 ls_status ls_data_identity(const ls_data *data, ls_text *text);
 
-/* Not collective.  Reads what ls_data_identity hashes, once and for all, so that it does not then
- * disturb the reading of a split that is streamed. */
+/* Not collective.  Reads what ls_data_identity hashes, once and for all, of this node's files; has
+ * to come before it unless the split is in the node's memory. */
 ls_status ls_data_identify(ls_data *data);
 
 /* ---- normalisation -------------------------------------------------------------------------- */
@@ -163,29 +163,38 @@ void ls_normalization_undo(const ls_normalization *norm, bool in_double, int64_t
 
 /* ---- batches -------------------------------------------------------------------------------- */
 
-/* What this rank reads, turn by turn, of a split that is streamed.  ids(context, what, turn, out)
- * writes the samples of turn 0, 1, ..., `most` at most, and returns their count: a pure function,
- * called from any thread.  After turn period - 1 comes 0 again; period 0: never. */
+/* What each rank reads, turn by turn, of a split that is streamed or spread.  ids(context, what,
+ * rank, turn, out) writes the samples of turn 0, 1, ..., `most` at most, and returns their count: a
+ * pure function, the same on all ranks, called from any thread.  After turn period - 1 comes 0
+ * again; period 0: never. */
 typedef struct ls_turns {
-    int64_t (*ids)(const void *context, int64_t what, int64_t turn, uint64_t *out);
+    int64_t (*ids)(const void *context, int64_t what, int rank, int64_t turn, uint64_t *out);
     const void *context;
     int64_t what, most, period;
 } ls_turns;
 
 /* Not collective.  From here on ls_data_inputs is asked for the samples of this turn, all of them
  * in their order, then for those of the next: they are read ahead.  Nothing to do for a split that
- * is in memory. */
+ * is in the node's memory.  To each turn of a split that is spread all ranks have to come, whether
+ * or not they go on to take its samples: others may wait for what they send; what fails breaks the
+ * communicator. */
 ls_status ls_data_begin(const ls_data *data, const ls_turns *turns, int64_t turn);
-/* Not collective.  Nothing is read ahead any more, and turns->context may go. */
-void ls_data_end(const ls_data *data);
+/* Nothing is read ahead any more, and turns->context may go.  Collective where the split is spread.
+ */
+ls_status ls_data_end(const ls_data *data);
+/* Not collective.  Makes progress on samples between nodes. */
+void ls_data_poll(const ls_data *data);
 
-/* Since the split was opened, on this rank; all 0 when it is in memory. */
+/* Since the split was opened, on this rank; all 0 when it is in the node's memory.  Bytes read:
+ * from files or, of one that is spread, other nodes. */
 typedef struct ls_data_traffic {
     double waited; /* s, for samples that were not there yet */
     uint64_t bytes_read, bytes_used;
 } ls_data_traffic;
 ls_data_traffic ls_data_traffic_now(const ls_data *data);
-bool ls_data_is_streamed(const ls_data *data);
+ls_residence ls_data_residence(const ls_data *data); /* not LS_RESIDENCE_AUTO */
+/* Of all samples of its files, those whose inputs this node has in memory: 0 to 1. */
+double ls_data_share(const ls_data *data);
 
 /* Not collective.  Write the samples given by `ids`: inputs as normalised floats (count, C, ...),
  * classes (count), regression targets (count, outputs) normalised, or as they are in the file.

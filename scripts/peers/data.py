@@ -194,7 +194,7 @@ def compare(options, results):
                 print(f"data {round_}: {name}: {rate:.0f} samples/s, {size:.0f} MiB", flush=True)
                 results.add(rate, **KEY, program=name, round=round_, measure="samples_per_second")
                 results.add(size, **KEY, program=name, round=round_, measure="proportional_mib")
-                if data.get("streamed"):
+                if data.get("residence") == "stream":
                     read[name] = data["bytes_read"] / data["bytes_needed"]
         if options.own:
             compare_digests(options, before)

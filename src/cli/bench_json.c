@@ -192,7 +192,9 @@ static void add_ranks(ls_text *text, const ls_bench_result *result) {
 
 static void add_data(ls_text *text, const ls_bench_result *result) {
     ls_json_key(text, "data");
-    ls_text_add(text, "{\"streamed\": %s, ", result->streamed ? "true" : "false");
+    ls_text_add(text, "{\"residence\": \"%s\", ", LS_WORDS_OF(LS_RESIDENCES)[result->residence]);
+    add_spread(text, "held", &result->data_held);
+    ls_text_add(text, ", ");
     add_spread(text, "waited_seconds", &result->data_waited);
     ls_json_inner(text, "bytes_read", result->data_read, false);
     ls_json_inner(text, "bytes_needed", result->data_used, false);

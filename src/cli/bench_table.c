@@ -30,12 +30,19 @@ static const char *plural(int64_t count) {
 
 static void add_traffic(const ls_bench_result *result, ls_text *text) {
     char waited[LS_DIGITS_TEXT], most[LS_DIGITS_TEXT], rate[LS_DIGITS_TEXT];
+    const bool spread = result->residence == LS_RESIDENCE_SPREAD;
+    if (spread)
+        ls_text_add(text,
+                    "data        spread: a node has %.2f %% of the samples (mean; largest %.2f)\n",
+                    100 * result->data_held.mean, 100 * result->data_held.largest);
     ls_text_add(text,
-                "data        streamed: %s ms of a step waited for it (mean; largest %s), %s MB/s "
-                "read, %.2f times the bytes needed\n",
+                "%s%s ms of a step waited for it (mean; largest %s), %s MB/s %s, %.2f times the "
+                "bytes needed\n",
+                spread ? "            " : "data        streamed: ",
                 ls_digits(1e3 * result->data_waited.mean, waited),
                 ls_digits(1e3 * result->data_waited.largest, most),
                 ls_digits(1e-6 * result->data_read / result->step_seconds, rate),
+                spread ? "from other nodes" : "read",
                 result->data_used > 0 ? result->data_read / result->data_used : 0);
 }
 
@@ -78,7 +85,7 @@ static void add_head(const char *about, const ls_bench_result *result, ls_text *
             result->slowest.rank, result->slowest.host,
             ls_digits(1e3 * result->slowest.seconds, rate),
             ls_digits(1e3 * result->slowest.mean, product));
-    if (result->streamed)
+    if (result->residence != LS_RESIDENCE_NODE)
         add_traffic(result, text);
     ls_text_add(text,
                 "start-up    %.2f s: %.2f until MPI was there, %.2f set-up, %.2f first step\n",

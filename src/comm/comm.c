@@ -51,9 +51,20 @@ ls_status ls_wait_for(ls_comm *comm, MPI_Request *request) {
 
 /* ---- who there is --------------------------------------------------------------------------- */
 
-static ls_status find_nodes(ls_comm *comm) {
+/* `ranks` of each node, where those that share memory are to be several nodes; 0: they are one. */
+static ls_status find_node(ls_comm *comm, int ranks) {
+    MPI_Comm shared;
+    int rank;
     LS_MPI(comm, MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL,
-                                     &comm->node));
+                                     &shared));
+    LS_MPI(comm, MPI_Comm_rank(shared, &rank));
+    LS_MPI(comm, MPI_Comm_split(shared, ranks > 0 ? rank / ranks : 0, rank, &comm->node));
+    LS_MPI(comm, MPI_Comm_free(&shared));
+    return LS_OK;
+}
+
+static ls_status find_nodes(ls_comm *comm, int ranks) {
+    LS_TRY(find_node(comm, ranks));
     LS_MPI(comm, MPI_Comm_set_errhandler(comm->node, MPI_ERRORS_RETURN));
     LS_MPI(comm, MPI_Comm_rank(comm->node, &comm->node_rank));
     LS_MPI(comm, MPI_Comm_size(comm->node, &comm->node_size));
@@ -85,27 +96,33 @@ static ls_status check_mpi(MPI_Comm mpi) {
     return LS_OK;
 }
 
-static ls_status fill(ls_comm *comm, MPI_Comm mpi) {
+static ls_status fill(ls_comm *comm, MPI_Comm mpi, int ranks) {
     LS_TRY(duplicate(comm, mpi, &comm->world));
     LS_MPI(comm, MPI_Comm_rank(comm->world, &comm->rank));
     LS_MPI(comm, MPI_Comm_size(comm->world, &comm->size));
     LS_TRY(duplicate(comm, comm->world, &comm->control));
     LS_TRY(duplicate(comm, comm->world, &comm->buckets));
-    LS_TRY(find_nodes(comm));
+    LS_TRY(duplicate(comm, comm->world, &comm->mail));
+    LS_TRY(find_nodes(comm, ranks));
     return ls_node_barrier_create(comm);
 }
 
-ls_status ls_comm_create(MPI_Comm mpi, ls_comm **comm) {
+ls_status ls_comm_create_with(MPI_Comm mpi, int ranks, ls_comm **comm) {
     ls_comm *made = NULL;
     LS_TRY(check_mpi(mpi));
     LS_TRY(LS_NEW(made, 1));
-    made->world = made->control = made->buckets = made->node = made->peers = MPI_COMM_NULL;
-    ls_status status = fill(made, mpi);
+    made->world = made->control = made->buckets = MPI_COMM_NULL;
+    made->node = made->peers = made->mail = MPI_COMM_NULL;
+    ls_status status = fill(made, mpi, ranks);
     if (status == LS_OK)
         *comm = made;
     else
         ls_comm_free(made);
     return status;
+}
+
+ls_status ls_comm_create(MPI_Comm mpi, ls_comm **comm) {
+    return ls_comm_create_with(mpi, 0, comm);
 }
 
 ls_status ls_comm_create_fortran(MPI_Fint mpi, ls_comm **comm) {
@@ -123,6 +140,7 @@ void ls_comm_free(ls_comm *comm) {
         return;
     ls_comm_watch_end(comm);
     ls_shared_free(comm->barrier_memory);
+    free_mpi(comm, &comm->mail);
     free_mpi(comm, &comm->peers);
     free_mpi(comm, &comm->node);
     free_mpi(comm, &comm->buckets);
@@ -149,6 +167,14 @@ int ls_comm_node_size(const ls_comm *comm) {
 
 int ls_comm_node_count(const ls_comm *comm) {
     return comm->node_count;
+}
+
+ls_status ls_comm_seats(ls_comm *comm, ls_seat *all) {
+    int leader = comm->rank;
+    LS_MPI(comm, MPI_Bcast(&leader, 1, MPI_INT, 0, comm->node));
+    const ls_seat mine = {leader, comm->node_rank};
+    LS_MPI(comm, MPI_Allgather(&mine, 2, MPI_INT, all, 2, MPI_INT, comm->world));
+    return LS_OK;
 }
 
 ls_status ls_comm_agree(ls_comm *comm, ls_status mine) {

@@ -14,6 +14,8 @@ struct ls_comm {
     MPI_Comm buckets; /* gradient sums, in flight at the same time */
     MPI_Comm node;    /* ranks that share memory */
     MPI_Comm peers;   /* ranks with the same node rank, one per node */
+    MPI_Comm mail;    /* mail.c: samples */
+    int mails;        /* made so far: the tag of the next */
     int rank, size, node_rank, node_size, node_count;
     bool uniform; /* every node has the same number of ranks */
     bool broken;  /* see ls_comm_break */
@@ -40,6 +42,9 @@ void ls_wait_a_little(const ls_comm *comm, unsigned *spins);
 
 /* LS_ERR_SYSTEM where a node has no room for `bytes` that its ranks share: `what` needs them. */
 ls_status ls_check_space(const ls_comm *comm, size_t bytes, const char *what);
+
+/* Collective.  ls_comm_create where a node has `ranks` ranks, as if it were so; 0: as it is. */
+ls_status ls_comm_create_with(MPI_Comm mpi, int ranks, ls_comm **comm);
 
 /* ls_exchange_create with a number of arrays on the node, 1 to its ranks: see node_sums.h. */
 ls_status ls_exchange_create_with(ls_comm *comm, ls_exchange_mode mode, ls_addend addend,

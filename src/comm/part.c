@@ -5,17 +5,14 @@
 
 /* The place of this rank where whole nodes come first. */
 static ls_status find_place(ls_comm *comm, int *place) {
-    int leader = comm->rank, *all = NULL, mine[2];
-    LS_MPI(comm, MPI_Bcast(&leader, 1, MPI_INT, 0, comm->node));
-    mine[0] = leader;
-    mine[1] = comm->node_rank;
-    LS_TRY(ls_comm_agree(comm, LS_NEW(all, 2 * (size_t)comm->size)));
-    ls_status status = ls_mpi_check(
-        comm, MPI_Allgather(mine, 2, MPI_INT, all, 2, MPI_INT, comm->world), "MPI_Allgather");
+    ls_seat *all = NULL;
+    LS_TRY(ls_comm_agree(comm, LS_NEW(all, (size_t)comm->size)));
+    ls_status status = ls_comm_seats(comm, all);
+    const ls_seat mine = all[comm->rank];
     *place = 0;
     for (int rank = 0; rank < comm->size; rank++)
-        *place += all[2 * rank] < leader ||
-                  (all[2 * rank] == leader && all[2 * rank + 1] < comm->node_rank);
+        *place += all[rank].leader < mine.leader ||
+                  (all[rank].leader == mine.leader && all[rank].node_rank < mine.node_rank);
     ls_free(all);
     return status;
 }

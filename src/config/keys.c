@@ -84,13 +84,15 @@ const ls_key ls_config_keys[] = {
     {KEY(data.residence), .change = LS_CHANGE_NOTHING, .initial = "auto",
      .words = LS_WORDS_OF(LS_RESIDENCES),
      .help = "Where the inputs are.  node: in memory, one copy that the ranks of a node share.  "
-             "stream: in their files; each rank reads what it will need, ahead of time.  auto: "
-             "node where they take at most half of the memory that is free.  The bits are the "
-             "same."},
+             "spread: in memory, one copy over all nodes; each has a share, and sends ahead what "
+             "others will need.  stream: in their files; each rank reads what it will need, ahead "
+             "of time.  auto: the first of these that takes at most half of the memory that is "
+             "free.  The bits are the same."},
     {KEY(data.buffer), .change = LS_CHANGE_NOTHING, .initial = "auto", .min = 0, .max = 1e9,
      .open = LS_ABOVE_MIN, .words = LS_WORDS("auto"), .unit = "MiB",
      .help = "stream: memory of each node to read into, and to keep in what is soon needed again; "
-             "divided by its ranks.  auto: a quarter of what is free, 1024 at most."},
+             "spread: to receive into.  Divided by its ranks.  auto: a quarter of what is free, "
+             "1024 at most."},
 
     {KEY(data.stage), .change = LS_CHANGE_NOTHING, .initial = "none",
      .help = "Folder on each node's own disk to copy the files to before they are read, such as "

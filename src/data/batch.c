@@ -60,11 +60,11 @@ static void fill_from_memory(const ls_data *data, const ls_normalization *norm, 
     }
 }
 
-static ls_status fill_from_stream(const ls_data *data, const ls_normalization *norm, filler *fill,
-                                  const uint64_t *ids, int64_t count, float *out) {
+static ls_status fill_in_turn(const ls_data *data, const ls_normalization *norm, filler *fill,
+                              const uint64_t *ids, int64_t count, float *out) {
     for (int64_t i = 0; i < count; i++) {
         const void *sample;
-        LS_TRY(ls_feed_next(data->feed, ls_data_place(data, ids[i]), &sample));
+        LS_TRY(ls_data_next(data, ls_data_place(data, ids[i]), &sample));
         fill(data, norm, ls_data_values(data, sample), out + i * data->channels * data->spatial);
     }
     return LS_OK;
@@ -79,8 +79,8 @@ ls_status ls_data_inputs(const ls_data *data, const ls_normalization *norm, cons
         [LS_TYPE_F64] = fill_double};
     filler *const fill = fillers[ls_data_value_type(data)];
     LS_ASSERT(norm->channels == data->channels);
-    if (data->feed)
-        return fill_from_stream(data, norm, fill, ids, count, out);
+    if (ls_data_residence(data) != LS_RESIDENCE_NODE)
+        return fill_in_turn(data, norm, fill, ids, count, out);
     fill_from_memory(data, norm, fill, ids, count, out);
     return LS_OK;
 }

@@ -8,6 +8,9 @@ void ls_data_close(ls_data *data) {
     if (!data)
         return;
     ls_feed_close(data->feed);
+    ls_spread_close(data->spread);
+    ls_homes_free(&data->homes);
+    ls_parts_close(&data->parts);
     if (data->targets_memory)
         ls_shared_free(data->targets_memory);
     if (data->inputs_memory)
@@ -75,7 +78,10 @@ void ls_data_class_counts(const ls_data *data, int64_t *counts) {
 }
 
 size_t ls_data_bytes(const ls_data *data) {
-    const size_t buffers = data->feed ? (size_t)data->ranks * ls_feed_bytes(data->feed) : 0;
-    return buffers + (data->inputs_memory ? ls_shared_bytes(data->inputs_memory) : 0) +
+    const size_t buffer = data->feed     ? ls_feed_bytes(data->feed)
+                          : data->spread ? ls_spread_bytes(data->spread)
+                                         : 0;
+    return (size_t)data->ranks * buffer +
+           (data->inputs_memory ? ls_shared_bytes(data->inputs_memory) : 0) +
            (data->targets_memory ? ls_shared_bytes(data->targets_memory) : 0);
 }

@@ -60,12 +60,15 @@ ls_status ls_data_hold_out(ls_data *data, double share, uint64_t seed, ls_data *
     **held = *data;
     (*held)->inputs_memory = (*held)->targets_memory = NULL;
     (*held)->feed = NULL;
+    (*held)->spread = NULL;
+    (*held)->homes = (ls_homes){0};
+    (*held)->parts = (ls_parts){0};
     (*held)->count = h.blocks;
     (*held)->held_out = h;
     (*held)->held_out.held = true;
     data->count = h.whole - h.blocks;
     data->held_out = h;
-    ls_status status = data->feed ? ls_data_stream_part(data, *held) : LS_OK;
+    ls_status status = ls_data_follow_part(data, *held);
     if (status != LS_OK) {
         ls_free(*held);
         *held = NULL;

@@ -13,10 +13,10 @@ static ls_status sample_in_memory(const void *context, int64_t index, const void
     return LS_OK;
 }
 
-static ls_status sample_of_stream(const void *context, int64_t index, const void **values) {
+static ls_status next_sample(const void *context, int64_t index, const void **values) {
     const ls_data *data = context;
     const void *sample;
-    LS_TRY(ls_feed_next(data->feed, ls_data_place(data, (uint64_t)index), &sample));
+    LS_TRY(ls_data_next(data, ls_data_place(data, (uint64_t)index), &sample));
     *values = ls_data_values(data, sample);
     return LS_OK;
 }
@@ -28,9 +28,13 @@ static ls_status targets_of_sample(const void *context, int64_t index, const voi
     return LS_OK;
 }
 
+static bool in_memory(const ls_data *data) {
+    return ls_data_residence(data) == LS_RESIDENCE_NODE;
+}
+
 static ls_measured inputs_of(const ls_data *data) {
     return (ls_measured){ls_data_value_type(data), data->channels, data->spatial,
-                         data->feed ? sample_of_stream : sample_in_memory, data};
+                         in_memory(data) ? sample_in_memory : next_sample, data};
 }
 
 /* Samples of a chunk. */
@@ -79,55 +83,57 @@ static ls_status measure(ls_comm *comm, const ls_measured *v, int64_t samples,
     return status;
 }
 
-/* ---- of inputs that are streamed ------------------------------------------------------------ */
+/* ---- of inputs that are streamed or spread -------------------------------------------------- */
 
-/* The chunks are dealt out to all ranks: here no node has samples of its own. */
-typedef struct shares {
+/* The chunks are dealt out to all ranks: here no node has all samples. */
+typedef struct deal {
     int64_t samples;
-    int rank, ranks;
-} shares;
+    int ranks;
+} deal;
 
-static int64_t chunk_samples(const shares *s, int64_t turn, int64_t *first) {
-    const int64_t chunk = s->rank + turn * s->ranks;
+static int64_t chunk_samples(const deal *s, int rank, int64_t turn, int64_t *first) {
+    const int64_t chunk = rank + turn * s->ranks;
     *first = chunk * CHUNK;
     return *first < s->samples ? chunk_size(s->samples, chunk) : 0;
 }
 
 /* A chunk a turn: all its samples, for the means, and again, for the squares. */
-static int64_t chunk_ids(const void *context, int64_t what, int64_t turn, uint64_t *out) {
+static int64_t chunk_ids(const void *context, int64_t what, int rank, int64_t turn, uint64_t *out) {
     int64_t first;
-    const int64_t count = chunk_samples(context, turn, &first);
+    const int64_t count = chunk_samples(context, rank, turn, &first);
     (void)what;
     for (int64_t i = 0; i < count; i++)
         out[i] = out[count + i] = (uint64_t)(first + i);
     return 2 * count;
 }
 
-static ls_status measure_turns(const ls_data *data, const shares *s, ls_moments *all) {
-    const ls_turns turns = {.ids = chunk_ids, .context = s, .most = 2 * CHUNK};
+/* All ranks come to all turns: see ls_data_begin. */
+static ls_status measure_turns(ls_comm *comm, const ls_data *data, ls_status status,
+                               ls_moments *all) {
+    const deal dealt = {data->count, ls_comm_size(comm)};
+    const ls_turns turns = {.ids = chunk_ids, .context = &dealt, .most = 2 * CHUNK};
     const ls_measured samples = inputs_of(data);
-    int64_t first, count;
-    ls_status status = LS_OK;
-    for (int64_t turn = 0; status == LS_OK && (count = chunk_samples(s, turn, &first)); turn++) {
-        status = ls_data_begin(data, &turns, turn);
-        if (status == LS_OK)
+    const int64_t all_ranks = (int64_t)CHUNK * dealt.ranks;
+    int64_t first;
+    for (int64_t turn = 0; turn * all_ranks < data->count; turn++) {
+        const int64_t count = chunk_samples(&dealt, ls_comm_rank(comm), turn, &first);
+        const ls_status begun = ls_data_begin(data, &turns, turn);
+        status = status == LS_OK ? begun : status;
+        if (status == LS_OK && count > 0)
             status =
                 ls_moments_measure(&samples, first, count, all + first / CHUNK * data->channels);
     }
-    ls_data_end(data);
-    return status;
+    const ls_status ended = ls_data_end(data);
+    return status == LS_OK ? ended : status;
 }
 
 /* What other ranks have measured is 0 here: added as integers, all have all. */
-static ls_status measure_streamed(ls_comm *comm, const ls_data *data, ls_normalization *norm) {
-    const shares mine = {data->count, ls_comm_rank(comm), ls_comm_size(comm)};
+static ls_status measure_dealt(ls_comm *comm, const ls_data *data, ls_normalization *norm) {
     const int64_t chunks = (data->count + CHUNK - 1) / CHUNK, channels = data->channels;
     const size_t bytes = (size_t)(chunks * channels) * sizeof(ls_moments);
     ls_moments *all = NULL;
     ls_status status = LS_NEW(all, (size_t)(chunks * channels));
-    if (status == LS_OK)
-        status = measure_turns(data, &mine, all);
-    status = ls_comm_agree(comm, status);
+    status = ls_comm_agree(comm, measure_turns(comm, data, status, all));
     if (status == LS_OK)
         status = ls_comm_sum_int64(comm, (int64_t *)(void *)all, bytes / sizeof(int64_t));
     if (status == LS_OK)
@@ -137,8 +143,8 @@ static ls_status measure_streamed(ls_comm *comm, const ls_data *data, ls_normali
 }
 
 ls_status ls_normalization_measure(ls_comm *comm, const ls_data *data, ls_normalization *norm) {
-    if (data->feed)
-        return measure_streamed(comm, data, norm);
+    if (!in_memory(data))
+        return measure_dealt(comm, data, norm);
     const ls_measured inputs = inputs_of(data);
     return measure(comm, &inputs, data->count, norm);
 }

@@ -22,7 +22,8 @@ typedef struct loader {
     read_range *read;
     void *from;
     const arrays *arrays;             /* NULL: of a source */
-    bool streamed;                    /* the inputs are not loaded */
+    ls_residence residence;           /* of the inputs */
+    int64_t held_first, held_end;     /* of the node's, those that this rank loads */
     char *inputs_name, *targets_name; /* file and array, for messages */
     const ls_form *form;              /* NULL: samples are as they are stored */
     int64_t classes;                  /* as given, 0: as many as there are */
@@ -52,12 +53,29 @@ static ls_status make_transformer(const ls_form *form, ls_data *data) {
     return data->transformed ? LS_OK : LS_ERR_SYSTEM;
 }
 
+/* The ranks of a node have a range of `samples` each. */
+static void divide(const loader *load, int64_t samples, int64_t *first, int64_t *end) {
+    ls_slice_samples(samples, ls_comm_node_size(load->comm), ls_comm_node_rank(load->comm), first,
+                     end);
+    *end += *first;
+}
+
+/* Samples: those of the array with the largest chunks. */
+static int64_t largest_chunk(const ls_parts *inputs) {
+    int64_t chunk = 0;
+    for (int64_t i = 0; i < inputs->count; i++)
+        if (inputs->joint[i].chunk > chunk)
+            chunk = inputs->joint[i].chunk;
+    return chunk;
+}
+
 static ls_status describe_split(loader *load) {
     const ls_array_info *inputs = &load->inputs;
     LS_TRY(ls_check_inputs(inputs, load->inputs_name));
     ls_data *data = load->data;
     data->count = inputs->shape[0];
     data->type = inputs->type;
+    data->chunk = load->arrays ? largest_chunk(&load->arrays->inputs) : 0;
     data->shape = (ls_shape){.ndims = 1, .size = {1}}; /* (N): one channel */
     if (inputs->ndims > 1)
         data->shape.ndims = inputs->ndims - 1;
@@ -68,22 +86,33 @@ static ls_status describe_split(loader *load) {
     LS_TRY(make_transformer(load->form, data));
     if (load->targets.ndims > 0)
         LS_TRY(describe_targets(load));
-    const int64_t ranks = ls_comm_node_size(load->comm), rank = ls_comm_node_rank(load->comm);
-    const int64_t share = data->count / ranks, extra = data->count % ranks;
-    load->first = share * rank + (rank < extra ? rank : extra);
-    load->end = load->first + share + (rank < extra);
+    divide(load, data->count, &load->first, &load->end);
+    return LS_OK;
+}
+
+/* Collective.  What the node has of the inputs, and what this rank loads of that. */
+static ls_status share_inputs(loader *load) {
+    ls_data *data = load->data;
+    if (load->residence == LS_RESIDENCE_SPREAD)
+        LS_TRY(ls_homes_make(load->comm, data->count, ls_data_chunk(data), &data->homes));
+    data->rank = ls_comm_rank(load->comm);
+    data->held = load->residence == LS_RESIDENCE_NODE ? data->count
+                 : load->residence == LS_RESIDENCE_SPREAD
+                     ? ls_shares_count(&data->homes.shares, data->homes.node)
+                     : 0;
+    divide(load, data->held, &load->held_first, &load->held_end);
     return LS_OK;
 }
 
 static ls_status create_memory(loader *load) {
     ls_data *data = load->data;
-    const size_t samples = (size_t)data->count;
+    const size_t samples = (size_t)data->count, held = (size_t)data->held;
     const size_t input_bytes = ls_type_size(data->type) * (size_t)(data->channels * data->spatial);
     const size_t target_bytes = data->is_classes
                                     ? sizeof *data->classes
                                     : ls_type_size(data->target_type) * (size_t)data->outputs;
-    if (!load->streamed) {
-        LS_TRY(ls_shared_create(load->comm, samples * input_bytes, load->inputs_name,
+    if (load->residence != LS_RESIDENCE_STREAM) {
+        LS_TRY(ls_shared_create(load->comm, held * input_bytes, load->inputs_name,
                                 &data->inputs_memory));
         data->inputs = ls_shared_data(data->inputs_memory);
     }
@@ -120,10 +149,17 @@ static ls_status find_piece(const loader *load, const ls_joint *joint, const cha
     return made->name ? LS_OK : LS_ERR_SYSTEM;
 }
 
-static ls_status find_inputs(const loader *load, int64_t first, piece *made) {
+/* Of the inputs that the node has, from place `place` on. */
+static ls_status find_inputs(const loader *load, int64_t place, piece *made) {
     const ls_parts *inputs = load->arrays ? &load->arrays->inputs : NULL;
+    const ls_homes *homes = &load->data->homes;
+    int64_t first = place, most = load->held_end - place, run;
+    if (load->residence == LS_RESIDENCE_SPREAD) {
+        first = ls_shares_sample(&homes->shares, homes->node, place, &run);
+        most = run < most ? run : most;
+    }
     return find_piece(load, inputs ? inputs->joint : NULL, inputs ? inputs->name : NULL,
-                      load->inputs_name, first, load->end - first, made);
+                      load->inputs_name, first, most, made);
 }
 
 static ls_status find_targets(const loader *load, int64_t first, int64_t most, piece *made) {
@@ -138,10 +174,10 @@ static ls_status load_inputs(const loader *load) {
     const int64_t elements = data->channels * data->spatial;
     const size_t bytes = (size_t)elements * ls_type_size(data->type);
     piece at;
-    for (int64_t first = load->first; first < load->end; first += at.count) {
-        char *mine = (char *)ls_shared_data(data->inputs_memory) + (size_t)first * bytes;
-        LS_TRY(find_inputs(load, first, &at));
-        ls_status status = load->read(load->from, first, at.count, mine, NULL);
+    for (int64_t place = load->held_first; place < load->held_end; place += at.count) {
+        char *mine = (char *)ls_shared_data(data->inputs_memory) + (size_t)place * bytes;
+        LS_TRY(find_inputs(load, place, &at));
+        ls_status status = load->read(load->from, at.first, at.count, mine, NULL);
         if (status == LS_OK)
             status = ls_check_finite(data->type, mine, at.in_file, at.count, elements, at.name);
         if (status == LS_OK)
@@ -217,7 +253,7 @@ static ls_status load_values(loader *load) {
     LS_TRY(ls_shared_create(load->comm, sizeof(int32_t) * (size_t)ls_comm_node_size(load->comm),
                             "the classes of the ranks", &shared));
     int32_t *largest = ls_shared_data(shared);
-    status = load->streamed ? LS_OK : load_inputs(load);
+    status = load_inputs(load);
     if (status == LS_OK && load->targets.ndims > 0)
         status = load_targets(load, &largest[ls_comm_node_rank(load->comm)]);
     status = ls_comm_agree(load->comm, status);
@@ -237,6 +273,7 @@ static ls_status load_split(loader *load, ls_status status, ls_data **data) {
         status = LS_NEW(load->data, 1);
     LS_TRY_GOTO(failed, ls_comm_agree(load->comm, status));
     LS_TRY_GOTO(failed, ls_comm_agree(load->comm, describe_split(load)));
+    LS_TRY_GOTO(failed, share_inputs(load));
     LS_TRY_GOTO(failed, create_memory(load));
     LS_TRY_GOTO(failed, load_values(load));
     *data = load->data;
@@ -261,15 +298,6 @@ static ls_status read_arrays(void *from, int64_t first, int64_t count, void *inp
     return targets ? ls_joint_read(&all->targets, first, count, targets) : LS_OK;
 }
 
-/* Samples: those of the array with the largest chunks. */
-static int64_t largest_chunk(const ls_parts *inputs) {
-    int64_t chunk = 0;
-    for (int64_t i = 0; i < inputs->count; i++)
-        if (inputs->joint[i].chunk > chunk)
-            chunk = inputs->joint[i].chunk;
-    return chunk;
-}
-
 /* Collective. */
 static ls_status choose(loader *load, const ls_store *store) {
     const ls_array_info *info = &load->inputs;
@@ -277,7 +305,7 @@ static ls_status choose(loader *load, const ls_store *store) {
     if (store == NULL)
         return LS_OK;
     bytes *= (size_t)ls_sample_elements(info);
-    return ls_data_choose(load->comm, store, load->inputs_name, bytes, &load->streamed);
+    return ls_data_choose(load->comm, store, load->inputs_name, bytes, &load->residence);
 }
 
 ls_status ls_data_open(ls_comm *comm, ls_files *files, const char *inputs, const char *targets,
@@ -291,7 +319,8 @@ ls_status ls_data_open(ls_comm *comm, ls_files *files, const char *inputs, const
                    .classes = classes,
                    .read = read_arrays,
                    .from = &all,
-                   .arrays = &all};
+                   .arrays = &all,
+                   .residence = LS_RESIDENCE_NODE};
     char *name = ls_parts_name(inputs);
     load.inputs_name = ls_format("%s: %s", files->title, name ? name : "");
     load.targets_name = ls_format("%s: %s", files->title, targets ? targets : "no targets");
@@ -305,10 +334,11 @@ ls_status ls_data_open(ls_comm *comm, ls_files *files, const char *inputs, const
     LS_TRY_GOTO(done, choose(&load, store));
     LS_TRY_GOTO(done, load_split(&load, LS_OK, &made));
     made->files = files->count;
-    made->chunk = largest_chunk(&all.inputs);
     memcpy(made->digest, all.inputs.joint[0].digest, sizeof made->digest);
-    if (load.streamed)
+    if (load.residence == LS_RESIDENCE_STREAM)
         LS_TRY_GOTO(done, ls_data_stream(comm, &all.inputs, store, made));
+    if (load.residence == LS_RESIDENCE_SPREAD)
+        LS_TRY_GOTO(done, ls_data_spread(comm, &all.inputs, store, made));
     *data = made;
     made = NULL;
 done:
@@ -416,8 +446,12 @@ static void describe_source(const ls_data_source *source, bool with_targets, loa
 ls_status ls_data_load(ls_comm *comm, const ls_data_source *source, bool with_targets,
                        int64_t classes, const ls_form *form, ls_data **data) {
     ls_data_source copy = *source;
-    loader load = {
-        .comm = comm, .form = form, .classes = classes, .read = read_source, .from = &copy};
+    loader load = {.comm = comm,
+                   .form = form,
+                   .classes = classes,
+                   .read = read_source,
+                   .from = &copy,
+                   .residence = LS_RESIDENCE_NODE};
     ls_status status = check_source(source, with_targets);
     if (status == LS_OK) {
         describe_source(source, with_targets, &load);

@@ -4,6 +4,7 @@
 #define LOCKSTEP_DATA_SPLIT_H
 
 #include "data/feed.h"
+#include "data/spread.h"
 #include "data/transform.h"
 #include "lockstep/data.h"
 #include "lockstep/io.h"
@@ -25,12 +26,17 @@ struct ls_data {
     int64_t chunk;             /* samples of one in the files; 0: there are none */
     bool is_classes;
     int64_t outputs;
-    const void *inputs;                        /* (count, channels, spatial) in their own type */
+    const void *inputs;                        /* (held, channels, spatial) in their own type */
+    int64_t held;                              /* samples there */
     ls_transformer *transformer;               /* of the inputs' values; NULL: none */
     void *transformed;                         /* room for a sample, of type transformer->to */
     ls_feed *feed;                             /* instead; NULL: none */
-    ls_store store;                            /* of the stream */
-    int ranks;                                 /* of the node, which share store.buffer */
+    ls_homes homes;                            /* of what is spread; another split's if held out */
+    ls_spread *spread;                         /* NULL: it is not */
+    ls_parts parts;                            /* of what is spread, until it is identified */
+    ls_store store;                            /* of the feed, or what is spread */
+    ls_comm *comm;                             /* of what is spread */
+    int rank, ranks;                           /* its number; of a node, which share store.buffer */
     char samples_digest[LS_DIGEST_TEXT];       /* "": not known yet */
     const int32_t *classes;                    /* (count), or NULL */
     ls_type target_type;                       /* LS_TYPE_F32 or LS_TYPE_F64 */
@@ -60,12 +66,15 @@ static inline const void *ls_data_values(const ls_data *data, const void *sample
     return data->transformed;
 }
 
-/* Collective.  Whether the inputs are to be streamed: `bytes` are those of all of them. */
+/* Collective.  Where the inputs are to be: `bytes` are those of all of them. */
 ls_status ls_data_choose(ls_comm *comm, const ls_store *store, const char *name, size_t bytes,
-                         bool *streamed);
-/* Collective.  Takes over *parts, also on failure. */
+                         ls_residence *chosen);
+/* Collective.  Both take over *parts, also on failure. */
 ls_status ls_data_stream(ls_comm *comm, ls_parts *parts, const ls_store *store, ls_data *data);
-/* Not collective.  The stream of a part of the samples of `data`. */
-ls_status ls_data_stream_part(const ls_data *data, ls_data *part);
+ls_status ls_data_spread(ls_comm *comm, ls_parts *parts, const ls_store *store, ls_data *data);
+/* Not collective.  The feed, or the spread, of a part of the samples of `data`. */
+ls_status ls_data_follow_part(const ls_data *data, ls_data *part);
+/* The next sample of the turn, of a split that is streamed or spread: see ls_data_begin. */
+ls_status ls_data_next(const ls_data *data, uint64_t place, const void **sample);
 
 #endif

@@ -193,43 +193,48 @@ static int64_t slice_ids(const ls_engine *engine, const ls_data *data, int64_t e
     return count;
 }
 
-static int64_t batch_ids(const ls_engine *engine, const ls_data *data, int64_t epoch, int64_t batch,
-                         int64_t samples, uint64_t *ids) {
+static int64_t batch_ids(const ls_engine *engine, const ls_data *data, int rank, int64_t epoch,
+                         int64_t batch, int64_t samples, uint64_t *ids) {
     int64_t count = 0;
-    for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
+    int first, end;
+    ls_slice_range(engine->slices, ls_comm_size(engine->comm), rank, &first, &end);
+    for (int slice = first; slice < end; slice++)
         count += slice_ids(engine, data, epoch, batch, samples, slice, ids + count);
     return count;
 }
 
 /* A turn is a step, counted from the start of epoch 0. */
-static int64_t train_ids(const void *context, int64_t what, int64_t turn, uint64_t *ids) {
+static int64_t train_ids(const void *context, int64_t what, int rank, int64_t turn, uint64_t *ids) {
     const ls_engine *engine = context;
     const int64_t batch = turn % engine->steps_per_epoch;
     const int64_t samples = ls_batch_samples(engine, ls_data_count(engine->train), batch);
     (void)what;
-    return batch_ids(engine, engine->train, turn / engine->steps_per_epoch, batch, samples, ids);
+    return batch_ids(engine, engine->train, rank, turn / engine->steps_per_epoch, batch, samples,
+                     ids);
 }
 
 /* A turn is a batch in the order of the dataset.  what: samples of one that is cut short, 0: of
  * none. */
-static int64_t judge_ids(const ls_engine *engine, const ls_data *data, int64_t what, int64_t turn,
-                         uint64_t *ids) {
+static int64_t judge_ids(const ls_engine *engine, const ls_data *data, int64_t what, int rank,
+                         int64_t turn, uint64_t *ids) {
     const int64_t samples = ls_batch_samples(engine, ls_data_count(data), turn);
-    return batch_ids(engine, data, -1, turn, what > 0 && what < samples ? what : samples, ids);
+    return batch_ids(engine, data, rank, -1, turn, what > 0 && what < samples ? what : samples,
+                     ids);
 }
 
-static int64_t validation_ids(const void *context, int64_t what, int64_t turn, uint64_t *ids) {
+static int64_t validation_ids(const void *context, int64_t what, int rank, int64_t turn,
+                              uint64_t *ids) {
     const ls_engine *engine = context;
-    return judge_ids(engine, engine->validation, what, turn, ids);
+    return judge_ids(engine, engine->validation, what, rank, turn, ids);
 }
 
-static int64_t test_ids(const void *context, int64_t what, int64_t turn, uint64_t *ids) {
+static int64_t test_ids(const void *context, int64_t what, int rank, int64_t turn, uint64_t *ids) {
     const ls_engine *engine = context;
-    return judge_ids(engine, engine->test, what, turn, ids);
+    return judge_ids(engine, engine->test, what, rank, turn, ids);
 }
 
-static ls_status begin(const ls_engine *engine, const ls_data *data, int64_t epoch, int64_t batch,
-                       int64_t samples) {
+ls_status ls_batch_begin(const ls_engine *engine, const ls_data *data, int64_t samples,
+                         int64_t epoch, int64_t batch) {
     const int64_t size = engine->config->batch.size, count = ls_data_count(data);
     ls_turns turns = {.ids = train_ids, .context = engine, .most = size};
     if (epoch >= 0)
@@ -242,7 +247,6 @@ static ls_status begin(const ls_engine *engine, const ls_data *data, int64_t epo
 
 ls_status ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *data,
                         int64_t epoch, int64_t batch) {
-    LS_TRY(begin(engine, data, epoch, batch, plan->samples));
     for (int slot = 0; slot < ls_batch_slots(plan); slot++) {
         const int64_t count =
             slice_ids(engine, data, epoch, batch, plan->samples, plan->slice[slot], engine->ids);

@@ -147,11 +147,12 @@ static ls_status run_window(bench *b, int64_t window) {
     return LS_OK;
 }
 
-/* What came from files since `before`. */
+/* What came from files, or other nodes, since `before`. */
 static void add_traffic(bench *b, const ls_data_traffic *before) {
     const ls_data_traffic now = ls_data_traffic_now(b->engine->train);
     b->sums.value[LS_SUM_DATA_WAITED] = now.waited - before->waited;
     b->sums.value[LS_SUM_DATA_READ] = (double)(now.bytes_read - before->bytes_read);
+    b->sums.value[LS_SUM_DATA_HELD] = ls_data_share(b->engine->train);
     b->sums.value[LS_SUM_DATA_USED] = (double)(now.bytes_used - before->bytes_used);
 }
 
@@ -232,7 +233,7 @@ static void describe(const bench *b) {
     result->batch = ls_batch_samples(engine, ls_data_count(engine->train), 0);
     result->slices = engine->slices;
     result->type = engine->type;
-    result->streamed = ls_data_is_streamed(engine->train);
+    result->residence = ls_data_residence(engine->train);
     result->lr = b->steady.lr;
     result->warm_up = WARM_UP;
     result->windows = b->job->windows;

@@ -171,6 +171,7 @@ ls_status ls_bench_sums_result(const ls_bench_sums *sums, const double *values, 
     result->data_waited = spread(&all, LS_SUM_DATA_WAITED);
     result->data_read = spread(&all, LS_SUM_DATA_READ).mean * ranks;
     result->data_used = spread(&all, LS_SUM_DATA_USED).mean * ranks;
+    result->data_held = spread(&all, LS_SUM_DATA_HELD);
     result->control_bytes = spread(&all, LS_SUM_CONTROL_BYTES);
     result->control_messages = spread(&all, LS_SUM_CONTROL_MESSAGES);
     result->sgemm_rate = spread(&all, LS_SUM_SGEMM_RATE).mean;

@@ -20,6 +20,7 @@ enum {
     LS_SUM_CONTROL_MESSAGES,
     LS_SUM_SGEMM_RATE, /* from here to LS_SUM_OPS not over steps */
     LS_SUM_GEMM_RATE,
+    LS_SUM_DATA_HELD,
     LS_SUM_PEAK,
     LS_SUM_PROPORTIONAL,
     LS_SUM_NODE,

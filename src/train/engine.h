@@ -135,8 +135,13 @@ ls_status ls_batch_plan_get(ls_engine *engine, ls_mode mode, int64_t samples,
                             const ls_batch_plan **plan);
 /* Slots of the plan: 0 where no slice of this rank has a sample. */
 int ls_batch_slots(const ls_batch_plan *plan);
-/* Writes inputs and targets of batch `batch` into the plan, augmented when it is for training.
- * epoch -1: dataset order.  Not collective: inputs that are streamed may fail, on this rank. */
+/* Comes to batch `batch`, of `samples` samples, before anything else is done for it: on all ranks,
+ * also on one that has failed and does no more, where others will (see ls_data_begin).  epoch -1:
+ * dataset order. */
+ls_status ls_batch_begin(const ls_engine *engine, const ls_data *data, int64_t samples,
+                         int64_t epoch, int64_t batch);
+/* Writes inputs and targets of the batch that has begun into the plan, augmented when it is for
+ * training.  Not collective: inputs that are streamed may fail, on this rank. */
 ls_status ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *data,
                         int64_t epoch, int64_t batch);
 /* Writes the results of the last forward pass, or that it failed on this rank, into the rows of its
@@ -151,8 +156,8 @@ ls_status ls_engine_gain(ls_engine *engine, ls_split split, int64_t batch, doubl
 
 /* The split in memory; LS_ERR_INPUT when there is none (evaluate.c). */
 ls_status ls_split_data(const ls_engine *engine, ls_split split, const ls_data **data);
-/* One forward pass over batch `batch`, of `samples` samples, of a split in dataset order
- * (evaluate.c).  Not collective: fails on this rank alone. */
+/* One forward pass over batch `batch`, of `samples` samples, of a split in dataset order, which has
+ * begun (evaluate.c).  Not collective: fails on this rank alone. */
 ls_status ls_batch_evaluate(ls_engine *engine, const ls_data *data, int64_t samples, int64_t batch,
                             const ls_batch_plan **plan);
 

@@ -80,11 +80,15 @@ static ls_status add_batch(ls_engine *engine, int64_t samples, int64_t batch, ls
     return LS_OK;
 }
 
-/* Of the first `count` samples, a batch at a time: this rank's slices. */
-static ls_status add_own(ls_engine *engine, int64_t count, ls_tally *tally) {
-    ls_status status = LS_OK;
-    for (int64_t batch = 0; status == LS_OK && batch * engine->config->batch.size < count; batch++)
-        status = add_batch(engine, ls_batch_samples(engine, count, batch), batch, tally);
+/* Of the first `count` samples, a batch at a time: this rank's slices.  `status`: so far. */
+static ls_status add_own(ls_engine *engine, int64_t count, ls_tally *tally, ls_status status) {
+    for (int64_t batch = 0; batch * engine->config->batch.size < count; batch++) {
+        const int64_t samples = ls_batch_samples(engine, count, batch);
+        const ls_status begun = ls_batch_begin(engine, tally->data, samples, -1, batch);
+        status = status == LS_OK ? begun : status;
+        if (status == LS_OK)
+            status = add_batch(engine, samples, batch, tally);
+    }
     return status;
 }
 
@@ -99,10 +103,7 @@ static ls_status make_rows(const ls_engine *engine, ls_tally *tally) {
 static ls_status add_samples(ls_engine *engine, int64_t count, ls_tally *tally) {
     ls_comm *comm = engine->comm;
     LS_TRY(ls_comm_check(comm));
-    ls_status status = make_rows(engine, tally);
-    if (status == LS_OK)
-        status = add_own(engine, count, tally);
-    LS_TRY(ls_comm_agree(comm, status));
+    LS_TRY(ls_comm_agree(comm, add_own(engine, count, tally, make_rows(engine, tally))));
     LS_TRY(ls_gather_start(tally->rows));
     LS_TRY(ls_gather_wait(tally->rows));
     for (int slice = 0; slice < engine->slices && ls_comm_rank(comm) == 0; slice++) {
@@ -175,6 +176,7 @@ static ls_status own_gains(ls_engine *engine, const ls_data *data, int64_t batch
     for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
         ((ls_gain_row *)ls_gather_mine(rows, slice))->gain = (double)NAN;
     const int64_t samples = ls_batch_samples(engine, ls_data_count(data), batch);
+    LS_TRY(ls_batch_begin(engine, data, samples, -1, batch));
     LS_TRY(ls_batch_plan_get(engine, LS_MODE_TRAIN, samples, &plan));
     LS_TRY(ls_batch_fill(engine, plan, data, -1, batch));
     if (plan->plan)

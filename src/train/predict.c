@@ -151,6 +151,8 @@ static ls_status predict(ls_prediction *p, const char *file) {
     ls_status status = open_prediction(p, file);
     for (int64_t batch = 0; batch * size < p->count; batch++) {
         int64_t samples = ls_batch_samples(p->engine, p->count, batch);
+        const ls_status begun = ls_batch_begin(p->engine, p->engine->test, samples, -1, batch);
+        status = status == LS_OK ? begun : status;
         if (status == LS_OK)
             status = compute(p, samples, batch);
         LS_TRY(ls_comm_agree(comm, status));

@@ -196,7 +196,7 @@ static ls_status hold_out(ls_engine *engine) {
     if (config->data.validation > 0)
         status = ls_data_hold_out(engine->train, config->data.validation, (uint64_t)config->seed,
                                   &engine->validation);
-    if (status == LS_OK && ls_data_is_streamed(engine->train))
+    if (status == LS_OK && ls_data_residence(engine->train) != LS_RESIDENCE_NODE)
         status = ls_data_identify(engine->train);
     return ls_comm_agree(engine->comm, status);
 }

@@ -145,6 +145,7 @@ static ls_status close_control(ls_step *step, const ls_orders **orders) {
 
 static ls_status fill(ls_step *step) {
     ls_engine *engine = step->engine;
+    LS_TRY(ls_batch_begin(engine, engine->train, step->report->samples, step->epoch, step->batch));
     LS_TRY(ls_batch_plan_get(engine, LS_MODE_TRAIN, step->report->samples, &step->plan));
     LS_TRY(ls_batch_fill(engine, step->plan, engine->train, step->epoch, step->batch));
     end_phase(step, LS_PHASE_DATA);
@@ -187,6 +188,7 @@ static void take_final(void *context, size_t offset, size_t count) {
     (void)count;
     ls_exchange_final(step->engine->exchange, offset);
     poll_control(step);
+    ls_data_poll(step->engine->train);
 }
 
 static ls_status backward(ls_step *step) {

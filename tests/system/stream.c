@@ -103,7 +103,7 @@ Test(stream, bench_shows_what_is_read, .fini = workspace_remove) {
                                 mpirun(2), program(), make_config(), workspace(), file);
     cr_expect_not_null(strstr(said, "data        streamed: "), "%s", said);
     said = run_well("cat %s/a.json", workspace());
-    cr_expect_not_null(strstr(said, "\"data\": {\"streamed\": true, "), "%s", said);
+    cr_expect_not_null(strstr(said, "\"data\": {\"residence\": \"stream\", "), "%s", said);
     said = run_well("%s bench %s --steps 5 --windows 1", program(), make_config());
     cr_expect_null(strstr(said, "streamed"), "%s", said);
 }
