@@ -2,7 +2,7 @@
  * A synchronous send, so that what has not been received stays with the sender. */
 #include "comm/comm.h"
 
-enum { FIRST_SIZE = 64 };
+enum { FIRST_SIZE = 64, TAGS = 1 << 15 /* that every MPI has */ };
 
 typedef struct row {
     MPI_Request *request; /* of letter i: i modulo their number */
@@ -24,7 +24,7 @@ ls_status ls_mail_create(ls_comm *comm, size_t bytes, ls_mail **mail) {
     LS_REQUIRE(bytes <= INT32_MAX);
     LS_TRY(LS_NEW(made, 1));
     made->comm = comm;
-    made->tag = comm->mails++;
+    made->tag = comm->mails++ % TAGS;
     made->piece = MPI_DATATYPE_NULL;
     ls_status status = ls_mpi_check(comm, MPI_Type_contiguous((int)bytes, MPI_BYTE, &made->piece),
                                     "MPI_Type_contiguous");

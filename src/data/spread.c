@@ -157,9 +157,9 @@ static packet *first_packet(const ls_spread *s) {
     return s->first < s->end ? &s->packet[s->queue[s->first % s->limit]] : NULL;
 }
 
-static ls_status wait_for_packet(ls_spread *s, const packet *p) {
+static ls_status wait_for(ls_spread *s, ls_mail_way way, int64_t letters) {
     const double start = ls_seconds();
-    ls_status status = ls_mail_wait(s->mail, LS_MAIL_IN, p->letters);
+    ls_status status = ls_mail_wait(s->mail, way, letters);
     s->traffic.waited += ls_seconds() - start;
     return status;
 }
@@ -176,7 +176,7 @@ static ls_status drop(ls_spread *s, int64_t turn) {
         const packet *p = first_packet(s);
         if (p == NULL || p->turn >= turn)
             return LS_OK;
-        LS_TRY(wait_for_packet(s, p));
+        LS_TRY(wait_for(s, LS_MAIL_IN, p->letters));
         give_back(s);
     }
 }
@@ -237,7 +237,7 @@ static ls_status come_to_next(ls_spread *s) {
         LS_TRY(send_turn(s));
     LS_TRY(drop(s, s->turn));
     const int64_t known = s->turn - LS_SPREAD_AHEAD;
-    return known < 0 ? LS_OK : ls_mail_wait(s->mail, LS_MAIL_OUT, s->letters[known % KNOWN_TURNS]);
+    return known < 0 ? LS_OK : wait_for(s, LS_MAIL_OUT, s->letters[known % KNOWN_TURNS]);
 }
 
 ls_status ls_spread_follow(ls_spread *s, ls_spread_places *places, const void *owner,
@@ -267,7 +267,7 @@ static ls_status take(ls_spread *s, uint64_t place, const void **sample) {
     }
     LS_REQUIRE(p && p->turn == s->turn && p->place[s->taken] == place);
     if (s->taken == 0)
-        LS_TRY(wait_for_packet(s, p));
+        LS_TRY(wait_for(s, LS_MAIL_IN, p->letters));
     *sample = p->sample[s->taken++];
     s->traffic.bytes_used += s->bytes;
     return LS_OK;

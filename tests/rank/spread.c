@@ -188,10 +188,10 @@ static void check_nodes(const bench *b) {
     check_refusal(b);
     check_split(b, 2, false);
     check_split(b, 16, true);
-    check_split(b, 1000, false);
     check_split(b, 1000, true);
-    check_training(b, "");
-    check_training(b, "data.shuffle=window data.shuffle_chunk=4 data.shuffle_window=2");
+    check_training(b, "batch.slices=8");
+    check_training(b,
+                   "batch.slices=8 data.shuffle=window data.shuffle_chunk=4 data.shuffle_window=2");
 }
 
 int main(int argc, char **argv) {

@@ -182,6 +182,13 @@ Test(form, several_datasets, .fini = workspace_remove, .timeout = 600) {
         run_well("%s predict %s/node-%d/best.h5 -o %s/b.h5", program(), folder, i, folder);
         cr_expect_str_eq(digest_of(text("%s/a.h5", folder)), digest_of(text("%s/b.h5", folder)));
     }
+    const char *window = "--set data.shuffle=window --set data.shuffle_chunk=16 "
+                         "--set data.shuffle_window=2";
+    const char *windows = train(1, config, "windows", window);
+    for (int i = 0; i < 2; i++)
+        same_run(windows, train(2 + i, config, text("windows-%d", i),
+                                text("%s " PARTS " --set data.file=%s/parts%d.h5 " STREAM, window,
+                                     folder, i)));
     cr_expect_str_eq(run_well("%s schedule %s", program(), config),
                      run_well("%s schedule %s " PARTS " --set data.file=%s/parts0.h5", program(),
                               config, folder));

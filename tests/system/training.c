@@ -82,11 +82,13 @@ Test(training, the_printed_digest, .fini = workspace_remove) {
 }
 
 /* SIGKILL to all ranks at random moments, most of them after the run has left another checkpoint,
- * resumed each time on another rank count, with inputs in memory or streamed. */
+ * resumed each time on another rank count, with inputs in memory, streamed or, though here on a
+ * single node, spread. */
 Test(training, killed_and_resumed, .fini = workspace_remove) {
     make_dataset(40000, 100); /* 1,251 steps, some seconds */
     const char *one = train("whole", 1, "");
     const char *out = text("%s/killed", workspace());
+    static const char *const residences[] = {"node", "stream", "spread"};
     srand(7);
     for (int i = 0; i < KILLS; i++) {
         bool starts = i % 4 == 3; /* every fourth is killed while it starts */
@@ -96,7 +98,7 @@ Test(training, killed_and_resumed, .fini = workspace_remove) {
             "job=$!; %s || while [ \"$(newest)\" = \"$before\" ] && kill -0 $job; do "
             "sleep 0.1; done; "
             "sleep 0.%03d; pkill -KILL -f '^%s train .*%s'; kill -KILL $job; wait $job 2>/dev/null",
-            out, mpirun(1 + rand() % 5), program(), make_config(), out, i % 2 ? "stream" : "node",
+            out, mpirun(1 + rand() % 5), program(), make_config(), out, residences[i % 3],
             workspace(), starts ? "true" : "false", rand() % 400, program(), out);
     }
     run_well("%s %s train %s --resume --out %s " TRAINING " >>%s/log 2>&1", mpirun(2), program(),
