@@ -125,7 +125,7 @@ static void check_split(const bench *b, int samples, bool hold_out) {
     CHECK(comm, ls_comm_min_int64(comm, &most) == LS_OK);
     ls_data *spread = open_split(b, LS_RESIDENCE_SPREAD, (double)(samples * PIXELS * -most));
     ls_data *held = NULL;
-    CHECK(comm, fabs(ls_data_share(spread) * ls_comm_node_count(comm) - 1) < 0.1);
+    CHECK(comm, fabs(ls_data_share(spread) - 1.0 / ls_comm_node_count(comm)) * SAMPLES < 1);
     if (hold_out) {
         CHECK(comm, ls_data_hold_out(node, 0.3, 3, &node_held) == LS_OK);
         CHECK(comm, ls_data_hold_out(spread, 0.3, 3, &held) == LS_OK);
