@@ -238,8 +238,8 @@ void ls_exchange_final(ls_exchange *exchange, size_t offset);
 /* Collective.  Ends a step whose sums nobody wants (an overflow, a stopped test). */
 ls_status ls_exchange_discard(ls_exchange *exchange);
 
-/* Called for ranges of at most LS_CHUNK elements that start at multiples of LS_CHUNK.  Over the
- * ranks of a node the ranges cover the array once. */
+/* Called for ranges of at most LS_CHUNK elements that start at multiples of LS_CHUNK, by several
+ * threads at a time.  Over the ranks of a node the ranges cover the array once. */
 typedef void ls_exchange_visit(void *context, size_t offset, size_t count, const void *sums);
 /* Collective.  Waits for the sums, bucket after bucket, and visits every range of this rank's part
  * once. Returns when all ranks of the node have visited theirs: what they wrote to shared memory is

@@ -178,7 +178,6 @@ void ls_config_write(const ls_config *config, ls_text *text);
 typedef enum ls_change {
     LS_CHANGE_RUN,      /* another run: another model, optimizer, batch, ... */
     LS_CHANGE_SCHEDULE, /* the learning rates to come */
-    LS_CHANGE_BITS,     /* the same run, but its bits may differ */
     LS_CHANGE_NOTHING
 } ls_change;
 

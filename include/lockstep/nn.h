@@ -2,8 +2,8 @@
  *
  * Knows neither MPI nor HDF5.  A dense layer takes all slices that this rank owns at once: its many
  * weights stay in cache.  Between dense layers a slice passes all layers before the next one
- * starts: its arrays do.  A slice is computed alone, with the same shapes and the same thread count
- * everywhere; its result does not depend on which other slices are computed beside it.
+ * starts: its arrays do; with several threads each takes one.  A slice is computed alone, with the
+ * same shapes everywhere; its result does not depend on which other slices are computed beside it.
  *
  * All arrays here are row-major float32, whatever the network computes in.  N: samples of a slice,
  * C: channels.
@@ -24,9 +24,10 @@ typedef struct ls_plan ls_plan;
 
 /* ---- the process-wide compute library ------------------------------------------------------- */
 
-/* Threads per rank and the highest instruction set ("auto", "sse41", "avx2", "avx512",
- * "avx512_bf16", "amx").  Call once, before the first network.  LS_ERR_INPUT when this machine
- * has less than what is pinned. */
+/* Threads per rank (see lockstep/threads.h; any number gives the same bits) and the highest
+ * instruction set ("auto", "sse41", "avx2", "avx512", "avx512_bf16", "amx").  Call once, before the
+ * first network, on the thread that will use it.  LS_ERR_INPUT when this machine has less than what
+ * is pinned. */
 ls_status ls_compute_init(int threads, const char *isa);
 /* The instruction set in force, and the library with its version, for the run file and for the
  * comparison between ranks.  Static strings. */
@@ -148,7 +149,8 @@ void ls_plan_statistics(const ls_plan *plan, int slot, float *out);
 typedef struct ls_grad_sink {
     void *context;
     /* `count` consecutive elements of the gradient of the slice in `slot`: of the slice's summed
-     * loss times `loss_scale`.  Each element of each slot comes once a pass. */
+     * loss times `loss_scale`.  Each element of each slot comes once a pass, those of a slot after
+     * those of the slots before it.  Several threads call it at a time, for other elements. */
     void (*block)(void *context, int slot, size_t param, size_t offset, size_t count,
                   const float *gradient);
     /* Elements [offset, offset + count) have come for all slots.  Comes in falling offset order,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "comm/node_sums.h"
+#include "lockstep/threads.h"
 
 enum {
     BUCKET_CHUNKS = 64,      /* 1 MiB */
@@ -36,7 +37,7 @@ struct ls_exchange {
     ls_node_sums *node;             /* node mode: addends of the node's ranks */
     char *addends;                  /* flat mode: this rank's */
     char *partial; /* several nodes, several arrays on each: own shares summed over the node */
-    char *sums;    /* over all ranks: several nodes, own shares; flat, all; else room for a chunk */
+    char *sums;    /* over all ranks: several nodes, own shares; flat, all; else a chunk a thread */
     double waited; /* for sums of this step, s */
     ls_recorder *recorder;
 };
@@ -103,6 +104,11 @@ static ls_status new_array(const ls_exchange *x, size_t count, char **array) {
     return *array ? LS_OK : LS_ERR_SYSTEM;
 }
 
+/* Elements. */
+static size_t chunk_room(void) {
+    return (size_t)ls_threads() * LS_CHUNK;
+}
+
 /* This rank's own. */
 static ls_status make_arrays(ls_exchange *x, int arrays) {
     bool flat = x->mode == LS_EXCHANGE_FLAT;
@@ -112,7 +118,7 @@ static ls_status make_arrays(ls_exchange *x, int arrays) {
         LS_TRY(new_array(x, x->share, &x->partial));
     if (x->comm->size == 1)
         return LS_OK;
-    return new_array(x, flat ? x->length : several_nodes(x) ? x->share : LS_CHUNK, &x->sums);
+    return new_array(x, flat ? x->length : several_nodes(x) ? x->share : chunk_room(), &x->sums);
 }
 
 ls_status ls_exchange_create_with(ls_comm *comm, ls_exchange_mode mode, ls_addend addend,
@@ -175,7 +181,7 @@ size_t ls_exchange_bucket_bytes(const ls_exchange *x, int bucket) {
 void ls_exchange_memory(const ls_exchange *x, size_t *node, size_t *rank) {
     const ls_comm *comm = x->comm;
     size_t share = x->mode == LS_EXCHANGE_FLAT ? x->length : x->share;
-    size_t sums = several_nodes(x) || x->addends ? share : LS_CHUNK;
+    size_t sums = several_nodes(x) || x->addends ? share : chunk_room();
     *node = x->node ? ls_node_sums_bytes(x->addend, x->length, comm->node_size,
                                          ls_node_sums_arrays(x->node))
                     : 0;
@@ -334,15 +340,30 @@ static const void *chunk_sums(ls_exchange *x, const ls_bucket *bucket, size_t fi
         return x->addends + first * x->width;
     if (x->mode == LS_EXCHANGE_FLAT || several_nodes(x))
         return x->sums + (bucket->place + first - bucket->my_first) * x->width;
-    return ls_node_sums_of(x->node, first, end, x->sums);
+    size_t place = (size_t)ls_thread_number() * LS_CHUNK * x->width;
+    return ls_node_sums_of(x->node, first, end, x->sums ? x->sums + place : NULL);
+}
+
+typedef struct ls_visits {
+    ls_exchange *x;
+    const ls_bucket *bucket;
+    ls_exchange_visit *visit;
+    void *context;
+} ls_visits;
+
+static ls_status visit_chunk(void *context, int64_t index) {
+    const ls_visits *all = context;
+    size_t first = all->bucket->my_first + (size_t)index * LS_CHUNK, end = first + LS_CHUNK;
+    end = end < all->bucket->my_end ? end : all->bucket->my_end;
+    all->visit(all->context, first, end - first, chunk_sums(all->x, all->bucket, first, end));
+    return LS_OK;
 }
 
 static void visit_share(ls_exchange *x, const ls_bucket *bucket, ls_exchange_visit *visit,
                         void *context) {
-    for (size_t first = bucket->my_first; first < bucket->my_end; first += LS_CHUNK) {
-        size_t end = first + LS_CHUNK < bucket->my_end ? first + LS_CHUNK : bucket->my_end;
-        visit(context, first, end - first, chunk_sums(x, bucket, first, end));
-    }
+    ls_visits all = {x, bucket, visit, context};
+    size_t chunks = (bucket->my_end - bucket->my_first + LS_CHUNK - 1) / LS_CHUNK;
+    ls_parallel((int64_t)chunks, visit_chunk, &all);
 }
 
 ls_status ls_exchange_finish(ls_exchange *x, ls_exchange_visit *visit, void *context) {

@@ -5,13 +5,14 @@
 #include <unistd.h>
 
 #include "comm/comm.h"
+#include "lockstep/threads.h"
 
 typedef struct place {
     cpu_set_t cores; /* that this rank may run on */
     char host[LS_HOST_SIZE];
 } place;
 
-/* Whether the ranks that may run on no other cores than `of` are more than these. */
+/* Whether the threads of ranks that may run on no other cores than `of` are more than these. */
 static bool is_crowded(const place *places, int first, int count, const place *of, int *ranks,
                        int *cores) {
     *cores = CPU_COUNT(&of->cores);
@@ -21,7 +22,7 @@ static bool is_crowded(const place *places, int first, int count, const place *o
         CPU_AND(&both, &places[i].cores, &of->cores);
         *ranks += CPU_EQUAL(&both, &places[i].cores);
     }
-    return *ranks > *cores;
+    return *ranks * ls_threads() > *cores;
 }
 
 /* Launchers put the ranks of a host one after another; where they do not, less is found. */
@@ -40,14 +41,26 @@ static bool find_crowd(const place *places, int count, const place **where, int 
     return false;
 }
 
+static void tell_crowd(const char *host, int ranks, int cores) {
+    const int threads = ls_threads();
+    if (threads == 1)
+        ls_log(LS_LOG_NORMAL,
+               "on %s %d ranks share %d core%s: one a core is faster (mpirun --bind-to core, srun "
+               "--cpu-bind=cores)",
+               host, ranks, cores, cores == 1 ? "" : "s");
+    else
+        ls_log(LS_LOG_NORMAL,
+               "on %s the %d threads of %d rank%s share %d core%s: a core for each is faster "
+               "(mpirun --map-by slot:PE=%d --bind-to core, srun --cpus-per-task=%d)",
+               host, threads * ranks, ranks, ranks == 1 ? "" : "s", cores, cores == 1 ? "" : "s",
+               threads, threads);
+}
+
 static void tell(const ls_comm *comm, const place *places) {
     const place *where;
     int ranks, cores;
     if (find_crowd(places, comm->size, &where, &ranks, &cores))
-        ls_log(LS_LOG_NORMAL,
-               "on %s %d ranks share %d core%s: one a core is faster (mpirun --bind-to core, srun "
-               "--cpu-bind=cores)",
-               where->host, ranks, cores, cores == 1 ? "" : "s");
+        tell_crowd(where->host, ranks, cores);
     if (!comm->uniform)
         ls_log(LS_LOG_NORMAL, "the nodes have different numbers of ranks: gradients are summed by "
                               "exchange: flat, which is slower than node");

@@ -1,8 +1,11 @@
 /* The addends of a node's ranks, in memory that they share, and their sums. */
 #include "comm/node_sums.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
+
+#include "lockstep/threads.h"
 
 enum { ARRAY_BYTES = 64 }; /* that all arrays of a node take of an element, at most */
 
@@ -100,12 +103,15 @@ int ls_node_sums_arrays(const ls_node_sums *sums) {
 static void take(const ls_comm *comm, chunk_lock *lock) {
     if (!atomic_exchange_explicit(&lock->taken, true, memory_order_acquire))
         return;
-    ls_wait_begin(comm);
+    const bool leads = ls_thread_number() == 0; /* MPI is for that thread alone */
+    if (leads)
+        ls_wait_begin(comm);
     for (unsigned spins = 0;
          !comm->broken && (atomic_load_explicit(&lock->taken, memory_order_relaxed) ||
                            atomic_exchange_explicit(&lock->taken, true, memory_order_acquire));)
-        ls_wait_a_little(comm, &spins);
-    ls_wait_end(comm);
+        leads ? ls_wait_a_little(comm, &spins) : (void)sched_yield();
+    if (leads)
+        ls_wait_end(comm);
 }
 
 static void give_back(chunk_lock *lock) {

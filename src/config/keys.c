@@ -273,8 +273,9 @@ const ls_key ls_config_keys[] = {
     {KEY(compute.isa), .change = LS_CHANGE_NOTHING, .initial = "auto",
      .words = LS_WORDS("auto", "sse41", "avx2", "avx512", "avx512_bf16", "amx"),
      .help = "Highest instruction set to use; pin one where the nodes of a cluster differ."},
-    {KEY(compute.threads), .change = LS_CHANGE_BITS, .initial = "1", .min = 1, .max = 1024,
-     .help = "Threads per rank; lockstep is made for one rank per core and one thread."},
+    {KEY(compute.threads), .change = LS_CHANGE_NOTHING, .initial = "1", .min = 1, .max = 1024,
+     .help = "Threads per rank, for cores that more ranks cannot use: each takes slices of the "
+             "rank's.  Any number gives the same bits."},
 
     {KEY(init), .change = LS_CHANGE_NOTHING, .initial = "none",
      .help =

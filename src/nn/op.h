@@ -73,10 +73,17 @@ struct ls_op_class {
     ls_status (*prepare)(ls_op *op, ls_variant *variant, ls_prepared *prepared);
     /* Makes the calls; may be NULL.  The net's flat array is bound. */
     ls_status (*bind)(ls_op *op, const ls_net *net, ls_work *work);
-    /* One slot; NULL where nothing is computed. */
+    /* Before forward, slot after slot: makes anew what is derived from the parameters. */
+    ls_status (*refresh)(ls_op *op, ls_plan *plan, int slot);
+    /* One slot; NULL where nothing is computed.  Several slots run at a time, each in a thread with
+     * a scratch of its own.  Backward comes in three parts: the gradients of the parameters, into
+     * the scratch; their way to the sink, slot after slot; the gradients of the inputs.  An
+     * operation may make the latter with the first. */
     ls_status (*forward)(ls_op *op, ls_plan *plan, int slot);
+    ls_status (*gradient)(ls_op *op, ls_plan *plan, int slot);
+    ls_status (*emit)(ls_op *op, ls_plan *plan, int slot);
     ls_status (*backward)(ls_op *op, ls_plan *plan, int slot);
-    /* All slots at once, instead of the two above.  Backward tells the sink what is final. */
+    /* All slots at once, instead of those above.  Backward tells the sink what is final. */
     ls_status (*forward_all)(ls_op *op, ls_plan *plan);
     ls_status (*backward_all)(ls_op *op, ls_plan *plan);
     /* Sets the kernels' names, where there is a choice; may be NULL. */

@@ -293,24 +293,29 @@ static ls_status conv_bind(ls_op *op, const ls_net *net, ls_work *work) {
 
 /* ---- passes --------------------------------------------------------------------------------- */
 
-static ls_status conv_forward(ls_op *op, ls_plan *plan, int slot) {
+static ls_status conv_refresh(ls_op *op, ls_plan *plan, int slot) {
     const ls_work *work = ls_op_work(plan, op, slot);
     LS_TRY(refresh((ls_conv *)op, work, FORWARD, PACK_FORWARD));
+    return refresh((ls_conv *)op, work, DATA, PACK_DATA);
+}
+
+static ls_status conv_forward(ls_op *op, ls_plan *plan, int slot) {
+    const ls_work *work = ls_op_work(plan, op, slot);
     LS_TRY(ls_work_run(work, SRC_FORWARD));
     return ls_work_run(work, FORWARD);
 }
 
-/* Into scratch. */
-static ls_status weight_gradient(const ls_conv *conv, const ls_plan *plan, int slot,
-                                 const ls_conv_scratch *scratch) {
-    const ls_work *work = ls_op_work(plan, &conv->op, slot);
+static ls_status conv_gradient(ls_op *op, ls_plan *plan, int slot) {
+    const ls_conv *conv = (const ls_conv *)op;
+    const ls_work *work = ls_op_work(plan, op, slot);
     unsigned char *base = work->scratch;
     ls_conv_shape shape;
     if (work->prepared->loops) {
+        const ls_conv_scratch scratch = lay_out(conv, work->prepared);
         LS_REQUIRE(by_loops(conv, plan->slots[slot].variant, &shape));
-        ls_conv_gradient(&shape, work->in[0], work->out_gradient[0], base + scratch->loops,
-                         (float *)(base + scratch->plain_gradient),
-                         conv->bias ? (float *)(base + scratch->bias_gradient) : NULL);
+        ls_conv_gradient(&shape, work->in[0], work->out_gradient[0], base + scratch.loops,
+                         (float *)(base + scratch.plain_gradient),
+                         conv->bias ? (float *)(base + scratch.bias_gradient) : NULL);
         return LS_OK;
     }
     LS_TRY(ls_work_run(work, SRC_WEIGHTS));
@@ -319,20 +324,21 @@ static ls_status weight_gradient(const ls_conv *conv, const ls_plan *plan, int s
     return ls_work_run(work, UNPACK);
 }
 
-static ls_status conv_backward(ls_op *op, ls_plan *plan, int slot) {
-    ls_conv *conv = (ls_conv *)op;
+static ls_status conv_emit(ls_op *op, ls_plan *plan, int slot) {
+    const ls_conv *conv = (const ls_conv *)op;
     const ls_work *work = ls_op_work(plan, op, slot);
     const ls_conv_scratch scratch = lay_out(conv, work->prepared);
     const unsigned char *base = work->scratch;
-    LS_TRY(weight_gradient(conv, plan, slot, &scratch));
     if (conv->bias)
         ls_plan_emit(plan, slot, op->first_param + 1, 0, (size_t)conv->filters,
                      (const float *)(base + scratch.bias_gradient));
     ls_plan_emit(plan, slot, op->first_param, 0, conv->weight_count,
                  (const float *)(base + scratch.plain_gradient));
-    if (!work->call[DATA])
-        return LS_OK;
-    LS_TRY(refresh(conv, work, DATA, PACK_DATA));
+    return LS_OK;
+}
+
+static ls_status conv_backward(ls_op *op, ls_plan *plan, int slot) {
+    const ls_work *work = ls_op_work(plan, op, slot);
     LS_TRY(ls_work_run(work, DST_DATA));
     LS_TRY(ls_work_run(work, DATA));
     return ls_work_run(work, SRC_GRADIENT);
@@ -354,7 +360,10 @@ static void conv_clear(ls_op *op) {
 static const ls_op_class CONV = {.kernels = KERNELS,
                                  .prepare = conv_prepare,
                                  .bind = conv_bind,
+                                 .refresh = conv_refresh,
                                  .forward = conv_forward,
+                                 .gradient = conv_gradient,
+                                 .emit = conv_emit,
                                  .backward = conv_backward,
                                  .name_kernels = name_kernels,
                                  .clear = conv_clear};

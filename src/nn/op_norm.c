@@ -95,13 +95,12 @@ static ls_status norm_bind(ls_op *op, const ls_net *net, ls_work *work) {
     return ls_work_bind(work, net, LS_BACKWARD, backward, sizeof backward / sizeof *backward);
 }
 
-static ls_status norm_backward(ls_op *op, ls_plan *plan, int slot) {
+static ls_status norm_emit(ls_op *op, ls_plan *plan, int slot) {
     const ls_norm *norm = (const ls_norm *)op;
     const ls_work *work = ls_op_work(plan, op, slot);
     ls_norm_scratch scratch = lay_out(norm, work->prepared);
     const unsigned char *base = work->scratch;
     size_t channels = (size_t)norm->channels;
-    LS_TRY(ls_work_run(work, LS_BACKWARD));
     ls_plan_emit(plan, slot, op->first_param + SHIFT, 0, channels,
                  (const float *)(base + scratch.shift));
     ls_plan_emit(plan, slot, op->first_param + SCALE, 0, channels,
@@ -113,7 +112,8 @@ static const ls_op_class NORM = {.kernels = LS_PASSES,
                                  .prepare = norm_prepare,
                                  .bind = norm_bind,
                                  .forward = ls_op_run_forward,
-                                 .backward = norm_backward};
+                                 .gradient = ls_op_run_backward,
+                                 .emit = norm_emit};
 
 bool ls_norm_fuse_relu(const ls_builder *builder, int value) {
     ls_norm *norm = (ls_norm *)ls_builder_producer(builder, &NORM, value);

@@ -1,6 +1,8 @@
 /* nn: plans: memory and calls for given slices, and the passes over them. */
 
 #include "nn/plan.h"
+
+#include "lockstep/threads.h"
 #include "nn/loops.h"
 
 enum { PIECE_FLOATS = 32768 }; /* 128 KiB: what the sink gets at a time */
@@ -44,7 +46,8 @@ static ls_status make_slots(ls_plan *plan, const int64_t *samples) {
             plan->scratch_bytes = slot->variant->scratch;
         carve_slot(net, slot, NULL, &plan->memory_bytes);
     }
-    plan->arena_bytes = ls_align_bytes(plan->scratch_bytes);
+    plan->scratch_bytes = ls_align_bytes(plan->scratch_bytes);
+    plan->arena_bytes = (size_t)plan->lanes * plan->scratch_bytes;
     for (size_t i = 0; i < count; i++) {
         plan->slots[i].base = plan->arena_bytes;
         plan->arena_bytes += plan->slots[i].variant->bytes;
@@ -80,6 +83,7 @@ ls_status ls_plan_create(ls_net *net, ls_mode mode, int slots, const int64_t *sa
     made->net = net;
     made->mode = mode;
     made->slot_count = slots;
+    made->lanes = slots < ls_threads() ? slots : ls_threads();
     ls_status status = make_slots(made, samples);
     if (status == LS_OK)
         status = grow_arena(net, made->arena_bytes);
@@ -148,7 +152,8 @@ static void set_work(const ls_plan *plan, const ls_op *op, const ls_slot *slot, 
         work->out_gradient[k] = gradient_address(plan, slot, op->out[k]);
     }
     work->workspace = buffer_address(plan, slot, slot->variant->workspace_buffer[op->index]);
-    work->scratch = plan->net->arena;
+    size_t lane = (size_t)(slot - plan->slots) % (size_t)plan->lanes;
+    work->scratch = plan->net->arena + lane * plan->scratch_bytes;
     work->statistics = slot->statistics;
     work->sample_ids = slot->sample_ids;
 }
@@ -179,9 +184,10 @@ size_t ls_plan_elements(const ls_plan *plan, int value, int slot) {
 
 /* ---- passes --------------------------------------------------------------------------------- */
 
-/* Operations that take all slots at once part the network into runs.  Within a run a slot passes
- * all operations before the next slot starts: its arrays are still in cache.  With many slots a
- * rank that is worth 3 to 7 % of a step of ResNet-20; with one or two it is the same. */
+/* Operations that take all slots at once part the network into runs.  Within a run a slot, or one
+ * for each thread, passes all operations before the next starts: its arrays are still in cache.
+ * With many slots a rank that is worth 3 to 7 % of a step of ResNet-20; with one or two it is the
+ * same. */
 static bool takes_all_slots(const ls_op *op) {
     return op->class->forward_all || op->class->backward_all;
 }
@@ -191,23 +197,61 @@ static bool is_run_end(const ls_net *net, size_t end) {
            takes_all_slots(net->ops[end]);
 }
 
-static ls_status forward_op(ls_plan *plan, size_t index, int slot) {
-    ls_op *op = plan->net->ops[index];
-    double start = ls_record_start(plan->net->recorder);
+/* Slots that pass an operation at the same time. */
+typedef struct ls_wave {
+    ls_plan *plan;
+    int first, end;
+    ls_op *op;
+    ls_status (*pass)(ls_op *op, ls_plan *plan, int slot);
+} ls_wave;
+
+static ls_status run_slot(void *context, int64_t index) {
+    const ls_wave *wave = context;
+    return wave->pass(wave->op, wave->plan, wave->first + (int)index);
+}
+
+/* Each slot in a thread; NULL: nothing to do. */
+static ls_status run_wave(ls_wave *wave, ls_op *op,
+                          ls_status (*pass)(ls_op *op, ls_plan *plan, int slot)) {
+    wave->op = op;
+    wave->pass = pass;
+    return pass ? ls_parallel(wave->end - wave->first, run_slot, wave) : LS_OK;
+}
+
+/* One slot after the other. */
+static ls_status run_in_order(const ls_wave *wave, ls_op *op,
+                              ls_status (*pass)(ls_op *op, ls_plan *plan, int slot)) {
+    for (int slot = wave->first; slot < wave->end && pass; slot++)
+        LS_TRY(pass(op, wave->plan, slot));
+    return LS_OK;
+}
+
+/* The wave that begins with `slot` and passes operations up to the next that takes all slots. */
+static ls_wave wave_from(ls_plan *plan, const ls_op *op, int slot) {
+    int end = takes_all_slots(op) ? plan->slot_count : slot + plan->lanes;
+    return (ls_wave){plan, slot, end < plan->slot_count ? end : plan->slot_count, NULL, NULL};
+}
+
+static ls_status forward_op(ls_wave *wave, size_t index) {
+    ls_net *net = wave->plan->net;
+    ls_op *op = net->ops[index];
+    double start = ls_record_start(net->recorder);
     if (op->class->forward_all)
-        LS_TRY(op->class->forward_all(op, plan));
-    else if (op->class->forward)
-        LS_TRY(op->class->forward(op, plan, slot));
-    ls_record_end(plan->net->recorder, LS_EVENT_FORWARD, (int64_t)index, start);
+        LS_TRY(op->class->forward_all(op, wave->plan));
+    LS_TRY(run_in_order(wave, op, op->class->refresh));
+    LS_TRY(run_wave(wave, op, op->class->forward));
+    ls_record_end(net->recorder, LS_EVENT_FORWARD, (int64_t)index, start);
     return LS_OK;
 }
 
 /* Operations [first, end). */
 static ls_status forward_run(ls_plan *plan, size_t first, size_t end) {
-    int passes = takes_all_slots(plan->net->ops[first]) ? 1 : plan->slot_count;
-    for (int slot = 0; slot < passes; slot++)
+    for (int slot = 0; slot < plan->slot_count;) {
+        ls_wave wave = wave_from(plan, plan->net->ops[first], slot);
         for (size_t i = first; i < end; i++)
-            LS_TRY(forward_op(plan, i, slot));
+            LS_TRY(forward_op(&wave, i));
+        slot = wave.end;
+    }
     return LS_OK;
 }
 
@@ -247,28 +291,32 @@ static void finish_params(const ls_plan *plan, const ls_op *op) {
     }
 }
 
-static ls_status backward_op(ls_plan *plan, size_t index, int slot) {
-    ls_op *op = plan->net->ops[index];
+static ls_status backward_op(ls_wave *wave, size_t index) {
+    ls_net *net = wave->plan->net;
+    ls_op *op = net->ops[index];
     if (!op->backward)
         return LS_OK;
-    double start = ls_record_start(plan->net->recorder);
+    double start = ls_record_start(net->recorder);
     if (op->class->backward_all)
-        LS_TRY(op->class->backward_all(op, plan));
-    else if (op->class->backward)
-        LS_TRY(op->class->backward(op, plan, slot));
-    if (!op->class->backward_all && slot == plan->slot_count - 1)
-        finish_params(plan, op);
-    ls_record_end(plan->net->recorder, LS_EVENT_BACKWARD, (int64_t)index, start);
+        LS_TRY(op->class->backward_all(op, wave->plan));
+    LS_TRY(run_wave(wave, op, op->class->gradient));
+    LS_TRY(run_in_order(wave, op, op->class->emit));
+    LS_TRY(run_wave(wave, op, op->class->backward));
+    if (!op->class->backward_all && wave->end == wave->plan->slot_count)
+        finish_params(wave->plan, op);
+    ls_record_end(net->recorder, LS_EVENT_BACKWARD, (int64_t)index, start);
     return LS_OK;
 }
 
-/* Operations [first, end), from the last.  Their gradients become final while the last slot passes,
+/* Operations [first, end), from the last.  Their gradients become final while the last slots pass,
  * so that the exchange of all but the last still overlaps. */
 static ls_status backward_run(ls_plan *plan, size_t first, size_t end) {
-    int passes = takes_all_slots(plan->net->ops[first]) ? 1 : plan->slot_count;
-    for (int slot = 0; slot < passes; slot++)
+    for (int slot = 0; slot < plan->slot_count;) {
+        ls_wave wave = wave_from(plan, plan->net->ops[first], slot);
         for (size_t i = end; i > first; i--)
-            LS_TRY(backward_op(plan, i - 1, slot));
+            LS_TRY(backward_op(&wave, i - 1));
+        slot = wave.end;
+    }
     return LS_OK;
 }
 
@@ -298,14 +346,29 @@ ls_status ls_plan_backward(ls_plan *plan, float loss_scale, const ls_grad_sink *
     return LS_OK;
 }
 
+/* What goes to the sink. */
+typedef struct ls_emission {
+    const ls_grad_sink *sink;
+    int slot;
+    size_t param, offset, count;
+    const float *gradient;
+} ls_emission;
+
+static ls_status emit_piece(void *context, int64_t index) {
+    const ls_emission *all = context;
+    size_t done = (size_t)index * PIECE_FLOATS;
+    size_t piece = all->count - done < PIECE_FLOATS ? all->count - done : PIECE_FLOATS;
+    all->sink->block(all->sink->context, all->slot, all->param, all->offset + done, piece,
+                     all->gradient + done);
+    return LS_OK;
+}
+
 void ls_plan_emit(const ls_plan *plan, int slot, size_t param, size_t first, size_t count,
                   const float *gradient) {
     size_t offset = plan->net->params.entries[param].param.offset + first;
+    ls_emission all = {plan->sink, slot, param, offset, count, gradient};
     double start = ls_record_start(plan->net->recorder);
-    for (size_t done = 0; done < count; done += PIECE_FLOATS) {
-        size_t piece = count - done < PIECE_FLOATS ? count - done : PIECE_FLOATS;
-        plan->sink->block(plan->sink->context, slot, param, offset + done, piece, gradient + done);
-    }
+    ls_parallel((int64_t)((count + PIECE_FLOATS - 1) / PIECE_FLOATS), emit_piece, &all);
     ls_record_end(plan->net->recorder, LS_EVENT_GRADIENT, (int64_t)param, start);
 }
 

@@ -22,7 +22,8 @@ struct ls_plan {
     ls_work *work;         /* [operation][slot] */
     unsigned char *memory; /* of the slots' own arrays */
     size_t memory_bytes;
-    size_t scratch_bytes; /* at the start of the arena */
+    int lanes;            /* slots that run at a time: one for each thread, as far as they go */
+    size_t scratch_bytes; /* of a lane; at the start of the arena */
     size_t arena_bytes;
     uint64_t addresses; /* of the net, when the calls were made; 0: never */
 

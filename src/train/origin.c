@@ -81,8 +81,6 @@ static void take_difference(void *context, const char *key, ls_change change, co
         add_difference(&d->run, key, then, now);
     if (change == LS_CHANGE_SCHEDULE)
         add_difference(&d->schedule, key, then, now);
-    if (change == LS_CHANGE_BITS)
-        add_difference(&d->bits, key, then, now);
 }
 
 /* Cuts the next line off *rest. */

@@ -23,8 +23,11 @@ ls_status ls_quantizer_create(ls_comm *comm, const ls_net *net, ls_exchange_type
     size_t params = ls_net_param_count(net);
     ls_quantizer *made;
     LS_TRY(LS_NEW(made, 1));
-    *made = (ls_quantizer){
-        .net = net, .addend = choose_addend(type, slices), .comm = comm, .slices = slices};
+    *made = (ls_quantizer){.net = net,
+                           .addend = choose_addend(type, slices),
+                           .comm = comm,
+                           .slices = slices,
+                           .lock = PTHREAD_MUTEX_INITIALIZER};
     ls_status status = ls_allreduce_create(comm, LS_REDUCTION_MAX_UINT32, params, &made->largest);
     if (status == LS_OK)
         status = LS_NEW(made->exponent, params);
@@ -71,21 +74,23 @@ static uint32_t add_float(float *sums, const float *gradient, size_t count, bool
     return largest;
 }
 
-static void note_not_finite(ls_quantizer *quantizer, int slice, size_t param) {
+static void note_largest(ls_quantizer *quantizer, int slice, size_t param, uint32_t largest) {
+    uint32_t *all = ls_allreduce_mine(quantizer->largest);
     int64_t place = slice * (int64_t)ls_net_param_count(quantizer->net) + (int64_t)param;
-    quantizer->not_finite = place < quantizer->not_finite ? place : quantizer->not_finite;
+    pthread_mutex_lock(&quantizer->lock);
+    all[param] = largest > all[param] ? largest : all[param];
+    if (largest >= NOT_FINITE_BITS && place < quantizer->not_finite)
+        quantizer->not_finite = place;
+    pthread_mutex_unlock(&quantizer->lock);
 }
 
 void ls_quantizer_add(ls_quantizer *quantizer, int slice, size_t param, size_t count,
                       const float *gradient, bool first, void *addends) {
-    uint32_t *all = ls_allreduce_mine(quantizer->largest);
     uint32_t largest = is_fixed(quantizer)
                            ? ls_fixed_add(addends, gradient, count, quantizer->exponent[param],
                                           quantizer->slices, first)
                            : add_float(addends, gradient, count, first);
-    all[param] = largest > all[param] ? largest : all[param];
-    if (largest >= NOT_FINITE_BITS)
-        note_not_finite(quantizer, slice, param);
+    note_largest(quantizer, slice, param, largest);
 }
 
 /* ---- between passes ------------------------------------------------------------------------- */

@@ -3,6 +3,8 @@
 #ifndef LOCKSTEP_TRAIN_QUANTIZER_H
 #define LOCKSTEP_TRAIN_QUANTIZER_H
 
+#include <pthread.h>
+
 #include "lockstep/comm.h"
 #include "lockstep/nn.h"
 
@@ -15,7 +17,8 @@ typedef struct ls_quantizer {
     bool *reached;                 /* per parameter: a gradient other than 0 was seen */
     bool calibrated;               /* the exponents come from gradients seen, not from a guess */
     ls_allreduce *largest;         /* per parameter: bits of the largest |gradient| of the pass */
-    int64_t not_finite; /* of this rank: slice * parameters + parameter, the least; INT64_MAX */
+    int64_t not_finite;   /* of this rank: slice * parameters + parameter, the least; INT64_MAX */
+    pthread_mutex_t lock; /* of these two: several threads add */
 } ls_quantizer;
 
 /* Collective.  The net stays the caller's. */
@@ -26,7 +29,7 @@ void ls_quantizer_free(ls_quantizer *quantizer);
 /* Before the gradients of a pass. */
 void ls_quantizer_begin(ls_quantizer *quantizer);
 /* Adds `count` elements of a parameter's gradient in a slice to the rank's addends; `first`: in
- * their place. */
+ * their place.  Several threads may call it at a time, for other elements. */
 void ls_quantizer_add(ls_quantizer *quantizer, int slice, size_t param, size_t count,
                       const float *gradient, bool first, void *addends);
 /* Collective, after a pass.  Whether the exponents in use suit the largest gradients of all slices;

@@ -120,8 +120,17 @@ Test(resume, with_other_bits_to_come, .fini = workspace_remove) {
     const char *out = train("out", "--set train.epochs=2 --set compute.isa=avx2");
     expect(resume(1, out, "--set compute.isa=sse41"), 0,
            "instruction set is sse41, was avx2: from here on the bits may differ");
-    expect(resume(1, out, "--set compute.isa=sse41 --set train.epochs=4 --set compute.threads=2"),
-           0, "compute.threads is 2, was 1");
+}
+
+Test(resume, with_other_threads, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    const char *one = train("one", "--set train.epochs=2");
+    const char *out = train("out", "--set train.epochs=2");
+    expect(resume(1, one, "--set train.epochs=4"), 0, "train.epochs is 4, was 2");
+    outcome longer = resume(1, out, "--set train.epochs=4 --set compute.threads=3");
+    expect(longer, 0, "train.epochs is 4, was 2");
+    cr_expect_null(strstr(longer.output, "bits"), "%s", longer.output);
+    cr_expect_str_eq(last_digest(out), last_digest(one));
 }
 
 /* ---- the file of the curves ----------------------------------------------------------------- */

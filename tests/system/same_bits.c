@@ -29,6 +29,25 @@ Test(same_bits, rank_counts, .fini = workspace_remove) {
         same(one, find_lr(text("ranks-%d", ranks[i]), ranks[i], ""));
 }
 
+/* More threads than slices, fewer, and those that do not divide them. */
+Test(same_bits, threads, .fini = workspace_remove) {
+    static const struct {
+        int ranks, threads;
+    } layouts[] = {{1, 2}, {1, 3}, {1, 9}, {2, 2}, {3, 3}};
+    static const char *const options[] = {
+        "", "--set exchange_sum=float32 --set exchange=flat",
+        "--set batch.size=8 --set batch.slices=8 --set find_lr.steps=12"};
+    make_dataset(1000, 100);
+    for (size_t o = 0; o < sizeof options / sizeof *options; o++) {
+        const char *one = find_lr(text("%zu-alone", o), 1, options[o]);
+        for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
+            int ranks = o == 1 ? 1 : layouts[i].ranks; /* sums of floats hang on them */
+            const char *more = text("%s --set compute.threads=%d", options[o], layouts[i].threads);
+            same(one, find_lr(text("%zu-%zu", o, i), ranks, more));
+        }
+    }
+}
+
 /* With AVX2, for whose sake gradients of weights are loops of lockstep's own. */
 Test(same_bits, own_loops, .fini = workspace_remove) {
     static const int ranks[] = {2, 3, 8};
@@ -81,6 +100,8 @@ Test(same_bits, many_slices, .fini = workspace_remove) {
             same(one,
                  find_lr(text("node-%d", slices[i]), 20, text("%s --set exchange=node", more)));
         same(one, find_lr(text("flat-%d", slices[i]), 3, text("%s --set exchange=flat", more)));
+        same(one,
+             find_lr(text("both-%d", slices[i]), 18, text("%s --set compute.threads=2", more)));
     }
 }
 

@@ -452,4 +452,6 @@ Test(training, ranks_that_share_a_core, .fini = workspace_remove) {
     cr_expect_null(strstr(told + 12, "ranks share"), "%s", said);
     said = run_well("%s taskset -c 0 %s/b 2>&1", mpirun(1), command);
     cr_expect_null(strstr(said, "share"), "%s", said);
+    said = run_well("%s taskset -c 0 %s/c --set compute.threads=3 2>&1", mpirun(1), command);
+    cr_expect_not_null(strstr(said, "the 3 threads of 1 rank share 1 core: "), "%s", said);
 }

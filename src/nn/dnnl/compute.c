@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lockstep/nn.h"
+#include "lockstep/threads.h"
 #include "nn/dnnl/compat.h"
 
 /* Ours, lowest first; each of oneDNN's sets contains the bits of those below it. */
@@ -61,22 +62,20 @@ static ls_status pin_isa(const char *name) {
 /* Of OpenMP's runtime, which oneDNN brings; not every compiler brings omp.h. */
 extern void omp_set_num_threads(int threads);
 
-static ls_status set_threads(int threads) {
-    omp_set_num_threads(threads);
-    return LS_OK;
+/* oneDNN's own threads cut sums by their number: each of ours calls it without any. */
+static void keep_library_single(void) {
+    omp_set_num_threads(1); /* a setting of the calling thread */
 }
 #else
-static ls_status set_threads(int threads) {
-    if (threads > 1)
-        ls_warn("compute.threads: this oneDNN is built without OpenMP and decides by itself");
-    return LS_OK;
+static void keep_library_single(void) {
 }
 #endif
 
 ls_status ls_compute_init(int threads, const char *isa) {
     LS_REQUIRE(threads >= 1);
     LS_TRY(pin_isa(isa));
-    return set_threads(threads);
+    keep_library_single();
+    return ls_threads_set(threads, keep_library_single);
 }
 
 const char *ls_compute_isa(void) {
