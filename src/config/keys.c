@@ -274,8 +274,9 @@ const ls_key ls_config_keys[] = {
      .words = LS_WORDS("auto", "sse41", "avx2", "avx512", "avx512_bf16", "amx"),
      .help = "Highest instruction set to use; pin one where the nodes of a cluster differ."},
     {KEY(compute.threads), .change = LS_CHANGE_NOTHING, .initial = "1", .min = 1, .max = 1024,
-     .help = "Threads per rank, for cores that more ranks cannot use: each takes slices of the "
-             "rank's.  Any number gives the same bits."},
+     .help =
+         "Threads per rank, for cores that more ranks cannot use: they share its slices and, where "
+         "these are fewer, some of the work of a slice.  Any number gives the same bits."},
 
     {KEY(init), .change = LS_CHANGE_NOTHING, .initial = "none",
      .help =

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "lockstep/threads.h"
 #include "nn/conv_tile.h"
 #include "nn/loops.h"
 
@@ -181,6 +182,13 @@ static void pad(const ls_conv_shape *s, const ls_conv_cut *c, const float *x, in
 
 /* ---- sums ----------------------------------------------------------------------------------- */
 
+/* What a thread makes at a time: taps [tap, tap + taps) of the `count` channels from `channel` on,
+ * for all filters.  No tap's sum depends on the others. */
+typedef struct ls_conv_part {
+    int64_t channel, count, tap, taps;
+    bool bias; /* this one too */
+} ls_conv_part;
+
 /* The sums of dy are those of an input of ones. */
 static void add_bias(const ls_tile *tile, float *sums) {
     static const int32_t positions[CHUNK] = {0};
@@ -203,12 +211,13 @@ static void fetch(const ls_tile *tile, int64_t part, int64_t parts) {
     }
 }
 
-/* All taps, in groups of about the same number. */
-static void add_taps(const ls_tile *tile, int64_t taps, const int64_t *offset, float *sums) {
+/* Taps [first, first + taps), in groups of about the same number. */
+static void add_taps(const ls_tile *tile, int64_t first, int64_t taps, const int64_t *offset,
+                     float *sums) {
     const int64_t groups = (taps + LS_TILE_TAPS - 1) / LS_TILE_TAPS;
     const int64_t fetches = smaller(groups, FETCHES);
     for (int64_t group = 0; group < groups; group++) {
-        int64_t tap = group * taps / groups, end = (group + 1) * taps / groups;
+        int64_t tap = first + group * taps / groups, end = first + (group + 1) * taps / groups;
         ls_tile_add(tile, (int)(end - tap), offset + tap, sums + tap * tile->blocks * tile->lanes);
         if (group < fetches)
             fetch(tile, group, fetches);
@@ -217,28 +226,29 @@ static void add_taps(const ls_tile *tile, int64_t taps, const int64_t *offset, f
 
 /* Of `outputs` outputs, whose input is in scratch, to two blocks of filters; bias NULL: not wanted.
  */
-static void add_outputs(const ls_conv_shape *s, const ls_conv_cut *c, const float *base,
-                        ls_tile tile, int64_t outputs, int64_t taps, float *sums, float *bias) {
+static void add_outputs(const ls_conv_shape *s, const ls_conv_cut *c, const ls_conv_part *part,
+                        const float *base, ls_tile tile, int64_t outputs, float *sums,
+                        float *bias) {
     const int32_t *position = (const int32_t *)(const void *)(base + c->positions);
     for (int64_t i = 0; i < outputs; i += CHUNK) {
         tile.count = smaller(CHUNK, outputs - i);
         tile.position = position + i;
-        add_taps(&tile, taps, (const int64_t *)(const void *)(base + c->offsets), sums);
+        add_taps(&tile, part->tap, part->taps, (const int64_t *)(const void *)(base + c->offsets),
+                 sums);
         if (bias)
             add_bias(&tile, bias);
         tile.dy += tile.count * s->lanes;
     }
 }
 
-/* All filters of channels [channel, channel + count), and their bias if wanted. */
-static void add_channels(const ls_conv_shape *s, const ls_conv_cut *c, int64_t channel,
-                         int64_t count, bool bias, const float *x, const float *dy, float *base) {
+static void add_part(const ls_conv_shape *s, const ls_conv_cut *c, const ls_conv_part *part,
+                     const float *x, const float *dy, float *base) {
     const int64_t plane = s->out[1] * s->out[2], block_size = s->out[0] * plane * s->lanes;
     memset(base + c->sums, 0, (size_t)(c->blocks * c->taps * s->lanes) * sizeof *base);
     for (int64_t sample = 0; sample < s->samples; sample++)
         for (int64_t first = 0; first < s->out[0]; first += c->slab) {
             int64_t outputs = smaller(c->slab, s->out[0] - first) * plane;
-            pad(s, c, x, sample, channel, count, first, base + c->input);
+            pad(s, c, x, sample, part->channel, part->count, first, base + c->input);
             for (int64_t block = 0; block < c->blocks; block += LS_TILE_BLOCKS) {
                 ls_tile tile = {s->lanes,
                                 (int)smaller(LS_TILE_BLOCKS, c->blocks - block),
@@ -248,38 +258,78 @@ static void add_channels(const ls_conv_shape *s, const ls_conv_cut *c, int64_t c
                                 dy + (sample * c->blocks + block) * block_size +
                                     first * plane * s->lanes,
                                 block_size};
-                add_outputs(s, c, base, tile, outputs, count * kernel_size(s),
+                add_outputs(s, c, part, base, tile, outputs,
                             base + c->sums + block * s->lanes * c->taps,
-                            bias ? base + c->bias + block * s->lanes : NULL);
+                            part->bias ? base + c->bias + block * s->lanes : NULL);
             }
         }
 }
 
 /* The sums (taps, blocks, lanes) of the filters from block `block` on, as (filters, taps) in dw. */
-static void write_sums(const ls_conv_shape *s, const ls_conv_cut *c, int64_t block, int64_t channel,
-                       int64_t taps, float *base, float *dw) {
+static void write_sums(const ls_conv_shape *s, const ls_conv_cut *c, const ls_conv_part *part,
+                       int64_t block, float *base, float *dw) {
     const int64_t rows = smaller(LS_TILE_BLOCKS, c->blocks - block) * s->lanes;
     const int64_t first = block * s->lanes, filters = smaller(s->filters - first, rows);
     float *transposed = base + c->transposed;
-    ls_loop_transpose(taps, rows, base + c->sums + first * c->taps, transposed);
+    ls_loop_transpose(part->taps, rows, base + c->sums + first * c->taps + part->tap * rows,
+                      transposed);
     for (int64_t i = 0; i < filters; i++)
-        memcpy(dw + ((first + i) * s->channels + channel) * kernel_size(s), transposed + i * taps,
-               (size_t)taps * sizeof *dw);
+        memcpy(dw + ((first + i) * s->channels + part->channel) * kernel_size(s) + part->tap,
+               transposed + i * part->taps, (size_t)part->taps * sizeof *dw);
+}
+
+typedef struct ls_conv_pass {
+    const ls_conv_shape *shape;
+    ls_conv_cut cut;
+    int64_t shares; /* parts that the taps of the same channels are cut into */
+    const float *x, *dy;
+    void *scratch;
+    size_t step;
+    float *dw, *db;
+} ls_conv_pass;
+
+/* Part `index`: those of the same channels follow each other. */
+static ls_conv_part part_at(const ls_conv_pass *pass, int64_t index) {
+    const ls_conv_shape *s = pass->shape;
+    const int64_t share = index % pass->shares, channel = index / pass->shares * pass->cut.channels;
+    ls_conv_part part = {.channel = channel,
+                         .count = smaller(pass->cut.channels, s->channels - channel),
+                         .bias = pass->db && index == 0};
+    const int64_t taps = part.count * kernel_size(s);
+    part.tap = ls_part_start(taps, share, pass->shares);
+    part.taps = ls_part_start(taps, share + 1, pass->shares) - part.tap;
+    return part;
+}
+
+static ls_status make_part(void *context, int64_t index) {
+    const ls_conv_pass *pass = context;
+    const ls_conv_shape *s = pass->shape;
+    const ls_conv_cut *c = &pass->cut;
+    const ls_conv_part part = part_at(pass, index);
+    float *base =
+        (float *)(void *)((char *)pass->scratch + (size_t)ls_thread_number() * pass->step);
+    set_offsets(s, c, (int64_t *)(void *)(base + c->offsets));
+    set_positions(s, c, (int32_t *)(void *)(base + c->positions));
+    memset(base + c->bias, 0, (size_t)(c->blocks * s->lanes) * sizeof *base);
+    add_part(s, c, &part, pass->x, pass->dy, base);
+    for (int64_t block = 0; block < c->blocks; block += LS_TILE_BLOCKS)
+        write_sums(s, c, &part, block, base, pass->dw);
+    if (part.bias)
+        memcpy(pass->db, base + c->bias, (size_t)s->filters * sizeof *pass->db);
+    return LS_OK;
+}
+
+/* The taps of few channels are shared among the threads: each then copies the input anew. */
+static int64_t shares_of_taps(int64_t groups, int64_t taps) {
+    int64_t most = (taps + LS_TILE_TAPS - 1) / LS_TILE_TAPS, wanted = ls_threads() / groups;
+    wanted = smaller(wanted, most);
+    return wanted < 1 ? 1 : wanted;
 }
 
 void ls_conv_gradient(const ls_conv_shape *s, const float *x, const float *dy, void *scratch,
-                      float *dw, float *db) {
+                      size_t step, float *dw, float *db) {
     const ls_conv_cut c = cut(s);
-    float *base = scratch;
-    set_offsets(s, &c, (int64_t *)(void *)(base + c.offsets));
-    set_positions(s, &c, (int32_t *)(void *)(base + c.positions));
-    memset(base + c.bias, 0, (size_t)(c.blocks * s->lanes) * sizeof *base);
-    for (int64_t channel = 0; channel < s->channels; channel += c.channels) {
-        int64_t count = smaller(c.channels, s->channels - channel);
-        add_channels(s, &c, channel, count, db && channel == 0, x, dy, base);
-        for (int64_t block = 0; block < c.blocks; block += LS_TILE_BLOCKS)
-            write_sums(s, &c, block, channel, count * kernel_size(s), base, dw);
-    }
-    if (db)
-        memcpy(db, base + c.bias, (size_t)s->filters * sizeof *db);
+    const int64_t groups = (s->channels + c.channels - 1) / c.channels;
+    ls_conv_pass pass = {s, c, shares_of_taps(groups, c.taps), x, dy, scratch, step, dw, db};
+    ls_parallel(groups * pass.shares, make_part, &pass);
 }

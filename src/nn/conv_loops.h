@@ -23,11 +23,11 @@ bool ls_conv_shape_make(const ls_window *window, const ls_dims *weights, const l
  * the layouts of the forward pass.  A function of the shape and the instruction set alone, as
  * measured. */
 bool ls_conv_gradient_pays(const ls_conv_shape *shape, bool library_fast);
-/* Bytes of scratch that the gradient needs. */
+/* Bytes of scratch that the gradient needs for each thread. */
 size_t ls_conv_gradient_scratch(const ls_conv_shape *shape);
 /* dw (filters, channels, kernel) and, unless NULL, db (filters), of the input x and the gradient of
- * the output dy. */
+ * the output dy.  Thread i has its scratch at scratch + i * step, in bytes. */
 void ls_conv_gradient(const ls_conv_shape *shape, const float *x, const float *dy, void *scratch,
-                      float *dw, float *db);
+                      size_t step, float *dw, float *db);
 
 #endif

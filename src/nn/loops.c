@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "lockstep/threads.h"
+
 /* Same index read and written: no dependence between iterations even if the arrays are the same. */
 #if defined(__clang__)
 #define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
@@ -42,48 +44,134 @@ static inline void put(ls_compute_type type, void *y, size_t i, float value) {
         ((uint16_t *)y)[i] = narrow(value);
 }
 
+/* ---- shared among threads, piece by piece --------------------------------------------------- */
+
+enum { SHARE = 64 * 1024 }; /* elements of a piece */
+
+typedef struct ls_elements ls_elements;
+/* Of elements [first, end). */
+typedef void ls_elements_loop(const ls_elements *e, size_t first, size_t end);
+
+struct ls_elements {
+    ls_elements_loop *loop;
+    size_t count;
+    ls_compute_type type;
+    float factor;
+    bool relu;
+    const uint8_t *keep;
+    const void *a, *b;
+    void *y;
+};
+
+static ls_status run_piece(void *context, int64_t index) {
+    const ls_elements *e = context;
+    size_t first = (size_t)index * SHARE, end = first + SHARE;
+    e->loop(e, first, end < e->count ? end : e->count);
+    return LS_OK;
+}
+
+static void run(ls_elements e) {
+    ls_parallel((int64_t)((e.count + SHARE - 1) / SHARE), run_piece, &e);
+}
+
 LS_CLONES
-void ls_loop_leaky(ls_compute_type type, size_t count, float slope, const void *x, void *y) {
+static void leaky(const ls_elements *e, size_t first, size_t end) {
+    const ls_compute_type type = e->type;
+    const float slope = e->factor;
+    const void *x = e->a;
+    void *y = e->y;
     INDEPENDENT
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = first; i < end; i++) {
         float value = get(type, x, i);
         put(type, y, i, value <= 0.0f ? slope * value : value);
     }
 }
 
+void ls_loop_leaky(ls_compute_type type, size_t count, float slope, const void *x, void *y) {
+    run((ls_elements){
+        .loop = leaky, .count = count, .type = type, .factor = slope, .a = x, .y = y});
+}
+
 LS_CLONES
-void ls_loop_leaky_gradient(ls_compute_type type, size_t count, float slope, const void *reference,
-                            const void *dy, void *dx) {
+static void leaky_gradient(const ls_elements *e, size_t first, size_t end) {
+    const ls_compute_type type = e->type;
+    const float slope = e->factor;
+    const void *reference = e->a, *dy = e->b;
+    void *dx = e->y;
     INDEPENDENT
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = first; i < end; i++) {
         float gradient = get(type, dy, i);
         put(type, dx, i, get(type, reference, i) <= 0.0f ? slope * gradient : gradient);
     }
 }
 
+void ls_loop_leaky_gradient(ls_compute_type type, size_t count, float slope, const void *reference,
+                            const void *dy, void *dx) {
+    run((ls_elements){.loop = leaky_gradient,
+                      .count = count,
+                      .type = type,
+                      .factor = slope,
+                      .a = reference,
+                      .b = dy,
+                      .y = dx});
+}
+
 LS_CLONES
-void ls_loop_add(ls_compute_type type, size_t count, bool relu, const void *a, const void *b,
-                 void *y) {
+static void add(const ls_elements *e, size_t first, size_t end) {
+    const ls_compute_type type = e->type;
+    const bool relu = e->relu;
+    const void *a = e->a, *b = e->b;
+    void *y = e->y;
     INDEPENDENT
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = first; i < end; i++) {
         float sum = get(type, a, i) + get(type, b, i);
         put(type, y, i, relu && sum <= 0.0f ? 0.0f : sum);
     }
 }
 
-LS_CLONES
-void ls_loop_scale(ls_compute_type type, size_t count, float scale, const void *x, void *y) {
-    INDEPENDENT
-    for (size_t i = 0; i < count; i++)
-        put(type, y, i, scale * get(type, x, i));
+void ls_loop_add(ls_compute_type type, size_t count, bool relu, const void *a, const void *b,
+                 void *y) {
+    run((ls_elements){
+        .loop = add, .count = count, .type = type, .relu = relu, .a = a, .b = b, .y = y});
 }
 
 LS_CLONES
-void ls_loop_mask(ls_compute_type type, size_t count, float scale, const uint8_t *keep,
-                  const void *x, void *y) {
+static void scale(const ls_elements *e, size_t first, size_t end) {
+    const ls_compute_type type = e->type;
+    const float factor = e->factor;
+    const void *x = e->a;
+    void *y = e->y;
     INDEPENDENT
-    for (size_t i = 0; i < count; i++)
-        put(type, y, i, keep[i] ? scale * get(type, x, i) : 0.0f);
+    for (size_t i = first; i < end; i++)
+        put(type, y, i, factor * get(type, x, i));
+}
+
+void ls_loop_scale(ls_compute_type type, size_t count, float factor, const void *x, void *y) {
+    run((ls_elements){
+        .loop = scale, .count = count, .type = type, .factor = factor, .a = x, .y = y});
+}
+
+LS_CLONES
+static void mask(const ls_elements *e, size_t first, size_t end) {
+    const ls_compute_type type = e->type;
+    const float factor = e->factor;
+    const uint8_t *keep = e->keep;
+    const void *x = e->a;
+    void *y = e->y;
+    INDEPENDENT
+    for (size_t i = first; i < end; i++)
+        put(type, y, i, keep[i] ? factor * get(type, x, i) : 0.0f);
+}
+
+void ls_loop_mask(ls_compute_type type, size_t count, float factor, const uint8_t *keep,
+                  const void *x, void *y) {
+    run((ls_elements){.loop = mask,
+                      .count = count,
+                      .type = type,
+                      .factor = factor,
+                      .keep = keep,
+                      .a = x,
+                      .y = y});
 }
 
 /* ---- float32 only, and rows ----------------------------------------------------------------- */

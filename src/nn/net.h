@@ -98,7 +98,7 @@ struct ls_variant {
     int64_t samples;
     const ls_layout **layouts;  /* of each value */
     ls_prepared *prepared;      /* of each operation */
-    size_t scratch;             /* largest of the operations' */
+    size_t scratch, loops;      /* largest of the operations' */
     size_t buffer_count, bytes; /* of one slot: at most all arrays alive at a time */
     ls_buffer *buffers;
     int *value_buffer, *gradient_buffer; /* of each value */

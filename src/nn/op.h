@@ -51,7 +51,7 @@ typedef struct ls_prepared {
     ls_sharing backward[LS_OP_VALUES]; /* gradient of in[*], from that of out[0] */
     size_t workspace; /* bytes of the slot, from forward on; until backward if the op keeps it */
     size_t scratch;   /* bytes shared by the slots, while forward or backward runs */
-    size_t loops;     /* of these, for loops of our own that do what no kernel does; 0: none */
+    size_t loops;     /* bytes that each thread needs for loops of our own; 0: there are none */
 } ls_prepared;
 
 /* An operation on the arrays of one slot.  Gradients are NULL where none is wanted. */
@@ -62,6 +62,8 @@ typedef struct ls_work {
     void *in[LS_OP_VALUES], *out[LS_OP_VALUES];
     void *in_gradient[LS_OP_VALUES], *out_gradient[LS_OP_VALUES];
     void *workspace, *scratch;
+    void *loops; /* what each thread has for loops of our own, `loops_step` bytes */
+    size_t loops_step;
     float *statistics;          /* of the slot, all batch norms; see ls_norm_add */
     const uint64_t *sample_ids; /* (samples) */
 } ls_work;
@@ -77,8 +79,8 @@ struct ls_op_class {
     ls_status (*refresh)(ls_op *op, ls_plan *plan, int slot);
     /* One slot; NULL where nothing is computed.  Several slots run at a time, each in a thread with
      * a scratch of its own.  Backward comes in three parts: the gradients of the parameters, into
-     * the scratch; their way to the sink, slot after slot; the gradients of the inputs.  An
-     * operation may make the latter with the first. */
+     * the scratch; their way to the sink, slot after slot; the gradients of the inputs, which may
+     * be made while the first are, or with them. */
     ls_status (*forward)(ls_op *op, ls_plan *plan, int slot);
     ls_status (*gradient)(ls_op *op, ls_plan *plan, int slot);
     ls_status (*emit)(ls_op *op, ls_plan *plan, int slot);

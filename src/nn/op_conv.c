@@ -39,11 +39,12 @@ typedef struct ls_conv {
     ls_packed packed[MAX_PACKED];
 } ls_conv;
 
-/* Scratch: the library's, that of our loops, then what lives only within one pass of a slot, in
- * bytes. */
+/* Scratch: the library's, then what lives only within one pass of a slot, in bytes.  The gradient
+ * of the input has its own (data, dst_data, src_gradient): both gradients may be made at a time. */
 typedef struct ls_conv_scratch {
-    size_t library /* 0: at the start */, loops, src, dst, src_gradient;
-    size_t packed_gradient, plain_gradient, bias_gradient, total;
+    size_t library /* 0: at the start */, src, dst_weights;
+    size_t packed_gradient, plain_gradient, bias_gradient;
+    size_t data, dst_data, src_gradient, total;
 } ls_conv_scratch;
 
 static size_t take(size_t *total, size_t bytes) {
@@ -52,25 +53,30 @@ static size_t take(size_t *total, size_t bytes) {
     return start;
 }
 
-/* Room for the result of the larger of two reorders; kernels that are not there need none. */
-static size_t take_results(size_t *total, const ls_prepared *prepared, int one, int other) {
-    const ls_kernel *a = prepared->kernel[one], *b = prepared->kernel[other];
-    size_t bytes_a = a ? ls_kernel_bytes(a, LS_ARG_DST) : 0;
-    size_t bytes_b = b ? ls_kernel_bytes(b, LS_ARG_DST) : 0;
-    return take(total, bytes_a > bytes_b ? bytes_a : bytes_b);
+/* Of a kernel's argument; kernels that are not there need no room. */
+static size_t bytes_of(const ls_prepared *prepared, int which, ls_arg arg) {
+    return prepared->kernel[which] ? ls_kernel_bytes(prepared->kernel[which], arg) : 0;
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
 }
 
 static ls_conv_scratch lay_out(const ls_conv *conv, const ls_prepared *prepared) {
     ls_conv_scratch scratch = {0};
     const ls_kernel *weights = prepared->kernel[WEIGHTS];
     scratch.library = take(&scratch.total, ls_prepared_scratch(prepared));
-    scratch.src = take_results(&scratch.total, prepared, SRC_FORWARD, SRC_WEIGHTS);
-    scratch.dst = take_results(&scratch.total, prepared, DST_DATA, DST_WEIGHTS);
+    scratch.src = take(&scratch.total, larger(bytes_of(prepared, SRC_FORWARD, LS_ARG_DST),
+                                              bytes_of(prepared, SRC_WEIGHTS, LS_ARG_DST)));
+    scratch.dst_weights = take(&scratch.total, bytes_of(prepared, DST_WEIGHTS, LS_ARG_DST));
+    scratch.data =
+        take(&scratch.total, larger(bytes_of(prepared, DATA, LS_ARG_SCRATCH),
+                                    larger(bytes_of(prepared, DST_DATA, LS_ARG_SCRATCH),
+                                           bytes_of(prepared, SRC_GRADIENT, LS_ARG_SCRATCH))));
+    scratch.dst_data = take(&scratch.total, bytes_of(prepared, DST_DATA, LS_ARG_DST));
     if (prepared->kernel[SRC_GRADIENT])
-        scratch.src_gradient =
-            take(&scratch.total, ls_kernel_bytes(prepared->kernel[DATA], LS_ARG_DIFF_SRC));
+        scratch.src_gradient = take(&scratch.total, bytes_of(prepared, DATA, LS_ARG_DIFF_SRC));
     if (prepared->loops) {
-        scratch.loops = take(&scratch.total, prepared->loops);
         scratch.plain_gradient = take(&scratch.total, sizeof(float) * conv->weight_count);
         scratch.bias_gradient = take(&scratch.total, sizeof(float) * (size_t)conv->filters);
     }
@@ -228,19 +234,20 @@ static ls_status conv_prepare(ls_op *op, ls_variant *variant, ls_prepared *prepa
 
 /* ---- binding -------------------------------------------------------------------------------- */
 
-/* The reorder `which` from `from` into scratch, if there is one; gives where the array is then. */
+/* The reorder `which` from `from` into scratch, if there is one, with the library's scratch at
+ * `library`; gives where the array is then. */
 static ls_status bind_adapted(ls_work *work, const ls_net *net, int which, const void *from,
-                              size_t place, const void **data) {
-    unsigned char *scratch = work->scratch; /* the library's is at its start */
+                              size_t library, size_t place, const void **data) {
+    unsigned char *scratch = work->scratch;
     *data = work->prepared->kernel[which] ? scratch + place : from;
-    return ls_work_bind_reorder(work, net, which, from, *data, scratch);
+    return ls_work_bind_reorder(work, net, which, from, *data, scratch + library);
 }
 
 static ls_status bind_forward(ls_conv *conv, const ls_net *net, ls_work *work) {
     const ls_conv_scratch scratch = lay_out(conv, work->prepared);
     const void *src;
     LS_TRY(bind_pack(conv, work, FORWARD, PACK_FORWARD));
-    LS_TRY(bind_adapted(work, net, SRC_FORWARD, work->in[0], scratch.src, &src));
+    LS_TRY(bind_adapted(work, net, SRC_FORWARD, work->in[0], 0, scratch.src, &src));
     const ls_binding bindings[] = {
         {LS_ARG_SRC, src},
         {LS_ARG_WEIGHTS, weights_of(conv, work->prepared, FORWARD, PACK_FORWARD)},
@@ -254,8 +261,9 @@ static ls_status bind_weights(const ls_conv *conv, const ls_net *net, ls_work *w
     const ls_conv_scratch scratch = lay_out(conv, work->prepared);
     unsigned char *base = work->scratch;
     const void *src, *dst;
-    LS_TRY(bind_adapted(work, net, SRC_WEIGHTS, work->in[0], scratch.src, &src));
-    LS_TRY(bind_adapted(work, net, DST_WEIGHTS, work->out_gradient[0], scratch.dst, &dst));
+    LS_TRY(bind_adapted(work, net, SRC_WEIGHTS, work->in[0], 0, scratch.src, &src));
+    LS_TRY(
+        bind_adapted(work, net, DST_WEIGHTS, work->out_gradient[0], 0, scratch.dst_weights, &dst));
     LS_TRY(ls_work_bind_reorder(work, net, UNPACK, base + scratch.packed_gradient,
                                 base + scratch.plain_gradient, base));
     const ls_binding bindings[] = {{LS_ARG_SRC, src},
@@ -273,13 +281,15 @@ static ls_status bind_data(ls_conv *conv, const ls_net *net, ls_work *work) {
     const void *gradient = adapted ? base + scratch.src_gradient : work->in_gradient[0];
     const void *dst;
     LS_TRY(bind_pack(conv, work, DATA, PACK_DATA));
-    LS_TRY(bind_adapted(work, net, DST_DATA, work->out_gradient[0], scratch.dst, &dst));
-    LS_TRY(ls_work_bind_reorder(work, net, SRC_GRADIENT, gradient, work->in_gradient[0], base));
+    LS_TRY(bind_adapted(work, net, DST_DATA, work->out_gradient[0], scratch.data, scratch.dst_data,
+                        &dst));
+    LS_TRY(ls_work_bind_reorder(work, net, SRC_GRADIENT, gradient, work->in_gradient[0],
+                                base + scratch.data));
     const ls_binding bindings[] = {
         {LS_ARG_WEIGHTS, weights_of(conv, work->prepared, DATA, PACK_DATA)},
         {LS_ARG_DIFF_DST, dst},
         {LS_ARG_DIFF_SRC, gradient},
-        {LS_ARG_SCRATCH, base}};
+        {LS_ARG_SCRATCH, base + scratch.data}};
     return ls_work_bind(work, net, DATA, bindings, 4);
 }
 
@@ -313,7 +323,7 @@ static ls_status conv_gradient(ls_op *op, ls_plan *plan, int slot) {
     if (work->prepared->loops) {
         const ls_conv_scratch scratch = lay_out(conv, work->prepared);
         LS_REQUIRE(by_loops(conv, plan->slots[slot].variant, &shape));
-        ls_conv_gradient(&shape, work->in[0], work->out_gradient[0], base + scratch.loops,
+        ls_conv_gradient(&shape, work->in[0], work->out_gradient[0], work->loops, work->loops_step,
                          (float *)(base + scratch.plain_gradient),
                          conv->bias ? (float *)(base + scratch.bias_gradient) : NULL);
         return LS_OK;

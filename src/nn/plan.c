@@ -43,11 +43,13 @@ static ls_status make_slots(ls_plan *plan, const int64_t *samples) {
         slot->samples = samples[i];
         LS_TRY(ls_variant_get(net, plan->mode, samples[i], &slot->variant));
         if (slot->variant->scratch > plan->scratch_bytes)
-            plan->scratch_bytes = slot->variant->scratch;
+            plan->scratch_bytes = ls_align_bytes(slot->variant->scratch);
+        if (slot->variant->loops > plan->loops_bytes)
+            plan->loops_bytes = ls_align_bytes(slot->variant->loops);
         carve_slot(net, slot, NULL, &plan->memory_bytes);
     }
-    plan->scratch_bytes = ls_align_bytes(plan->scratch_bytes);
-    plan->arena_bytes = (size_t)plan->lanes * plan->scratch_bytes;
+    plan->arena_bytes =
+        (size_t)plan->lanes * plan->scratch_bytes + (size_t)ls_threads() * plan->loops_bytes;
     for (size_t i = 0; i < count; i++) {
         plan->slots[i].base = plan->arena_bytes;
         plan->arena_bytes += plan->slots[i].variant->bytes;
@@ -154,6 +156,8 @@ static void set_work(const ls_plan *plan, const ls_op *op, const ls_slot *slot, 
     work->workspace = buffer_address(plan, slot, slot->variant->workspace_buffer[op->index]);
     size_t lane = (size_t)(slot - plan->slots) % (size_t)plan->lanes;
     work->scratch = plan->net->arena + lane * plan->scratch_bytes;
+    work->loops = plan->net->arena + (size_t)plan->lanes * plan->scratch_bytes;
+    work->loops_step = plan->loops_bytes;
     work->statistics = slot->statistics;
     work->sample_ids = slot->sample_ids;
 }
@@ -224,6 +228,30 @@ static ls_status run_in_order(const ls_wave *wave, ls_op *op,
     for (int slot = wave->first; slot < wave->end && pass; slot++)
         LS_TRY(pass(op, wave->plan, slot));
     return LS_OK;
+}
+
+static ls_status run_either(void *context, int64_t index) {
+    const ls_wave *wave = context;
+    const ls_op_class *class = wave->op->class;
+    int slot = wave->first + (int)(index / 2);
+    return index % 2 ? class->backward(wave->op, wave->plan, slot)
+                     : class->gradient(wave->op, wave->plan, slot);
+}
+
+/* Both gradients; at the same time where there are more threads than slots. */
+static ls_status run_gradients(ls_wave *wave, ls_op *op) {
+    const ls_op_class *class = op->class;
+    int slots = wave->end - wave->first;
+    bool both =
+        class->gradient && class->backward && wave->plan->net->values[op->in[0]].needs_gradient;
+    if (both && slots < ls_threads()) {
+        wave->op = op;
+        LS_TRY(ls_parallel(2 * slots, run_either, wave));
+        return run_in_order(wave, op, class->emit);
+    }
+    LS_TRY(run_wave(wave, op, class->gradient));
+    LS_TRY(run_in_order(wave, op, class->emit));
+    return run_wave(wave, op, class->backward);
 }
 
 /* The wave that begins with `slot` and passes operations up to the next that takes all slots. */
@@ -299,9 +327,7 @@ static ls_status backward_op(ls_wave *wave, size_t index) {
     double start = ls_record_start(net->recorder);
     if (op->class->backward_all)
         LS_TRY(op->class->backward_all(op, wave->plan));
-    LS_TRY(run_wave(wave, op, op->class->gradient));
-    LS_TRY(run_in_order(wave, op, op->class->emit));
-    LS_TRY(run_wave(wave, op, op->class->backward));
+    LS_TRY(run_gradients(wave, op));
     if (!op->class->backward_all && wave->end == wave->plan->slot_count)
         finish_params(wave->plan, op);
     ls_record_end(net->recorder, LS_EVENT_BACKWARD, (int64_t)index, start);

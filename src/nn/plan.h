@@ -24,6 +24,7 @@ struct ls_plan {
     size_t memory_bytes;
     int lanes;            /* slots that run at a time: one for each thread, as far as they go */
     size_t scratch_bytes; /* of a lane; at the start of the arena */
+    size_t loops_bytes;   /* of a thread; behind it */
     size_t arena_bytes;
     uint64_t addresses; /* of the net, when the calls were made; 0: never */
 

@@ -5,6 +5,8 @@
 #include <float.h>
 #include <string.h>
 
+#include "lockstep/threads.h"
+
 enum { LANES = 8, PLACES = 256 };
 
 #define INLINE static inline __attribute__((always_inline))
@@ -224,7 +226,7 @@ INLINE void spread_all(const ls_pool_shape *s, ls_compute_type type, bool add,
 }
 
 LS_CLONES
-void ls_pool_max(const ls_pool_shape *s, const void *x, void *y, uint8_t *largest) {
+static void max_planes(const ls_pool_shape *s, const void *x, void *y, uint8_t *largest) {
     if (s->type == LS_COMPUTE_FLOAT32)
         max_all(s, LS_COMPUTE_FLOAT32, x, y, largest);
     else
@@ -241,7 +243,7 @@ static bool covers(const ls_pool_shape *s) {
 }
 
 LS_CLONES
-void ls_pool_max_gradient(const ls_pool_shape *s, const uint8_t *largest, const void *dy,
+static void spread_planes(const ls_pool_shape *s, const uint8_t *largest, const void *dy,
                           void *dx) {
     size_t inputs = (size_t)(s->outer * s->in[0] * s->in[1] * s->in[2] * s->inner);
     bool overlap = false;
@@ -255,4 +257,53 @@ void ls_pool_max_gradient(const ls_pool_shape *s, const uint8_t *largest, const 
         spread_all(s, LS_COMPUTE_FLOAT32, true, largest, dy, dx);
     else
         spread_all(s, LS_COMPUTE_FLOAT32, false, largest, dy, dx);
+}
+
+/* ---- shared among threads, each a part of the planes ---------------------------------------- */
+
+typedef struct ls_pool_pass {
+    const ls_pool_shape *shape;
+    const void *x, *dy;
+    void *y, *dx;
+    uint8_t *largest;
+    const uint8_t *was_largest;
+} ls_pool_pass;
+
+/* Planes of a part, with the elements before them in the input and in the output. */
+static ls_pool_shape part_of(const ls_pool_shape *s, int64_t part, size_t *in, size_t *out) {
+    const int64_t parts = ls_threads(), first = ls_part_start(s->outer, part, parts);
+    ls_pool_shape made = *s;
+    made.outer = ls_part_start(s->outer, part + 1, parts) - first;
+    *in = (size_t)(first * s->in[0] * s->in[1] * s->in[2] * s->inner);
+    *out = (size_t)(first * s->out[0] * s->out[1] * s->out[2] * s->inner);
+    return made;
+}
+
+static ls_status max_part(void *context, int64_t part) {
+    const ls_pool_pass *pass = context;
+    size_t in, out, width = ls_type_bytes(pass->shape->type);
+    const ls_pool_shape shape = part_of(pass->shape, part, &in, &out);
+    max_planes(&shape, (const char *)pass->x + in * width, (char *)pass->y + out * width,
+               pass->largest ? pass->largest + out : NULL);
+    return LS_OK;
+}
+
+void ls_pool_max(const ls_pool_shape *s, const void *x, void *y, uint8_t *largest) {
+    ls_pool_pass pass = {.shape = s, .x = x, .y = y, .largest = largest};
+    ls_parallel(ls_threads(), max_part, &pass);
+}
+
+static ls_status spread_part(void *context, int64_t part) {
+    const ls_pool_pass *pass = context;
+    size_t in, out, width = ls_type_bytes(pass->shape->type);
+    const ls_pool_shape shape = part_of(pass->shape, part, &in, &out);
+    spread_planes(&shape, pass->was_largest + out, (const char *)pass->dy + out * width,
+                  (char *)pass->dx + in * width);
+    return LS_OK;
+}
+
+void ls_pool_max_gradient(const ls_pool_shape *s, const uint8_t *largest, const void *dy,
+                          void *dx) {
+    ls_pool_pass pass = {.shape = s, .dy = dy, .dx = dx, .was_largest = largest};
+    ls_parallel(ls_threads(), spread_part, &pass);
 }

@@ -52,8 +52,9 @@ static ls_status prepare(ls_variant *variant) {
     LS_TRY(ls_variant_plain(variant, 0, LS_COMPUTE_FLOAT32, &variant->layouts[0]));
     for (size_t i = 0; i < net->op_count; i++) {
         LS_TRY(prepare_op(variant, net->ops[i], &variant->prepared[i]));
-        if (variant->prepared[i].scratch > variant->scratch)
-            variant->scratch = variant->prepared[i].scratch;
+        const ls_prepared *made = &variant->prepared[i];
+        variant->scratch = made->scratch > variant->scratch ? made->scratch : variant->scratch;
+        variant->loops = made->loops > variant->loops ? made->loops : variant->loops;
     }
     return ls_variant_plan_memory(variant);
 }

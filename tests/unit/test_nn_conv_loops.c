@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lockstep/nn.h"
+#include "lockstep/threads.h"
 #include "nn/conv_loops.h"
 #include "nn_check.h"
 
@@ -90,7 +91,7 @@ static void check_gradient(const ls_conv_shape *s, const float *x, const float *
 
 /* Its outputs, and the rest of what it gives. */
 static void check_shape(ls_conv_shape s) {
-    enum { BEHIND = 16 };
+    enum { BEHIND = 16, THREADS = 3 };
     for (int i = 0; i < 3; i++)
         s.out[i] =
             (s.in[i] + 2 * s.padding[i] - (s.kernel[i] - 1) * s.dilation[i] - 1) / s.stride[i] + 1;
@@ -104,15 +105,21 @@ static void check_shape(ls_conv_shape s) {
     memset(dw, 0xff, (weights + BEHIND) * sizeof *dw); /* NaNs */
     memset(db, 0xff, (filters + BEHIND) * sizeof *db);
     memset(scratch, 0xff, scratch_bytes + BEHIND);
-    ls_conv_gradient(&s, x, dy, scratch, dw, db);
+    ls_conv_gradient(&s, x, dy, scratch, 0, dw, db);
     check_gradient(&s, x, dy, dw, db);
     for (int i = 0; i < BEHIND; i++)
         cr_assert(isnan(dw[weights + (size_t)i]) && isnan(db[filters + (size_t)i]) &&
                   scratch[scratch_bytes + (size_t)i] == 0xff);
     float *again = ls_calloc(weights, sizeof *again);
-    ls_conv_gradient(&s, x, dy, scratch, again, NULL);
+    ls_conv_gradient(&s, x, dy, scratch, 0, again, NULL);
     cr_expect_arr_eq(again, dw, weights * sizeof *dw);
-    void *const arrays[] = {x, dy, dw, db, scratch, again};
+    void *several = ls_calloc(THREADS, scratch_bytes);
+    cr_assert_eq(ls_threads_set(THREADS, NULL), LS_OK);
+    memset(again, 0, weights * sizeof *again);
+    ls_conv_gradient(&s, x, dy, several, scratch_bytes, again, NULL);
+    cr_expect_arr_eq(again, dw, weights * sizeof *dw);
+    cr_assert_eq(ls_threads_set(1, NULL), LS_OK);
+    void *const arrays[] = {x, dy, dw, db, scratch, several, again};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         ls_free(arrays[i]);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lockstep/threads.h"
 #include "nn_check.h"
 
 #define TRY(expression) cr_assert_eq((expression), LS_OK, "%s: %s", #expression, ls_message())
@@ -99,6 +100,30 @@ IN_BOTH_TYPES(alone_and_among_others) {
     }
     free_all(all, 4);
     ls_plan_free(together);
+    net_close(&network);
+}
+
+/* More threads than slots, as many, fewer, and a slot of a single sample. */
+IN_BOTH_TYPES(by_any_number_of_threads) {
+    const int64_t samples[][3] = {{6, 5, 1}, {5}, {1}};
+    const int slots[] = {3, 1, 1};
+    net_network network = everything(type);
+    for (int i = 0; i < 3; i++) {
+        outcome one[3] = {0}, many[3] = {0};
+        for (int threads = 1; threads <= 4; threads++) {
+            TRY(ls_compute_init(threads, "auto"));
+            cr_assert_eq(ls_threads(), threads);
+            ls_plan *plan = net_plan(&network, LS_MODE_TRAIN, slots[i], samples[i], FIRST);
+            pass(&network, plan, threads == 1 ? one : many);
+            for (int slot = 0; threads > 1 && slot < slots[i]; slot++)
+                same(&network, &one[slot], &many[slot], "with more threads");
+            ls_plan_free(plan);
+            if (threads > 1)
+                free_all(many, 3);
+            memset(many, 0, sizeof many);
+        }
+        free_all(one, 3);
+    }
     net_close(&network);
 }
 
