@@ -38,7 +38,8 @@ typedef struct ls_bench_rank {
 } ls_bench_rank;
 
 typedef struct ls_bench_layer {
-    const char *name, *kind; /* the network's */
+    const char *name, *kind;       /* the network's */
+    size_t parameters, statistics; /* trained elements; of batch norms a slice */
     ls_bench_pass forward, backward;
 } ls_bench_layer;
 

@@ -145,6 +145,8 @@ static void add_layers(ls_text *text, const ls_bench_result *result) {
         ls_json_string(text, layer->name);
         ls_text_add(text, ", \"kind\": ");
         ls_json_string(text, layer->kind);
+        ls_json_inner(text, "parameters", (double)layer->parameters, false);
+        ls_json_inner(text, "statistics", (double)layer->statistics, false);
         add_pass(text, "forward", &layer->forward);
         add_pass(text, "backward", &layer->backward);
         ls_text_add(text, "}");

@@ -131,6 +131,25 @@ static void name_kernels(const ls_plan *plan, size_t op, ls_bench_layer *row) {
     memcpy(row->backward.work.kernel, backward.kernel, sizeof backward.kernel);
 }
 
+/* "conv1/weight" belongs to "conv1", "block1/conv1/weight" to "block1/conv1". */
+static bool is_of_layer(const ls_param *param, const char *layer) {
+    size_t length = strlen(layer);
+    return strncmp(param->name, layer, length) == 0 && param->name[length] == '/' &&
+           strchr(param->name + length + 1, '/') == NULL;
+}
+
+static void count_params(const ls_net *net, ls_bench_layer *row) {
+    for (size_t i = 0; i < ls_net_param_count(net); i++) {
+        const ls_param *param = ls_net_param(net, i);
+        if (!is_of_layer(param, row->name))
+            continue;
+        if (param->role == LS_PARAM_MEAN || param->role == LS_PARAM_VARIANCE)
+            row->statistics += param->count;
+        else
+            row->parameters += param->count;
+    }
+}
+
 static void fill_layers(const all_ranks *all, const ls_net *net, const ls_plan *plan,
                         ls_bench_result *result) {
     for (size_t op = 0; op < all->sums->ops; op++) {
@@ -140,6 +159,8 @@ static void fill_layers(const all_ranks *all, const ls_net *net, const ls_plan *
         if (plan)
             name_kernels(plan, op, row);
     }
+    for (size_t i = 0; i < result->layer_count; i++)
+        count_params(net, &result->layers[i]);
     for (size_t i = 0; i < result->layer_count; i++)
         result->flops += all->ranks * (result->layers[i].forward.work.flops +
                                        result->layers[i].backward.work.flops);

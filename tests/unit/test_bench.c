@@ -146,12 +146,14 @@ static ls_bench_bucket buckets[MANY_BUCKETS];
 static ls_bench_layer layers[] = {
     {"conv1",
      "conv",
+     144,
+     0,
      {0.010, {4e8, 1e6, {"jit:avx2"}}},
      {0.020, {4e8, 2e6, {LS_OWN_LOOPS, "jit:avx2"}}}},
-    {"dense\"2\"", "dense", {0.004, {2e8, 8e6, {NULL}}}, {0.010, {4e8, 16e6, {NULL}}}},
-    {"conv3", "conv", {0.010, {2e8, 1e6, {"jit:avx2"}}}, {0.020, {4e8, 2e6, {"jit", "jit"}}}},
-    {"pool", "max_pool", {0, {0, 0, {LS_OWN_LOOPS}}}, {0, {0, 0, {LS_OWN_LOOPS}}}},
-    {"loss", "loss", {0, {0, 0, {NULL}}}, {0, {0, 0, {NULL}}}},
+    {"dense\"2\"", "dense", 80, 0, {0.004, {2e8, 8e6, {NULL}}}, {0.010, {4e8, 16e6, {NULL}}}},
+    {"conv3", "conv", 9, 0, {0.010, {2e8, 1e6, {"jit:avx2"}}}, {0.020, {4e8, 2e6, {"jit", "jit"}}}},
+    {"pool", "max_pool", 0, 0, {0, {0, 0, {LS_OWN_LOOPS}}}, {0, {0, 0, {LS_OWN_LOOPS}}}},
+    {"loss", "loss", 0, 0, {0, {0, 0, {NULL}}}, {0, {0, 0, {NULL}}}},
 };
 
 static ls_bench_rank example_ranks[] = {
@@ -276,8 +278,9 @@ Test(bench, json) {
     has(&json, "\"forward\": {\"rank0\": 0.024, \"mean\": 0.025, \"largest\": 0.026}");
     has(&json, "{\"bytes\": 1048576, \"seconds\": 0.003, \"hidden_seconds\": 0.002, "
                "\"exposed_seconds\": 0.001}");
-    has(&json, "{\"name\": \"dense\\\"2\\\"\", \"kind\": \"dense\", \"forward\": {\"seconds\": "
-               "0.004, \"flops\": 200000000, \"bytes\": 8000000, \"kernels\": []}");
+    has(&json, "{\"name\": \"dense\\\"2\\\"\", \"kind\": \"dense\", \"parameters\": 80, "
+               "\"statistics\": 0, \"forward\": {\"seconds\": 0.004, \"flops\": 200000000, "
+               "\"bytes\": 8000000, \"kernels\": []}");
     has(&json, "\"bytes\": 2000000, \"kernels\": [\"own loops\", \"jit:avx2\"]}");
     has(&json, "\"proportional\": {\"rank0\": 1048576, \"mean\": 1048576, \"largest\": null}");
     has(&json, "\n  \"date\": \"1970-01-02T01:01:01Z\",\n");
