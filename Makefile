@@ -41,6 +41,9 @@ UNIT_SOURCES := $(wildcard tests/unit/*.c)
 SYSTEM_SOURCES := $(wildcard tests/system/*.c)
 CLUSTER_SOURCES := $(wildcard tests/cluster/*.c)
 RANK_HELPERS := tests/rank/bench.c
+# What tests/simulate/step.c is linked with: all but the network, the data and the files.
+SIMULATE_SOURCES := $(wildcard tests/simulate/*.c src/base/*.c src/comm/*.c src/optim/*.c) \
+                    $(addprefix src/train/,step.c quantizer.c statistics.c update.c)
 FUZZ_HELPERS := tests/fuzz/fuzz.c tests/fuzz/reads.c tests/fuzz/mutate.c
 FUZZ_SOURCES := $(filter-out $(FUZZ_HELPERS),$(wildcard tests/fuzz/*.c))
 RANK_SOURCES := $(filter-out $(RANK_HELPERS),$(wildcard tests/rank/*.c))
@@ -51,6 +54,9 @@ PROGRAM_OBJECTS := $(call objects,$(PROGRAM_SOURCES))
 TEST_OBJECTS := $(call objects,$(UNIT_SOURCES) $(SYSTEM_SOURCES) $(CLUSTER_SOURCES) $(RANK_SOURCES) $(RANK_HELPERS) \
                 $(FUZZ_SOURCES) $(FUZZ_HELPERS))
 RANK_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(RANK_SOURCES))
+SIMULATE := $(BUILD)/tests/simulate
+SIMULATED := $(BUILD)/tests/simulated
+SIMULATED_OBJECTS := $(patsubst %.c,$(BUILD)/obj/simulated/%.o,$(SIMULATE_SOURCES))
 FUZZ_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(FUZZ_SOURCES))
 UNIT_TESTS := $(BUILD)/tests/unit
 SYSTEM_TESTS := $(BUILD)/tests/system
@@ -63,7 +69,7 @@ SHARED := $(BUILD)/liblockstep.so
 
 # ---- targets -------------------------------------------------------------------------------------
 
-.PHONY: all lib help info test test-cluster check check-cluster check-unit check-mpich mpi-tests fuzz fuzz-short run-fuzz demo run-demo bench run-bench lint format install clean FORCE
+.PHONY: all lib help info test test-cluster check check-cluster check-unit check-mpich mpi-tests fuzz fuzz-short run-fuzz demo run-demo bench run-bench simulate run-simulate lint format install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -83,7 +89,7 @@ demo: ## LR range test on Fashion-MNIST with 2 ranks, and its picture
 	@scripts/install-deps.sh
 	@$(MAKE) --no-print-directory run-demo
 
-check: $(UNIT_TESTS) $(SYSTEM_TESTS) $(RANK_PROGRAMS) $(PROGRAM) ## every test, nothing installed
+check: $(UNIT_TESTS) $(SYSTEM_TESTS) $(RANK_PROGRAMS) $(if $(shell command -v smpicc),$(SIMULATED)) $(PROGRAM) ## every test, nothing installed
 	@scripts/run-tests $(UNIT_TESTS) $(SYSTEM_TESTS)
 
 check-cluster: $(CLUSTER_TESTS) $(RANK_PROGRAMS) $(PROGRAM) ## the tests of test-cluster, nothing installed
@@ -120,6 +126,13 @@ bench: ## against PyTorch, torch-lr-finder and Lightning from PyPI: a long run
 	@scripts/install-deps.sh --bench
 	@$(MAKE) --no-print-directory run-bench
 
+simulate: ## a scaling study on up to 1,024 simulated nodes (SimGrid): CSV and plot
+	@scripts/install-deps.sh --simulate
+	@$(MAKE) --no-print-directory run-simulate
+
+run-simulate: $(PROGRAM) $(SIMULATE) $(SIMULATED)
+	@python3 -B scripts/simulate/study.py --build $(BUILD) $(STUDY)
+
 run-bench: $(PROGRAM)
 	@scripts/bench-peers $(BUILD)
 
@@ -150,7 +163,7 @@ info: ## what the build found and uses
 # ---- what there is to link with, and what must be built anew when it changes ---------------------
 
 GOALS := $(or $(MAKECMDGOALS),all)
-ifneq ($(filter-out help lint format clean test test-cluster fuzz fuzz-short demo bench,$(GOALS)),)
+ifneq ($(filter-out help lint format clean test test-cluster fuzz fuzz-short demo bench simulate,$(GOALS)),)
 include $(BUILD)/libraries.mk
 endif
 
@@ -179,7 +192,7 @@ $(BUILD)/obj/src/base/build.o: $(BUILD)/build.stamp
 $(BUILD)/obj/src/base/build.o: DEFINES = \
     -DLS_GIT_REVISION='"$(REVISION)"' -DLS_COMPILER='"$(COMPILER)"' \
     -DLS_FLAGS='"$(strip $(LANGUAGE) $(CFLAGS))"'
-$(TEST_OBJECTS): DEFINES = -Itests $(CRITERION_CFLAGS)
+$(TEST_OBJECTS) $(call objects,$(filter tests/%,$(SIMULATE_SOURCES))): DEFINES = -Itests $(CRITERION_CFLAGS)
 
 $(STATIC): $(LIBRARY_OBJECTS)
 	$(call quiet,AR,$@)rm -f $@ && $(AR) rcs $@ $^
@@ -226,6 +239,21 @@ $(BUILD)/tests/fuzz/hdf5: $(BUILD)/obj/tests/fuzz/reads.o
 $(BUILD)/tests/fuzz/values: $(BUILD)/obj/tests/fuzz/reads.o $(BUILD)/obj/tests/fuzz/mutate.o
 $(BUILD)/tests/fuzz/checkpoint: $(BUILD)/obj/tests/fuzz/mutate.o
 
+# The same sources twice: for the MPI there is, and for SimGrid's, which needs a shared object with `main`.
+$(SIMULATE): $(call objects,$(SIMULATE_SOURCES))
+	@mkdir -p $(@D)
+	$(call quiet,LD,$@)$(LINK) $^ $(LIBRARY_LIBS) -o $@
+
+SIMULATED_FLAGS = $(LANGUAGE) $(WARNINGS) -Iinclude -Isrc $(CFLAGS) -MMD -MP -fvisibility=default -DSIMULATED -Itests \
+    -DLS_GIT_REVISION='"$(REVISION)"' -DLS_COMPILER='"$(COMPILER)"' -DLS_FLAGS='""'
+$(BUILD)/obj/simulated/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call quiet,CC,$<)smpicc $(SIMULATED_FLAGS) -c $< -o $@
+# Each rank loads a copy: a small one.
+$(SIMULATED): $(SIMULATED_OBJECTS)
+	@mkdir -p $(@D)
+	$(call quiet,LD,$@)smpicc -s -Wl,--wrap=ls_calloc -Wl,-Bsymbolic $^ -lxxhash -lm -o $@
+
 require_criterion = $(if $(CRITERION_LIBS),true,{ echo 'make: the tests need Criterion (Debian: \
     libcriterion-dev): scripts/install-deps.sh installs it' >&2; exit 1; })
 
@@ -258,4 +286,4 @@ ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
 endif
 
--include $(patsubst %.o,%.d,$(LIBRARY_OBJECTS) $(PROGRAM_OBJECTS) $(PROGRAM_PARTS) $(TEST_OBJECTS))
+-include $(patsubst %.o,%.d,$(LIBRARY_OBJECTS) $(SIMULATED_OBJECTS) $(PROGRAM_OBJECTS) $(PROGRAM_PARTS) $(TEST_OBJECTS))

@@ -2,7 +2,7 @@
 # Installs what lockstep needs: on Debian and Ubuntu with apt (through sudo unless root), elsewhere it
 # prints the packages' names and stops.  Silent when all is there.  --dev: also what `make lint` needs,
 # and h5py, with which some tests read the files; --fuzz: what `make fuzz` needs; --ci: all that, and SLURM,
-# ip and MPICH, for the tests of clusters; --bench: what `make bench` needs.
+# ip, MPICH and SimGrid, for the tests of clusters; --bench, --simulate: what `make bench` and `make simulate` need.
 set -euo pipefail
 
 packages=(
@@ -16,16 +16,18 @@ tools=(clang clang-format cppcheck shellcheck python3-h5py)
 fuzzers=(clang libclang-rt-dev)
 cluster=(slurm-wlm munge iproute2 mpich libhdf5-mpich-dev)
 install=(g++ gfortran environment-modules) # its examples and its modulefile
+simulator=(libsimgrid-dev python3 iproute2)
 peers=(python3-venv python3-dev g++) # torch.compile compiles C++
 
 case ${1:-} in
     '') ;;
     --dev) packages+=("${tools[@]}") ;;
     --fuzz) packages+=("${fuzzers[@]}") ;;
-    --ci) packages+=("${tools[@]}" "${fuzzers[@]}" "${cluster[@]}" "${install[@]}") ;;
+    --ci) packages+=("${tools[@]}" "${fuzzers[@]}" "${cluster[@]}" "${install[@]}" "${simulator[@]}") ;;
+    --simulate) packages+=("${simulator[@]}") ;;
     --bench) packages+=("${peers[@]}") ;;
     *)
-        echo "usage: scripts/install-deps.sh [--dev | --fuzz | --ci | --bench]" >&2
+        echo "usage: scripts/install-deps.sh [--dev | --fuzz | --ci | --bench | --simulate]" >&2
         exit 2
         ;;
 esac
