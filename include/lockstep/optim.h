@@ -49,6 +49,12 @@ bool ls_fixed_fits(int exponent, float largest, int slices);
 uint32_t ls_fixed_add(void *sums, const float *gradient, size_t count, int exponent, int slices,
                       bool first);
 
+/* Adds the squares of the integers that ls_fixed_add makes of the gradient, in units of
+ * 4^-exponent: sums[0] 2^32 + sums[1].  Exact, so the order does not matter.  sums[0] cannot
+ * overflow below 2^33 elements, where sums are int64 below 2^33 elements of all slices. */
+void ls_fixed_add_squares(int64_t sums[2], const float *gradient, size_t count, int exponent,
+                          int slices);
+
 /* ---- optimizers ----------------------------------------------------------------------------- */
 
 /* Of one step, for one parameter. */

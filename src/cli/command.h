@@ -41,8 +41,8 @@ typedef struct ls_command {
 
 /* One file each: src/cli/<name>.c */
 extern const ls_command ls_command_find_lr, ls_command_train, ls_command_eval, ls_command_predict,
-    ls_command_bench, ls_command_scale, ls_command_suggest, ls_command_plot, ls_command_info,
-    ls_command_convert, ls_command_schedule, ls_command_help;
+    ls_command_bench, ls_command_scale, ls_command_noise, ls_command_suggest, ls_command_plot,
+    ls_command_info, ls_command_convert, ls_command_schedule, ls_command_help;
 
 /* All of them, in the order of the help page; NULL at the end. */
 extern const ls_command *const ls_commands[];

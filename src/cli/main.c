@@ -13,19 +13,13 @@
 #include "lockstep/build.h"
 #include "lockstep/mpi.h"
 
-const ls_command *const ls_commands[] = {&ls_command_find_lr,
-                                         &ls_command_train,
-                                         &ls_command_eval,
-                                         &ls_command_predict,
-                                         &ls_command_bench,
-                                         &ls_command_scale,
-                                         &ls_command_suggest,
-                                         &ls_command_schedule,
-                                         &ls_command_plot,
-                                         &ls_command_info,
-                                         &ls_command_convert,
-                                         &ls_command_help,
-                                         NULL};
+const ls_command *const ls_commands[] = {&ls_command_find_lr,  &ls_command_train,
+                                         &ls_command_eval,     &ls_command_predict,
+                                         &ls_command_bench,    &ls_command_scale,
+                                         &ls_command_noise,    &ls_command_suggest,
+                                         &ls_command_schedule, &ls_command_plot,
+                                         &ls_command_info,     &ls_command_convert,
+                                         &ls_command_help,     NULL};
 
 static ls_status find_command(const char *name, const ls_command **command) {
     const char *names[32];

@@ -1,5 +1,5 @@
-/* lockstep plot: the picture of a range test, of training runs (plot_train.c) or of a scaling study
- * (plot_scale.c), as SVG, PNG or PDF, or as text. */
+/* lockstep plot: the picture of a range test, of training runs (plot_train.c), of a scaling study
+ * (plot_scale.c) or of a noise scale (plot_noise.c), as SVG, PNG or PDF, or as text. */
 #include "cli/plot.h"
 
 #include <math.h>
@@ -185,21 +185,42 @@ static ls_status find_group(const char *path, char group[NAME_SIZE]) {
     return LS_OK;
 }
 
+/* Drawn one at a time; `beta` is why they are not smoothed anew, NULL: they are. */
+typedef struct picture_kind {
+    const char *group, *plural, *beta;
+    ls_status (*draw)(const char *path, const char *output, const char *title);
+} picture_kind;
+
+static const picture_kind kinds[] = {
+    {"scale", "scaling studies", "scaling study has no loss", ls_plot_scale},
+    {"noise", "noise scales", "noise scale stores its smoothed loss", ls_plot_noise},
+    {"find_lr", "range tests", NULL, NULL}, /* and what is none, which its reader refuses */
+};
+
+static const picture_kind *kind_of(const char *group) {
+    const picture_kind *kind = kinds;
+    while (kind->draw && strcmp(group, kind->group) != 0)
+        kind++;
+    return kind;
+}
+
+static ls_status refuse_beta(const char *why) {
+    return ls_fail(LS_ERR_INPUT, "plot: --beta is for range tests: a %s", why);
+}
+
 static ls_status draw_files(const plot_args *args, const char *group) {
     const ls_words *files = &args->operands;
-    const bool training = strcmp(group, "train") == 0, scaling = strcmp(group, "scale") == 0;
-    if (!training && files->count > 1)
+    const picture_kind *kind = kind_of(group);
+    if (strcmp(group, "train") == 0)
+        return args->beta ? refuse_beta("training run stores its smoothed loss")
+                          : ls_plot_train(files->count, files->word, args->output, args->title);
+    if (files->count > 1)
         return ls_fail(LS_ERR_INPUT, "plot: '%s' is no training run: of %s one is drawn at a time",
-                       files->word[0], scaling ? "scaling studies" : "range tests");
-    if (args->beta && (training || scaling))
-        return ls_fail(LS_ERR_INPUT, "plot: --beta is for range tests: a %s",
-                       training ? "training run stores its smoothed loss"
-                                : "scaling study has no loss");
-    if (training)
-        return ls_plot_train(files->count, files->word, args->output, args->title);
-    if (scaling)
-        return ls_plot_scale(files->word[0], args->output, args->title);
-    return plot_range_test(args);
+                       files->word[0], kind->plural);
+    if (args->beta && kind->beta)
+        return refuse_beta(kind->beta);
+    return kind->draw ? kind->draw(files->word[0], args->output, args->title)
+                      : plot_range_test(args);
 }
 
 static ls_status run(ls_comm *comm, void *context) {
@@ -226,11 +247,12 @@ static const ls_option options[] = {
 
 const ls_command ls_command_plot = {
     .name = "plot",
-    .summary = "Draw a range test, loss, accuracy and LR of training runs, or a scaling study",
+    .summary = "Draw a range test, training runs, a scaling study, or a noise scale",
     .operands = "FILE... [-o PICTURE.svg|.png|.pdf] [--title TEXT] [--beta B]",
     .details =
         "FILE is the run file of find-lr, finished or not, or a CSV with the columns lr and\n"
-        "loss; or run files of train, any number, drawn together; or the scale.h5 of scale.\n"
+        "loss; or run files of train, any number, drawn together; or the scale.h5 of scale, or\n"
+        "the noise.h5 of noise.\n"
         "Without -o the picture is text, as wide as the terminal.  Needs gnuplot.\n",
     .min_operands = 1,
     .max_operands = SIZE_MAX,

@@ -114,4 +114,8 @@ ls_status ls_plot_train(size_t count, const char *const *paths, const char *outp
  * or has no row yet. */
 ls_status ls_plot_scale(const char *path, const char *output, const char *title);
 
+/* A noise scale, or as text with its table when output is NULL.  LS_ERR_INPUT: the file is none, or
+ * shorter than a window. */
+ls_status ls_plot_noise(const char *path, const char *output, const char *title);
+
 #endif

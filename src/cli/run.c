@@ -40,7 +40,8 @@ ls_status ls_run_check_output(const char *output, const ls_run_args *args,
 /* What a run writes, but for checkpoints, of which there are none yet where a run begins. */
 static ls_status check_outputs(const char *folder, const ls_run_args *args,
                                const ls_config *config) {
-    static const char *const names[] = {"find-lr.h5", "train.h5", "best.h5", "scale.h5"};
+    static const char *const names[] = {"find-lr.h5", "train.h5", "best.h5", "scale.h5",
+                                        "noise.h5"};
     ls_status status = LS_OK;
     for (size_t i = 0; i < sizeof names / sizeof *names && status == LS_OK; i++) {
         char *path = ls_format("%s/%s", folder, names[i]);

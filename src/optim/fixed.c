@@ -119,3 +119,23 @@ uint32_t ls_fixed_add(void *sums, const float *gradient, size_t count, int expon
     return first ? set_quantised(sums, gradient, count, scale, limit)
                  : add_quantised(sums, gradient, count, scale, limit);
 }
+
+/* Of 64 bits a square has up to 62: its halves are added apart. */
+LS_CLONES
+static void add_squares(int64_t sums[2], const float *restrict gradient, size_t count, float scale,
+                        float limit) {
+    uint64_t high = 0, low = 0;
+    for (size_t i = 0; i < count; i++) {
+        int64_t value = quantise(gradient[i], scale, limit);
+        uint64_t square = (uint64_t)(value * value);
+        high += square >> 32;
+        low += square & UINT32_MAX;
+    }
+    sums[0] += (int64_t)(high + (low >> 32));
+    sums[1] += (int64_t)(low & UINT32_MAX);
+}
+
+void ls_fixed_add_squares(int64_t sums[2], const float *gradient, size_t count, int exponent,
+                          int slices) {
+    add_squares(sums, gradient, count, ldexpf(1.0f, exponent), limit_float(slices));
+}

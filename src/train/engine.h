@@ -154,6 +154,12 @@ void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan, ls_status st
 ls_status ls_engine_gain(ls_engine *engine, ls_split split, int64_t batch, double *gain,
                          double *noise);
 
+/* Collective.  The learning rate of a run that begins: train.lr or, where that is auto, what a
+ * range test recommends; LS_ERR_INPUT when it has none (base_lr.c). */
+ls_status ls_base_lr(ls_engine *engine, const ls_find_lr_job *test, double *lr);
+/* LS_ERR_NUMERIC, of a loss that is not finite (base_lr.c). */
+ls_status ls_fail_diverged(const ls_step_report *report, int64_t step);
+
 /* The split in memory; LS_ERR_INPUT when there is none (evaluate.c). */
 ls_status ls_split_data(const ls_engine *engine, ls_split split, const ls_data **data);
 /* One forward pass over batch `batch`, of `samples` samples, of a split in dataset order, which has

@@ -47,6 +47,7 @@ ls_status ls_quantizer_create(ls_comm *comm, const ls_net *net, ls_exchange_type
 void ls_quantizer_free(ls_quantizer *quantizer) {
     if (quantizer == NULL)
         return;
+    ls_allreduce_free(quantizer->squares);
     ls_allreduce_free(quantizer->largest);
     ls_free(quantizer->reached);
     ls_free(quantizer->next_exponent);
@@ -59,6 +60,8 @@ void ls_quantizer_free(ls_quantizer *quantizer) {
 void ls_quantizer_begin(ls_quantizer *quantizer) {
     size_t params = ls_net_param_count(quantizer->net);
     memset(ls_allreduce_mine(quantizer->largest), 0, params * sizeof(uint32_t));
+    if (quantizer->measures)
+        memset(ls_allreduce_mine(quantizer->squares), 0, 2 * params * sizeof(int64_t));
     quantizer->not_finite = INT64_MAX;
 }
 
@@ -93,6 +96,23 @@ void ls_quantizer_add(ls_quantizer *quantizer, int slice, size_t param, size_t c
     note_largest(quantizer, slice, param, largest);
 }
 
+void ls_quantizer_add_squares(ls_quantizer *quantizer, size_t param, size_t count,
+                              const float *gradient) {
+    int64_t *sums = ls_allreduce_mine(quantizer->squares);
+    ls_fixed_add_squares(sums + 2 * param, gradient, count, quantizer->exponent[param],
+                         quantizer->slices);
+}
+
+ls_status ls_quantizer_measure(ls_quantizer *quantizer, bool measures) {
+    size_t params = ls_net_param_count(quantizer->net);
+    LS_ASSERT(is_fixed(quantizer));
+    if (measures && quantizer->squares == NULL)
+        LS_TRY(ls_allreduce_create(quantizer->comm, LS_REDUCTION_SUM_INT64, 2 * params,
+                                   &quantizer->squares));
+    quantizer->measures = measures;
+    return LS_OK;
+}
+
 /* ---- between passes ------------------------------------------------------------------------- */
 
 /* Names the first slice, and there the first parameter, of all ranks. */
@@ -104,15 +124,32 @@ static ls_status fail_not_finite(const ls_quantizer *quantizer, int64_t step) {
                    (long long)(place / params), (long long)step);
 }
 
+static ls_status reduce(ls_quantizer *quantizer) {
+    LS_TRY(ls_allreduce_start(quantizer->largest));
+    if (quantizer->measures)
+        LS_TRY(ls_allreduce_start(quantizer->squares));
+    LS_TRY(ls_allreduce_wait(quantizer->largest));
+    return quantizer->measures ? ls_allreduce_wait(quantizer->squares) : LS_OK;
+}
+
+static double sum_squares(const ls_quantizer *quantizer) {
+    const int64_t *sums = ls_allreduce_result(quantizer->squares);
+    double sum = 0;
+    for (size_t i = 0; i < ls_net_param_count(quantizer->net); i++)
+        sum += ldexp(ldexp((double)sums[2 * i], 32) + (double)sums[2 * i + 1],
+                     -2 * quantizer->exponent[i]);
+    return sum;
+}
+
 ls_status ls_quantizer_check(ls_quantizer *quantizer, int64_t step, bool *fits) {
     int slices = quantizer->slices;
     size_t params = ls_net_param_count(quantizer->net);
-    LS_TRY(ls_allreduce_start(quantizer->largest));
-    LS_TRY(ls_allreduce_wait(quantizer->largest));
+    LS_TRY(reduce(quantizer));
     const uint32_t *bits = ls_allreduce_result(quantizer->largest);
     for (size_t i = 0; i < params; i++)
         if (bits[i] >= NOT_FINITE_BITS)
             return fail_not_finite(quantizer, step);
+    quantizer->slice_squares = quantizer->measures ? sum_squares(quantizer) : (double)NAN;
     *fits = quantizer->calibrated || !is_fixed(quantizer);
     quantizer->calibrated = true;
     for (size_t i = 0; i < params; i++) {

@@ -17,8 +17,12 @@ typedef struct ls_quantizer {
     bool *reached;                 /* per parameter: a gradient other than 0 was seen */
     bool calibrated;               /* the exponents come from gradients seen, not from a guess */
     ls_allreduce *largest;         /* per parameter: bits of the largest |gradient| of the pass */
-    int64_t not_finite;   /* of this rank: slice * parameters + parameter, the least; INT64_MAX */
-    pthread_mutex_t lock; /* of these two: several threads add */
+    bool measures;                 /* the squares of slices' gradients too */
+    ls_allreduce *squares; /* per parameter: their sum, two numbers (ls_fixed_add_squares); NULL
+                              until it is wanted */
+    double slice_squares;  /* of the last pass that was checked, over all parameters */
+    int64_t not_finite;    /* of this rank: slice * parameters + parameter, the least; INT64_MAX */
+    pthread_mutex_t lock;  /* of largest and not_finite: several threads add */
 } ls_quantizer;
 
 /* Collective.  The net stays the caller's. */
@@ -32,6 +36,14 @@ void ls_quantizer_begin(ls_quantizer *quantizer);
  * their place.  Several threads may call it at a time, for other elements. */
 void ls_quantizer_add(ls_quantizer *quantizer, int slice, size_t param, size_t count,
                       const float *gradient, bool first, void *addends);
+/* Not collective; all ranks do alike, between two steps.  From now on ls_quantizer_check sums the
+ * squares, in `slice_squares`, of what ls_quantizer_add_squares is given; or no more.  Of integers:
+ * the same bits on any number of ranks.  Not where nothing is quantised.  LS_ERR_SYSTEM without
+ * memory. */
+ls_status ls_quantizer_measure(ls_quantizer *quantizer, bool measures);
+/* Of `count` elements of a parameter's gradient in a slice; while it measures. */
+void ls_quantizer_add_squares(ls_quantizer *quantizer, size_t param, size_t count,
+                              const float *gradient);
 /* Collective, after a pass.  Whether the exponents in use suit the largest gradients of all slices;
  * also works out those of the next pass.  LS_ERR_NUMERIC, on all ranks, names a gradient that is
  * not finite. */

@@ -181,6 +181,8 @@ static void take_block(void *context, int slot, size_t param, size_t offset, siz
     ls_engine *engine = step->engine;
     ls_block block = {engine->quantizer, step->plan->slice[slot], param, offset, gradient};
     ls_exchange_add(engine->exchange, offset, count, slot == 0, quantise, &block);
+    if (engine->quantizer->measures && !engine->weights->frozen[param])
+        ls_quantizer_add_squares(engine->quantizer, param, count, gradient);
 }
 
 static void take_final(void *context, size_t offset, size_t count) {

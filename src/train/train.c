@@ -251,11 +251,6 @@ static void record(ls_training *run, const ls_step_report *report, const ls_deci
 
 /* ---- a step, and the run -------------------------------------------------------------------- */
 
-static ls_status fail_diverged(const ls_training *run, const ls_step_report *report) {
-    return ls_fail(LS_ERR_NUMERIC, "the loss is %s at step %lld: a smaller learning rate may help",
-                   isnan(report->loss) ? "not a number" : "infinite", (long long)run->state.step);
-}
-
 static ls_status finish_step(ls_training *run, const ls_step_report *report,
                              const ls_decision *decision, ls_train_end *end) {
     double before = ls_seconds();
@@ -313,7 +308,7 @@ static ls_status take_step(ls_training *run, ls_train_end *end) {
     if (run->orders.not_written)
         return ls_comm_agree(run->engine->comm, run->written);
     if (run->orders.diverged)
-        return fail_diverged(run, &report);
+        return ls_fail_diverged(&report, run->state.step);
     take_losses(run, &report);
     run->work += ls_phases_work(report.seconds);
     state->step++;
@@ -331,34 +326,15 @@ static bool stop_test(void *context) {
 
 static ls_status find_base_lr(ls_training *run) {
     const ls_train_job *job = run->job;
-    if (!isnan(run->config->train.lr)) {
-        run->state.lr = run->config->train.lr;
-        ls_log(LS_LOG_NORMAL,
-               "learning rate %g, as train.lr says; 'train.lr: auto' finds one first",
-               run->state.lr);
-        return LS_OK;
-    }
-    ls_find_lr_job test = {.folder = job->folder,
-                           .notes = job->notes,
-                           .note_count = job->note_count,
-                           .interrupted = stop_test,
-                           .context = run};
-    ls_find_lr_result result;
-    ls_log(LS_LOG_NORMAL, "train.lr is auto: the range test comes first");
-    ls_status status = ls_find_lr(run->engine, &test, &result);
+    const ls_find_lr_job test = {.folder = job->folder,
+                                 .notes = job->notes,
+                                 .note_count = job->note_count,
+                                 .interrupted = stop_test,
+                                 .context = run};
+    ls_status status = ls_base_lr(run->engine, &test, &run->state.lr);
     if (status == LS_STOPPED)
         take_away_stop_file(run);
-    LS_TRY(status);
-    const ls_suggestion *recommended = &result.suggestions[LS_SUGGEST_RECOMMENDED];
-    if (!recommended->found)
-        return ls_fail(
-            LS_ERR_INPUT,
-            "the range test recommends no learning rate: %s%s%s; or set train.lr (curve: "
-            "%s/find-lr.h5)",
-            recommended->reason, result.advice[0] ? "; " : "", result.advice, job->folder);
-    run->state.lr = recommended->value;
-    ls_log(LS_LOG_NORMAL, "the range test recommends a learning rate of %.3g", run->state.lr);
-    return LS_OK;
+    return status;
 }
 
 /* *end: the run had ended before, and nothing that was changed makes it go on. */

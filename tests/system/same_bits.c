@@ -107,7 +107,7 @@ Test(same_bits, many_slices, .fini = workspace_remove) {
 
 /* What these programs print of their results; they check much more, in tests/system/ranks.c. */
 Test(same_bits, training_evaluation_prediction) {
-    static const char *const programs[] = {"engine", "evaluate"};
+    static const char *const programs[] = {"engine", "evaluate", "noise"};
     static const int ranks[] = {2, 3, 5};
     for (size_t p = 0; p < sizeof programs / sizeof *programs; p++) {
         const char *file = text("%s/tests/rank/%s", build_folder(), programs[p]);
