@@ -98,9 +98,13 @@ void ls_quantizer_add(ls_quantizer *quantizer, int slice, size_t param, size_t c
 
 void ls_quantizer_add_squares(ls_quantizer *quantizer, size_t param, size_t count,
                               const float *gradient) {
-    int64_t *sums = ls_allreduce_mine(quantizer->squares);
-    ls_fixed_add_squares(sums + 2 * param, gradient, count, quantizer->exponent[param],
-                         quantizer->slices);
+    int64_t *sums = ls_allreduce_mine(quantizer->squares), own[2] = {0, 0};
+    sums += 2 * param;
+    ls_fixed_add_squares(own, gradient, count, quantizer->exponent[param], quantizer->slices);
+    pthread_mutex_lock(&quantizer->lock);
+    sums[0] += own[0];
+    sums[1] += own[1];
+    pthread_mutex_unlock(&quantizer->lock);
 }
 
 ls_status ls_quantizer_measure(ls_quantizer *quantizer, bool measures) {

@@ -22,7 +22,7 @@ typedef struct ls_quantizer {
                               until it is wanted */
     double slice_squares;  /* of the last pass that was checked, over all parameters */
     int64_t not_finite;    /* of this rank: slice * parameters + parameter, the least; INT64_MAX */
-    pthread_mutex_t lock;  /* of largest and not_finite: several threads add */
+    pthread_mutex_t lock;  /* of largest, squares and not_finite: several threads add */
 } ls_quantizer;
 
 /* Collective.  The net stays the caller's. */
@@ -41,7 +41,8 @@ void ls_quantizer_add(ls_quantizer *quantizer, int slice, size_t param, size_t c
  * the same bits on any number of ranks.  Not where nothing is quantised.  LS_ERR_SYSTEM without
  * memory. */
 ls_status ls_quantizer_measure(ls_quantizer *quantizer, bool measures);
-/* Of `count` elements of a parameter's gradient in a slice; while it measures. */
+/* Of `count` elements of a parameter's gradient in a slice; while it measures.  Several threads may
+ * call it at a time. */
 void ls_quantizer_add_squares(ls_quantizer *quantizer, size_t param, size_t count,
                               const float *gradient);
 /* Collective, after a pass.  Whether the exponents in use suit the largest gradients of all slices;
