@@ -237,7 +237,7 @@ def draw(options, rows):
                 lines.append(f"$check{i} with points pt 7 ps 1.3 lc {i + 1} title '{network}'")
         most = 2 * max(max(both.values()) for both in found.values())
         least = 0.5 * min(min(both.values()) for both in found.values())
-        panels.append("set title 'validation: 2 and 4 hosts, 1 and 10 Gbit/s'\nset logscale xy 10\nset key bottom right\n"
+        panels.append("set title 'validation: 2 and 4 hosts, 1 and 10 Gbit/s'\nset logscale xy 10\nset key top left\n"
                       "set xtics auto\nset xlabel 'step measured, ms'\nset ylabel 'step simulated, ms'\n"
                       f"plot [{least}:{most}] [{least}:{most}] " + ", ".join(lines))
     script = "".join(blocks) + f"""set terminal pngcairo size 1500,900 font ',12'

@@ -140,20 +140,19 @@ const ls_command ls_command_noise = {
         "the slices with that of the batch: |G|^2, the gradient's squared norm over all samples,\n"
         "and tr(C), the variance of single samples' gradients, both unbiased. B_noise = tr(C) /\n"
         "|G|^2 (McCandlish et al. 2018) is taken over windows of a tenth of the run; +- is its\n"
-        "standard error (jackknife over 10 groups of a window's steps). With the best learning "
-        "rate for\n"
-        "each, batches of B samples take 1 + B_noise/B times the least steps and 1 + B/B_noise\n"
-        "times the least samples. It grows as the loss falls. Measured where gradients become\n"
-        "integers: needs 2 slices or more, and has the same bits on any number of ranks.\n"
+        "standard error (jackknife over 10 groups of a window's steps). With the best learning\n"
+        "rate for each, batches of B samples take 1 + B_noise/B times the least steps and\n"
+        "1 + B/B_noise times the least samples. It grows as the loss falls. Measured where\n"
+        "gradients become integers: needs 2 slices or more, and has the same bits on any number\n"
+        "of ranks.\n"
         "\n"
         "DIR/noise.h5 has a row for each step, and `lockstep plot` draws it.\n"
         "\n"
         "JSON: config, version, isa, batch, slices, learning_rate, steps, points [{part (start,\n"
         "middle, end), first_step, steps (of the window), noise_scale, error, at_least (two\n"
-        "standard errors of |G|^2 below), gradient_square, gradient_trace, steps_factor, "
-        "samples_factor (1 + B_noise/B, 1 + B/B_noise, at this\n"
-        "batch)}].  null: the gradient is within its noise; the table then says\n"
-        "what B_noise is above.\n",
+        "standard errors of |G|^2 below), gradient_square, gradient_trace, steps_factor,\n"
+        "samples_factor (1 + B_noise/B, 1 + B/B_noise, at this batch)}].  null: the gradient is\n"
+        "within its noise; the table then says what B_noise is above.\n",
     .min_operands = 1,
     .max_operands = 1,
     .options = options,

@@ -266,6 +266,20 @@ ls_status ls_batch_plan_get(ls_engine *engine, ls_mode mode, int64_t samples,
     return LS_OK;
 }
 
+void ls_data_poll(const ls_data *data) {
+    (void)data;
+}
+
+ls_status ls_batch_begin(const ls_engine *engine, const ls_data *data, int64_t samples,
+                         int64_t epoch, int64_t number) {
+    (void)engine;
+    (void)data;
+    (void)samples;
+    (void)epoch;
+    (void)number;
+    return LS_OK;
+}
+
 ls_status ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *data,
                         int64_t epoch, int64_t number) {
     (void)engine;
