@@ -89,6 +89,7 @@ static void check_regression(const bench *b, const char *set) {
 
 int main(int argc, char **argv) {
     bench b = {.comm = start_mpi(&argc, &argv)};
+    ls_log_set(LS_LOG_QUIET);
     bench_set_up(&b, write_split);
     check_regression(&b, "exchange=auto");
     check_regression(&b, "exchange=flat");
