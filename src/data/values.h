@@ -5,8 +5,9 @@
 
 #include "lockstep/io.h"
 
-/* Classes are kept as int32, and their count is one more than the largest. */
-#define LS_MAX_CLASS (INT32_MAX - 1)
+/* Classes count from 0 to the largest, and every one has a place in memory and in the network, so
+ * that a stray label must not make billions of them. */
+#define LS_MAX_CLASS ((1 << 24) - 1)
 
 bool ls_type_is_float(ls_type type);
 /* Elements of one sample: the product of all dimensions but the first. */

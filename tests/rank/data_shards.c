@@ -69,6 +69,8 @@ static ls_status add_arrays(ls_dataset_writer *writer, contents *all) {
         add_array(writer, "cube", LS_TYPE_F64, 3, (int64_t[]){SAMPLES, OUTPUTS, 1}, all->targets));
     all->classes[2400] = -3;
     LS_TRY(add_array(writer, "negative", LS_TYPE_I64, 1, flat, all->classes));
+    all->classes[2400] = 2000000000;
+    LS_TRY(add_array(writer, "stray", LS_TYPE_I64, 1, flat, all->classes));
     all->classes[2400] = INT64_MAX;
     LS_TRY(add_array(writer, "giant", LS_TYPE_I64, 1, flat, all->classes));
     all->floats[2499][29] = NAN;
@@ -359,6 +361,8 @@ static void check_refusals(ls_comm *comm) {
     check_refusal(comm, path, "bytes", "classes", 10,
                   "classes: sample 3 has class 10; expected a number from 0 to 9");
     check_refusal(comm, path, "bytes", "negative", 0, "negative: sample 2400 has class -3");
+    check_refusal(comm, path, "bytes", "stray", 0,
+                  "stray: sample 2400 has class 2000000000; expected a number from 0 to 16777215");
     check_refusal(comm, path, "bytes", "giant", 0,
                   "giant: sample 2400 has class 9223372036854775807");
     check_refusal(comm, path, "nan", "classes", 0,
