@@ -69,7 +69,7 @@ SHARED := $(BUILD)/liblockstep.so
 
 # ---- targets -------------------------------------------------------------------------------------
 
-.PHONY: all lib help info test test-cluster check check-cluster check-unit check-mpich mpi-tests fuzz fuzz-short run-fuzz demo run-demo bench run-bench simulate run-simulate lint format install clean FORCE
+.PHONY: all lib help info test test-cluster check check-cluster check-unit check-mpich test-programs mpi-tests fuzz fuzz-short run-fuzz demo run-demo bench run-bench simulate run-simulate lint format install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -99,6 +99,8 @@ check-cluster: $(CLUSTER_TESTS) $(RANK_PROGRAMS) $(PROGRAM) ## the tests of test
 check-mpich: ## the end-to-end tests with MPICH, whose ranks spin while they wait
 	@$(MAKE) --no-print-directory MPICC=mpicc.mpich BUILD=$(BUILD)/mpich mpi-tests
 	@scripts/run-tests $(BUILD)/mpich/tests/system
+
+test-programs: $(UNIT_TESTS) $(SYSTEM_TESTS) $(CLUSTER_TESTS) $(RANK_PROGRAMS) # what the tests are, not run
 
 mpi-tests: $(RANK_PROGRAMS) $(SYSTEM_TESTS) $(PROGRAM) # for another MPI
 

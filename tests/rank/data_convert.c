@@ -42,7 +42,7 @@ static void convert(ls_comm *comm, ls_convert_job job) {
 
 static ls_data *open_split(ls_comm *comm, const char *split) {
     char inputs[32], targets[32];
-    ls_data *data;
+    ls_data *data = NULL;
     snprintf(inputs, sizeof inputs, "%s/inputs", split);
     snprintf(targets, sizeof targets, "%s/targets", split);
     ls_files *files = NULL;

@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <ftw.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,21 +27,6 @@ const char *io_path(const char *name) {
     return path;
 }
 
-static int for_each_file(bool remove) {
-    int count = 0;
-    DIR *all = folder[0] ? opendir(folder) : NULL;
-    for (struct dirent *entry; all && (entry = readdir(all));) {
-        if (entry->d_name[0] == '.')
-            continue;
-        count++;
-        if (remove)
-            unlink(io_path(entry->d_name));
-    }
-    if (all)
-        closedir(all);
-    return count;
-}
-
 void io_exit_limited(int code) {
 #ifdef __SANITIZE_ADDRESS__
     _exit(code);
@@ -49,13 +35,23 @@ void io_exit_limited(int code) {
 }
 
 int io_file_count(void) {
-    return for_each_file(false);
+    int count = 0;
+    DIR *all = folder[0] ? opendir(folder) : NULL;
+    for (struct dirent *entry; all && (entry = readdir(all));)
+        count += entry->d_name[0] != '.';
+    if (all)
+        closedir(all);
+    return count;
+}
+
+static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *place) {
+    (void)about, (void)kind, (void)place;
+    return remove(path);
 }
 
 void io_remove(void) {
-    for_each_file(true);
     if (folder[0])
-        rmdir(folder);
+        nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 /* ---- other programs ------------------------------------------------------------------------- */

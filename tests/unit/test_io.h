@@ -12,7 +12,7 @@
 /* The path of `name` in this test's folder, made at the first call.  In a static buffer, one for
  * each of the last eight calls. */
 const char *io_path(const char *name);
-/* .fini of tests that use it. */
+/* .fini of tests that use it: the folder goes, with all in it. */
 void io_remove(void);
 /* Files in the folder. */
 int io_file_count(void);

@@ -165,7 +165,7 @@ Test(process, processor_time) {
     double before = ls_process_cpu_seconds(), start = ls_seconds();
     volatile unsigned work = 0;
     for (unsigned i = 0; i < 20000000; i++)
-        work += i;
+        work = work + i;
     double used = ls_process_cpu_seconds() - before, passed = ls_seconds() - start;
     cr_expect_gt(used, 0);
     cr_expect_leq(used, passed + 0.02); /* one thread */

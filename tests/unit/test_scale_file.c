@@ -274,8 +274,8 @@ Test(scale_file, picture, .fini = io_remove) {
                                         ">imbalance<",
                                         ">52.5 ms<",
                                         ">ranks<",
-                                        ">a.yaml: batch 128 in 8 slices at first; medians of 2 "
-                                        "repeats, bars with 50 % confidence<"};
+                                        (">a.yaml: batch 128 in 8 slices at first; medians of 2 "
+                                         "repeats, bars with 50 % confidence<")};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         shows(svg, texts[i], true);
     free(svg);
