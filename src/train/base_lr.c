@@ -1,6 +1,7 @@
 /* The learning rate that a run begins with, and what is said when it was too large. */
 #include <math.h>
 
+#include "train/base_lr.h"
 #include "train/engine.h"
 
 ls_status ls_base_lr(ls_engine *engine, const ls_find_lr_job *test, double *lr) {

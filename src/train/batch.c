@@ -1,6 +1,8 @@
 /* Batches: which samples a slice takes, their plans, and the results that slices report. */
 #include <string.h>
 
+#include "train/batch.h"
+#include "train/constant.h"
 #include "train/engine.h"
 
 int64_t ls_batch_samples(const ls_engine *engine, int64_t count, int64_t batch) {
@@ -77,10 +79,38 @@ ls_status ls_batches_check(ls_engine *engine) {
     LS_TRY(check_full_batch(engine));
     if (all_frozen(engine))
         return ls_fail(LS_ERR_INPUT, "frozen: %s leaves no layer to train", config->frozen);
-    if (!engine->batches_checked)
+    if (!engine->batches->checked)
         tell_dropped(engine);
-    engine->batches_checked = true;
+    engine->batches->checked = true;
     return LS_OK;
+}
+
+/* ---- plans ---------------------------------------------------------------------------------- */
+
+ls_status ls_batches_create(size_t longest, ls_batches **batches) {
+    ls_batches *made = NULL;
+    LS_TRY(LS_NEW(made, 1));
+    if (LS_NEW(made->ids, longest) != LS_OK) {
+        ls_free(made);
+        return LS_ERR_SYSTEM;
+    }
+    *batches = made;
+    return LS_OK;
+}
+
+static void free_plan(ls_batch_plan *plan) {
+    ls_plan_free(plan->plan);
+    ls_free(plan->slice);
+    *plan = (ls_batch_plan){0};
+}
+
+void ls_batches_free(ls_batches *batches) {
+    if (batches == NULL)
+        return;
+    for (int i = 0; i < PLAN_LIMIT; i++)
+        free_plan(&batches->plans[i]);
+    ls_free(batches->ids);
+    ls_free(batches);
 }
 
 static ls_status make_plan(ls_engine *engine, ls_mode mode, int64_t samples, ls_batch_plan *made) {
@@ -110,17 +140,15 @@ done:
 /* Where a plan for such batches is; otherwise a free place, or that of the plan that was wanted
  * longest ago, which goes. */
 static ls_batch_plan *find_place(ls_engine *engine, ls_mode mode, int64_t samples) {
-    ls_batch_plan *oldest = &engine->plans[0];
+    ls_batch_plan *oldest = &engine->batches->plans[0];
     for (int i = 0; i < PLAN_LIMIT; i++) {
-        ls_batch_plan *at = &engine->plans[i];
+        ls_batch_plan *at = &engine->batches->plans[i];
         if (at->samples == 0 || (at->samples == samples && at->mode == mode))
             return at;
         if (at->used < oldest->used)
             oldest = at;
     }
-    ls_plan_free(oldest->plan);
-    ls_free(oldest->slice);
-    *oldest = (ls_batch_plan){0};
+    free_plan(oldest);
     return oldest;
 }
 
@@ -131,7 +159,7 @@ ls_status ls_batch_plan_get(ls_engine *engine, ls_mode mode, int64_t samples,
         LS_TRY(
             ls_memory_for(make_plan(engine, mode, samples, place),
                           "the activations of a batch: batch.size, or a layer, may be too large"));
-    place->used = ++engine->plan_calls;
+    place->used = ++engine->batches->calls;
     *plan = place;
     return LS_OK;
 }
@@ -153,11 +181,11 @@ static void fill_targets(const ls_engine *engine, const ls_data *data, ls_plan *
     if (ls_data_outputs(data) == 0) /* has no targets: nobody looks at the loss */
         return;
     if (ls_data_is_classes(data)) {
-        ls_data_classes(data, engine->ids, count, ls_plan_classes(plan, slot));
+        ls_data_classes(data, engine->batches->ids, count, ls_plan_classes(plan, slot));
         return;
     }
     float *targets = ls_plan_targets(plan, slot); /* (count, outputs) */
-    ls_data_targets(data, &engine->target_norm, engine->ids, count, targets);
+    ls_data_targets(data, &engine->target_norm, engine->batches->ids, count, targets);
 }
 
 int64_t ls_batch_chunk(const ls_engine *engine) {
@@ -248,14 +276,16 @@ ls_status ls_batch_begin(const ls_engine *engine, const ls_data *data, int64_t s
 ls_status ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_data *data,
                         int64_t epoch, int64_t batch) {
     for (int slot = 0; slot < ls_batch_slots(plan); slot++) {
-        const int64_t count =
-            slice_ids(engine, data, epoch, batch, plan->samples, plan->slice[slot], engine->ids);
-        memcpy(ls_plan_sample_ids(plan->plan, slot), engine->ids, (size_t)count * sizeof(uint64_t));
+        const int64_t count = slice_ids(engine, data, epoch, batch, plan->samples,
+                                        plan->slice[slot], engine->batches->ids);
+        memcpy(ls_plan_sample_ids(plan->plan, slot), engine->batches->ids,
+               (size_t)count * sizeof(uint64_t));
         float *inputs = ls_plan_input(plan->plan, slot); /* (count, C, [D,] [H,] [W]) */
-        LS_TRY(ls_data_inputs(data, &engine->norm, engine->ids, count, inputs));
+        LS_TRY(ls_data_inputs(data, &engine->norm, engine->batches->ids, count, inputs));
         if (plan->mode == LS_MODE_TRAIN)
             ls_augment_apply(&engine->augment, (uint64_t)engine->config->seed, (uint32_t)epoch,
-                             ls_data_shape(data), engine->ids, count, engine->background, inputs);
+                             ls_data_shape(data), engine->batches->ids, count, engine->background,
+                             inputs);
         fill_targets(engine, data, plan->plan, slot, count);
     }
     return LS_OK;
@@ -263,11 +293,11 @@ ls_status ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_d
 
 void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan, ls_status status) {
     for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
-        *(ls_forward_row *)ls_gather_mine(engine->forward_rows, slice) =
-            (ls_forward_row){.stop_requested = engine->stop_requested, .status = status};
+        *(ls_forward_row *)ls_gather_mine(engine->control->rows, slice) =
+            (ls_forward_row){.stop_requested = engine->control->stop_requested, .status = status};
     for (int slot = 0; status == LS_OK && slot < ls_batch_slots(plan); slot++) {
         ls_slice_result result = ls_plan_result(plan->plan, slot);
-        ls_forward_row *row = ls_gather_mine(engine->forward_rows, plan->slice[slot]);
+        ls_forward_row *row = ls_gather_mine(engine->control->rows, plan->slice[slot]);
         row->loss = result.loss;
         row->constant = ls_constant_loss(engine, plan, slot);
         row->correct = result.correct;

@@ -1,5 +1,6 @@
 /* The weights of the classes in the loss, resolved by the training split's samples. */
 #include "train/engine.h"
+#include "train/splits.h"
 
 /* 1 / samples; 1 of a class without any. */
 static void balance(int64_t classes, const int64_t *counts, double *weights) {

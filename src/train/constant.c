@@ -2,6 +2,7 @@
  * must beat to have learned anything. */
 #include <math.h>
 
+#include "train/constant.h"
 #include "train/engine.h"
 
 /* With weights w and smoothing a the targets of N samples sum up to m_c = w_c ((1 - a) n_c + a N /

@@ -1,5 +1,7 @@
 /* The engine: builds the network and the parts of a step. */
 #include "train/engine.h"
+#include "train/splits.h"
+#include "train/warm_start.h"
 
 static ls_status set_up_augment(ls_engine *engine) {
     const ls_augment_config *config = &engine->config->augment;
@@ -49,14 +51,8 @@ static size_t longest_batch(const ls_engine *engine) {
 }
 
 static ls_status make_step(ls_engine *engine) {
-    LS_TRY(ls_gather_create(engine->comm, engine->slices, sizeof(ls_forward_row),
-                            &engine->forward_rows));
-    LS_TRY(ls_statistics_create(engine->comm, engine->net, &engine->statistics));
-    LS_TRY(ls_broadcast_create(engine->comm, sizeof(ls_orders), &engine->decision));
-    if (ls_comm_rank(engine->comm) == 0)
-        LS_TRY(LS_NEW(engine->slice_loss, 2 * (size_t)engine->slices));
-    engine->slice_gain = engine->slice_loss ? engine->slice_loss + engine->slices : NULL;
-    return LS_NEW(engine->ids, longest_batch(engine));
+    LS_TRY(ls_batches_create(longest_batch(engine), &engine->batches));
+    return ls_control_create(engine->comm, engine->net, engine->slices, &engine->control);
 }
 
 static ls_status make_sums(ls_engine *engine) {
@@ -153,15 +149,8 @@ void ls_engine_free(ls_engine *engine) {
     if (engine == NULL)
         return;
     ls_plan_free(engine->own_plan);
-    for (int i = 0; i < PLAN_LIMIT; i++) {
-        ls_plan_free(engine->plans[i].plan);
-        ls_free(engine->plans[i].slice);
-    }
-    ls_free(engine->ids);
-    ls_free(engine->slice_loss);
-    ls_broadcast_free(engine->decision);
-    ls_statistics_free(engine->statistics);
-    ls_gather_free(engine->forward_rows);
+    ls_control_free(engine->control);
+    ls_batches_free(engine->batches);
     ls_updater_free(engine->updater);
     ls_quantizer_free(engine->quantizer);
     ls_exchange_free(engine->exchange);
@@ -242,5 +231,5 @@ void ls_engine_record(ls_engine *engine, ls_recorder *recorder, int64_t skip, in
 }
 
 void ls_engine_request_stop(ls_engine *engine) {
-    engine->stop_requested = true;
+    engine->control->stop_requested = true;
 }

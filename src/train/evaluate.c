@@ -3,7 +3,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "train/constant.h"
 #include "train/engine.h"
+#include "train/evaluate.h"
 #include "train/metrics.h"
 
 /* What is added up, batch after batch. */
@@ -194,12 +196,12 @@ static void add_gains(const ls_engine *engine, const ls_gather *rows, double *ga
     double sum = 0, count = 0;
     for (int slice = 0; slice < engine->slices; slice++) {
         const ls_gain_row *row = ls_gather_row(rows, slice);
-        engine->slice_gain[slice] = row->gain;
+        engine->control->slice_gain[slice] = row->gain;
         sum += isnan(row->gain) ? 0 : row->gain;
         count += !isnan(row->gain);
     }
     *gain = sum / count;
-    *noise = ls_slice_noise((size_t)engine->slices, engine->slice_gain);
+    *noise = ls_slice_noise((size_t)engine->slices, engine->control->slice_gain);
 }
 
 ls_status ls_engine_gain(ls_engine *engine, ls_split split, int64_t batch, double *gain,

@@ -6,6 +6,7 @@
 
 #include "train/curve_file.h"
 #include "train/engine.h"
+#include "train/evaluate.h"
 
 /* What rank 0 says with its decision. */
 typedef struct ls_find_lr_orders {

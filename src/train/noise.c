@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "train/base_lr.h"
 #include "train/engine.h"
 #include "train/noise_file.h"
 

@@ -4,7 +4,9 @@
 
 #include "lockstep/io.h"
 #include "train/engine.h"
+#include "train/evaluate.h"
 #include "train/metrics.h"
+#include "train/splits.h"
 
 typedef struct ls_prediction {
     ls_engine *engine;

@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "train/constant.h"
 #include "train/engine.h"
+#include "train/splits.h"
 #include "train/state.h"
 
 static const char *targets_name(bool classes) {

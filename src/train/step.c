@@ -45,15 +45,15 @@ static void add_losses(ls_step *step, ls_orders *orders) {
     double sum = 0, constant = 0;
     for (int slice = 0; slice < engine->slices; slice++) {
         int64_t first, count;
-        const ls_forward_row *row = ls_gather_row(engine->forward_rows, slice);
+        const ls_forward_row *row = ls_gather_row(engine->control->rows, slice);
         ls_slice_samples(step->report->samples, engine->slices, slice, &first, &count);
         sum += row->loss;
         constant += row->constant;
         orders->correct += row->correct;
         orders->stop_requested |= row->stop_requested != 0;
         orders->failed |= row->status != LS_OK;
-        engine->slice_loss[slice] = count > 0 ? row->loss / (double)count : (double)NAN;
-        engine->slice_gain[slice] =
+        engine->control->slice_loss[slice] = count > 0 ? row->loss / (double)count : (double)NAN;
+        engine->control->slice_gain[slice] =
             count > 0 ? (row->constant - row->loss) / (double)count : (double)NAN;
     }
     /* NaN of either sign: "-nan" is for nobody */
@@ -66,8 +66,8 @@ static void report_losses(const ls_step *step, const ls_orders *orders) {
     step->report->gain = orders->gain;
     step->report->correct = orders->correct;
     step->report->stop_requested = orders->stop_requested;
-    step->report->slice_loss = step->engine->slice_loss;
-    step->report->slice_gain = step->engine->slice_gain;
+    step->report->slice_loss = step->engine->control->slice_loss;
+    step->report->slice_gain = step->engine->control->slice_gain;
 }
 
 /* Sends the losses, the statistics and, on all but rank 0, posts the broadcast that will follow.
@@ -75,12 +75,12 @@ static void report_losses(const ls_step *step, const ls_orders *orders) {
 static ls_status open_control(ls_step *step, ls_status status) {
     ls_engine *engine = step->engine;
     const ls_plan *plan = status == LS_OK ? step->plan->plan : NULL;
-    LS_TRY(ls_gather_start(engine->forward_rows));
-    LS_TRY(ls_statistics_start(engine->statistics, plan, step->report->samples));
+    LS_TRY(ls_gather_start(engine->control->rows));
+    LS_TRY(ls_statistics_start(engine->control->statistics, plan, step->report->samples));
     if (ls_comm_rank(engine->comm) == 0)
         return LS_OK;
     step->decided = true;
-    return ls_broadcast_start(engine->decision);
+    return ls_broadcast_start(engine->control->orders);
 }
 
 static void set_rates(const ls_engine *engine, ls_orders *orders) {
@@ -94,23 +94,51 @@ static void set_rates(const ls_engine *engine, ls_orders *orders) {
 
 static ls_status broadcast_decision(ls_step *step) {
     ls_engine *engine = step->engine;
-    ls_orders *orders = ls_broadcast_data(engine->decision);
+    ls_orders *orders = ls_broadcast_data(engine->control->orders);
     *orders = (ls_orders){.decision = {.stop = true}};
     add_losses(step, orders);
     report_losses(step, orders);
     if (!orders->failed)
         orders->decision = step->decide(step->context, step->report);
-    if (engine->carried)
-        memcpy(orders->carried, engine->carried, engine->carried_size);
+    if (engine->control->carried)
+        memcpy(orders->carried, engine->control->carried, engine->control->carried_size);
     set_rates(engine, orders);
     step->decided = true;
-    return ls_broadcast_start(engine->decision);
+    return ls_broadcast_start(engine->control->orders);
+}
+
+ls_status ls_control_create(ls_comm *comm, const ls_net *net, int slices, ls_control **control) {
+    ls_control *made = NULL;
+    ls_status status = LS_OK;
+    LS_TRY(LS_NEW(made, 1));
+    LS_TRY_GOTO(fail, ls_gather_create(comm, slices, sizeof(ls_forward_row), &made->rows));
+    LS_TRY_GOTO(fail, ls_statistics_create(comm, net, &made->statistics));
+    LS_TRY_GOTO(fail, ls_broadcast_create(comm, sizeof(ls_orders), &made->orders));
+    if (ls_comm_rank(comm) == 0) {
+        LS_TRY_GOTO(fail, LS_NEW(made->slice_loss, 2 * (size_t)slices));
+        made->slice_gain = made->slice_loss + slices;
+    }
+    *control = made;
+    return LS_OK;
+fail:
+    ls_control_free(made);
+    return status;
+}
+
+void ls_control_free(ls_control *control) {
+    if (control == NULL)
+        return;
+    ls_free(control->slice_loss);
+    ls_broadcast_free(control->orders);
+    ls_statistics_free(control->statistics);
+    ls_gather_free(control->rows);
+    ls_free(control);
 }
 
 ls_status ls_engine_carry(ls_engine *engine, void *what, size_t size) {
     LS_REQUIRE(size <= LS_MOST_CARRIED);
-    engine->carried = what;
-    engine->carried_size = size;
+    engine->control->carried = what;
+    engine->control->carried_size = size;
     return LS_OK;
 }
 
@@ -118,25 +146,25 @@ ls_status ls_engine_carry(ls_engine *engine, void *what, size_t size) {
 static void poll_control(void *context) {
     ls_step *step = context;
     ls_engine *engine = step->engine;
-    bool here = ls_gather_test(engine->forward_rows);
+    bool here = ls_gather_test(engine->control->rows);
     if (!step->decided) { /* rank 0 */
         if (!here || broadcast_decision(step) != LS_OK)
             return;
     }
-    ls_broadcast_test(engine->decision);
-    ls_statistics_poll(engine->statistics);
+    ls_broadcast_test(engine->control->orders);
+    ls_statistics_poll(engine->control->statistics);
 }
 
 static ls_status close_control(ls_step *step, const ls_orders **orders) {
     ls_engine *engine = step->engine;
-    LS_TRY(ls_gather_wait(engine->forward_rows));
+    LS_TRY(ls_gather_wait(engine->control->rows));
     if (!step->decided)
         LS_TRY(broadcast_decision(step));
-    LS_TRY(ls_broadcast_wait(engine->decision));
-    LS_TRY(ls_statistics_wait(engine->statistics));
-    *orders = ls_broadcast_data(engine->decision);
-    if (engine->carried)
-        memcpy(engine->carried, (*orders)->carried, engine->carried_size);
+    LS_TRY(ls_broadcast_wait(engine->control->orders));
+    LS_TRY(ls_statistics_wait(engine->control->statistics));
+    *orders = ls_broadcast_data(engine->control->orders);
+    if (engine->control->carried)
+        memcpy(engine->control->carried, (*orders)->carried, engine->control->carried_size);
     report_losses(step, *orders);
     return LS_OK;
 }
@@ -272,8 +300,8 @@ static ls_status apply(ls_step *step) {
     ls_engine *engine = step->engine;
     /* By one rank of the node, before the exchange's closing barrier shows them to the others. */
     if (ls_comm_node_rank(engine->comm) == 0)
-        ls_statistics_merge(engine->statistics, engine->weights->params);
-    const ls_orders *orders = ls_broadcast_data(engine->decision);
+        ls_statistics_merge(engine->control->statistics, engine->weights->params);
+    const ls_orders *orders = ls_broadcast_data(engine->control->orders);
     LS_TRY(ls_updater_apply(engine->updater, &orders->rates));
     ls_quantizer_next(engine->quantizer);
     ls_net_params_changed(engine->net);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lockstep/checkpoint.h"
+#include "train/base_lr.h"
 #include "train/engine.h"
 #include "train/judge.h"
 #include "train/train_file.h"

@@ -4,6 +4,7 @@
 
 #include "train/engine.h"
 #include "train/state.h"
+#include "train/warm_start.h"
 
 /* Does a list "conv1,block/dense1" name the layer of a parameter, "conv1/weight", or a block it
  * is in? */

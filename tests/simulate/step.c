@@ -293,7 +293,7 @@ ls_status ls_batch_fill(ls_engine *engine, const ls_batch_plan *plan, const ls_d
 void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan, ls_status status) {
     (void)plan;
     for (int slice = engine->first_slice; slice < engine->end_slice; slice++)
-        *(ls_forward_row *)ls_gather_mine(engine->forward_rows, slice) =
+        *(ls_forward_row *)ls_gather_mine(engine->control->rows, slice) =
             (ls_forward_row){.loss = slice, .constant = slice, .status = status};
 }
 
@@ -353,16 +353,12 @@ static ls_status make_engine(ls_comm *comm, simulation *s, int slices) {
         batch.slice[slot] = engine->first_slice + slot;
     LS_TRY(LS_NEW(s->weights.params, s->net.size));
     LS_TRY(LS_NEW(s->weights.frozen, s->net.param_count));
-    LS_TRY(LS_NEW(engine->slice_loss, 2 * (size_t)slices));
-    engine->slice_gain = engine->slice_loss + slices;
     LS_TRY(ls_quantizer_create(comm, &s->net, LS_EXCHANGE_FIXED, slices, &engine->quantizer));
     LS_TRY(ls_exchange_create(comm, LS_EXCHANGE_AUTO, engine->quantizer->addend, s->net.size,
                               &engine->exchange));
     LS_TRY(ls_updater_create(comm, &s->config.train, &s->weights, engine->quantizer,
                              engine->exchange, &engine->updater));
-    LS_TRY(ls_gather_create(comm, slices, sizeof(ls_forward_row), &engine->forward_rows));
-    LS_TRY(ls_statistics_create(comm, &s->net, &engine->statistics));
-    return ls_broadcast_create(comm, sizeof(ls_orders), &engine->decision);
+    return ls_control_create(comm, &s->net, slices, &engine->control);
 }
 
 static ls_decision go_on(void *context, const ls_step_report *report) {
@@ -436,13 +432,10 @@ static ls_status tell(const simulation *s, int steps, double latency) {
 
 static void free_engine(simulation *s) {
     ls_engine *engine = &s->engine;
-    ls_broadcast_free(engine->decision);
-    ls_statistics_free(engine->statistics);
-    ls_gather_free(engine->forward_rows);
+    ls_control_free(engine->control);
     ls_updater_free(engine->updater);
     ls_exchange_free(engine->exchange);
     ls_quantizer_free(engine->quantizer);
-    ls_free(engine->slice_loss);
     ls_free(s->weights.frozen);
     ls_free(s->weights.params);
     ls_free(batch.slice);
