@@ -55,6 +55,9 @@ uint32_t ls_fixed_add(void *sums, const float *gradient, size_t count, int expon
 void ls_fixed_add_squares(int64_t sums[2], const float *gradient, size_t count, int exponent,
                           int slices);
 
+/* out[i] = sums[i] 2^-exponent factor. */
+void ls_fixed_scale(const int32_t *sums, size_t count, int exponent, float factor, float *out);
+
 /* ---- optimizers ----------------------------------------------------------------------------- */
 
 /* Of one step, for one parameter. */
@@ -77,12 +80,9 @@ typedef struct ls_optimizer {
     int state_count;
     const char *state_names[LS_MOST_STATES];
     bool norms; /* wants hyper.trust of the norms of each parameter and its gradient */
-    /* Update `count` elements: weights w, states, sums of the gradient: times 2^-exponent, or as
-     * they are. */
-    void (*update_fixed)(const ls_hyper *hyper, size_t count, const int32_t *sums, int exponent,
-                         float *const *states, float *w);
-    void (*update_float)(const ls_hyper *hyper, size_t count, const float *sums,
-                         float *const *states, float *w);
+    /* Updates `count` elements: weights w and states, by the gradient. */
+    void (*update)(const ls_hyper *hyper, size_t count, const float *gradient, float *const *states,
+                   float *w);
 } ls_optimizer;
 
 /* v <- momentum v + g + weight_decay w;  w <- w - lr v;  Nesterov: w <- w - lr (g' + momentum v)

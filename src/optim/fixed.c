@@ -139,3 +139,14 @@ void ls_fixed_add_squares(int64_t sums[2], const float *gradient, size_t count, 
                           int slices) {
     add_squares(sums, gradient, count, ldexpf(1.0f, exponent), limit_float(slices));
 }
+
+LS_CLONES
+static void scale(const int32_t *restrict sums, size_t count, float unit, float factor,
+                  float *restrict out) {
+    for (size_t i = 0; i < count; i++)
+        out[i] = (float)sums[i] * unit * factor;
+}
+
+void ls_fixed_scale(const int32_t *sums, size_t count, int exponent, float factor, float *out) {
+    scale(sums, count, ldexpf(1.0f, -exponent), factor, out);
+}

@@ -6,7 +6,7 @@
 enum { LANES = 16 }; /* independent partial sums: a fixed order that vectorises */
 
 /* One element; the order of operations is that of torch.optim.SGD. */
-static inline void update(const ls_hyper *sgd, float gradient, float *v, float *w) {
+static inline void element(const ls_hyper *sgd, float gradient, float *v, float *w) {
     float g = gradient + sgd->weight_decay * *w;
     *v = sgd->momentum * *v + g;
     float direction = sgd->nesterov ? g + sgd->momentum * *v : *v;
@@ -14,34 +14,19 @@ static inline void update(const ls_hyper *sgd, float gradient, float *v, float *
 }
 
 LS_CLONES
-static void run_fixed(ls_hyper sgd, size_t count, const int32_t *restrict sums, float scale,
-                      float *restrict v, float *restrict w) {
+static void run(ls_hyper sgd, size_t count, const float *restrict gradient, float *restrict v,
+                float *restrict w) {
     for (size_t i = 0; i < count; i++)
-        update(&sgd, (float)sums[i] * scale, &v[i], &w[i]);
+        element(&sgd, gradient[i], &v[i], &w[i]);
 }
 
-LS_CLONES
-static void run_float(ls_hyper sgd, size_t count, const float *restrict sums, float *restrict v,
-                      float *restrict w) {
-    for (size_t i = 0; i < count; i++)
-        update(&sgd, sums[i], &v[i], &w[i]);
+static void update(const ls_hyper *sgd, size_t count, const float *gradient, float *const *states,
+                   float *w) {
+    run(*sgd, count, gradient, states[0], w);
 }
 
-static void update_fixed(const ls_hyper *sgd, size_t count, const int32_t *sums, int exponent,
-                         float *const *states, float *w) {
-    run_fixed(*sgd, count, sums, ldexpf(1.0f, -exponent), states[0], w);
-}
-
-static void update_float(const ls_hyper *sgd, size_t count, const float *sums, float *const *states,
-                         float *w) {
-    run_float(*sgd, count, sums, states[0], w);
-}
-
-const ls_optimizer ls_optimizer_sgd = {.name = "sgd",
-                                       .state_count = 1,
-                                       .state_names = {"momentum"},
-                                       .update_fixed = update_fixed,
-                                       .update_float = update_float};
+const ls_optimizer ls_optimizer_sgd = {
+    .name = "sgd", .state_count = 1, .state_names = {"momentum"}, .update = update};
 
 const ls_optimizer *ls_optimizer_of(ls_optimizer_kind kind) {
     static const ls_optimizer *const all[] = {[LS_OPTIMIZER_SGD] = &ls_optimizer_sgd,

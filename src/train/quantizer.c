@@ -199,13 +199,15 @@ double ls_quantizer_square_sum(const ls_quantizer *quantizer, size_t param, size
 }
 
 static float as_float(ls_addend addend, const void *sums, size_t i) {
-    if (addend == LS_ADDEND_INT32)
-        return (float)((const int32_t *)sums)[i];
     return addend == LS_ADDEND_INT64 ? (float)((const int64_t *)sums)[i] : ((const float *)sums)[i];
 }
 
 void ls_quantizer_scale(const ls_quantizer *quantizer, size_t param, float factor, size_t count,
                         const void *sums, float *out) {
+    if (quantizer->addend == LS_ADDEND_INT32) {
+        ls_fixed_scale(sums, count, quantizer->exponent[param], factor, out);
+        return;
+    }
     float unit = is_fixed(quantizer) ? ldexpf(1, -quantizer->exponent[param]) : 1;
     for (size_t i = 0; i < count; i++)
         out[i] = as_float(quantizer->addend, sums, i) * unit * factor;

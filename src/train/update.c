@@ -84,15 +84,9 @@ static void update_param(const ls_update *update, size_t index, size_t offset, s
     float *states[LS_MOST_STATES], *w = weights->params + offset;
     for (int i = 0; i < optimizer->state_count; i++)
         states[i] = weights->states[i] + offset;
-    if (update->factor < 1 || quantizer->addend == LS_ADDEND_INT64) {
-        float scaled[LS_CHUNK];
-        ls_quantizer_scale(quantizer, index, update->factor, count, sums, scaled);
-        optimizer->update_float(&hyper, count, scaled, states, w);
-    } else if (quantizer->addend == LS_ADDEND_INT32) {
-        optimizer->update_fixed(&hyper, count, sums, quantizer->exponent[index], states, w);
-    } else {
-        optimizer->update_float(&hyper, count, sums, states, w);
-    }
+    float gradient[LS_CHUNK];
+    ls_quantizer_scale(quantizer, index, update->factor, count, sums, gradient);
+    optimizer->update(&hyper, count, gradient, states, w);
     if (weights->rounded)
         ls_net_round(count, w, weights->rounded + offset);
 }

@@ -299,24 +299,16 @@ void ls_batch_publish(ls_engine *engine, const ls_batch_plan *plan, ls_status st
 
 /* ---- the update ----------------------------------------------------------------------------- */
 
-static void update_fixed(const ls_hyper *hyper, size_t count, const int32_t *sums, int exponent,
-                         float *const *states, float *w) {
+static void update(const ls_hyper *hyper, size_t count, const float *gradient, float *const *states,
+                   float *w) {
     (void)hyper;
-    (void)sums;
-    (void)exponent;
+    (void)gradient;
     (void)states;
     (void)w;
     work((double)count * update_of_element);
 }
 
-static void update_float(const ls_hyper *hyper, size_t count, const float *sums,
-                         float *const *states, float *w) {
-    (void)sums;
-    update_fixed(hyper, count, NULL, 0, states, w);
-}
-
-static const ls_optimizer no_optimizer = {
-    .name = "none", .update_fixed = update_fixed, .update_float = update_float};
+static const ls_optimizer no_optimizer = {.name = "none", .update = update};
 
 /* ---- steps ---------------------------------------------------------------------------------- */
 
