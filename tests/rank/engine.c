@@ -1,6 +1,7 @@
 /* The engine at any number of ranks: the same bits in every exchange mode, redone steps, named
  * gradients that are not finite, a decision to stop, snapshots, evaluation, clipping, augmentation.
- * Lines "bits: ..." must not depend on the rank count. */
+ * Lines "bits: ..." must not depend on the rank count.  `engine optimizers`: those of AdamW and
+ * LARS alone, with slices for 8 ranks. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -270,28 +271,46 @@ static void check_record(const bench *b) {
     ls_recorder_free(&recorder);
 }
 
-int main(int argc, char **argv) {
+static void check_optimizers(const bench *b, const char *more) {
+    static const char *const sets[] = {
+        "train.optimizer=adamw train.nesterov=false",
+        "train.optimizer=lars train.nesterov=false train.trust=0.05",
+        "train.optimizer=lars train.nesterov=false train.clip_norm=0.1",
+    };
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        char *set = ls_format("%s %s", sets[i], more);
+        check_modes(b, set);
+        ls_free(set);
+    }
+}
+
+static void check_all(const bench *b) {
     const char *everything = "train.clip_norm=0.1 augment.crop_padding=2 augment.flip=true "
                              "augment.cutout=3";
+    check_modes(b, "");
+    check_modes(b, everything);
+    check_optimizers(b, "");
+    check_clipping(b, "");
+    check_clipping(b, "exchange=flat");
+    check_clipping_limit(b);
+    check_augment(b);
+    check_norm(b);
+    check_redo(b);
+    check_not_finite(b);
+    check_stop(b);
+    check_snapshot(b, NULL);
+    check_snapshot(b, "train.optimizer=adamw train.nesterov=false");
+    check_evaluate(b);
+    check_record(b);
+}
+
+int main(int argc, char **argv) {
     bench b = {.comm = start_mpi(&argc, &argv)};
     bench_set_up(&b, write_split);
-    check_modes(&b, "");
-    check_modes(&b, everything);
-    check_modes(&b, "train.optimizer=adamw train.nesterov=false");
-    check_modes(&b, "train.optimizer=lars train.nesterov=false train.trust=0.05");
-    check_modes(&b, "train.optimizer=lars train.nesterov=false train.clip_norm=0.1");
-    check_clipping(&b, "");
-    check_clipping(&b, "exchange=flat");
-    check_clipping_limit(&b);
-    check_augment(&b);
-    check_norm(&b);
-    check_redo(&b);
-    check_not_finite(&b);
-    check_stop(&b);
-    check_snapshot(&b, NULL);
-    check_snapshot(&b, "train.optimizer=adamw train.nesterov=false");
-    check_evaluate(&b);
-    check_record(&b);
+    if (argc > 1 && strcmp(argv[1], "optimizers") == 0)
+        check_optimizers(&b, "batch.slices=8");
+    else
+        check_all(&b);
     bench_tear_down(&b);
     end_mpi(b.comm);
     return 0;

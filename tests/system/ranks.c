@@ -51,6 +51,16 @@ Test(ranks, golden_with_avx2) {
         run_well("%s %s tests/golden %s avx2", mpirun(2), golden, networks[i]);
 }
 
+/* More ranks than the programs above are run with. */
+Test(ranks, adamw_and_lars) {
+    const char *file = text("%s/tests/rank/engine optimizers", build_folder());
+    const char *one = run_well("%s %s | grep ^bits:", mpirun(1), file);
+    if (strstr(run_well("%s info --build", program()), "MPICH"))
+        cr_skip_test("MPICH's ranks spin while they wait");
+    for (int ranks = 5; ranks <= 8; ranks++)
+        cr_expect_str_eq(run_well("%s %s | grep ^bits:", mpirun(ranks), file), one, "%d", ranks);
+}
+
 /* Killed while it adds to what it shares with the others of its node, which wait for it. */
 Test(ranks, killed_while_it_adds) {
     outcome result = run("%s %s/tests/rank/exchange die", mpirun(3), build_folder());

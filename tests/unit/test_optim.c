@@ -1,6 +1,7 @@
 /* optim: fixed-point sums and momentum SGD against plain double arithmetic. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lockstep/optim.h"
@@ -216,6 +217,62 @@ static void reference_adamw(const ls_hyper *adam, double g, double t, double *m,
     const double mean = *m / (1 - pow(beta1, t)), square = *v / (1 - pow(beta2, t));
     *w -= (double)adam->lr *
           (mean / (sqrt(square) + (double)adam->epsilon) + (double)adam->weight_decay * *w);
+}
+
+/* ---- where the rounding shows in Adam's step ------------------------------------------------ */
+
+static int by_size(const void *left, const void *right) {
+    const float a = fabsf(*(const float *)left), b = fabsf(*(const float *)right);
+    return (a > b) - (a < b);
+}
+
+/* Over 20 updates: median error of AdamW's change of weights, over its median, of elements whose
+ * gradients in a slice are noise of deviation `size` in a tensor whose largest gradient is 1.  Not
+ * RMS: a first gradient that is rounded to the other sign makes a whole step of error. */
+static double adam_error(int slices, float size) {
+    enum { UPDATES = 20, ELEMENTS = 250 };
+    float gradient[ELEMENTS], m[2][ELEMENTS] = {0}, v[2][ELEMENTS] = {0}, w[2][ELEMENTS] = {0};
+    int32_t sums[ELEMENTS];
+    const int exponent = ls_fixed_exponent(1, slices);
+    ls_hyper adam = {.lr = 0.01f, .momentum = 0.9f, .beta2 = 0.999f, .epsilon = 1e-20f};
+    for (int t = 1; t <= UPDATES; t++) {
+        float exact[ELEMENTS] = {0}, rounded[ELEMENTS];
+        for (int s = 0; s < slices; s++) {
+            for (int i = 0; i < ELEMENTS; i++) {
+                gradient[i] = size * gaussian((uint32_t)((t * slices + s) * ELEMENTS + i));
+                exact[i] += gradient[i];
+            }
+            ls_fixed_add(sums, gradient, ELEMENTS, exponent, slices, s == 0);
+        }
+        ls_fixed_scale(sums, ELEMENTS, exponent, 1, rounded);
+        ls_adam_corrections(0.9, 0.999, t, &adam.correction1, &adam.correction2);
+        ls_optimizer_adamw.update(&adam, ELEMENTS, rounded, (float *[]){m[0], v[0]}, w[0]);
+        ls_optimizer_adamw.update(&adam, ELEMENTS, exact, (float *[]){m[1], v[1]}, w[1]);
+    }
+    for (int i = 0; i < ELEMENTS; i++)
+        w[0][i] -= w[1][i];
+    qsort(w[0], ELEMENTS, sizeof w[0][0], by_size);
+    qsort(w[1], ELEMENTS, sizeof w[1][0], by_size);
+    return (double)fabsf(w[0][ELEMENTS / 2] / w[1][ELEMENTS / 2]);
+}
+
+/* Rounding is absolute in a tensor, Adam's step relative to the element: the error of a sum, 0.29
+ * units over the deviation of a slice's gradient, is that of the step; and what stays far below
+ * half a unit in every slice does not move.  See DESIGN.md. */
+Test(optim, adamw_of_small_gradients) {
+    static const int slices[] = {4, 32, 128}, bits[] = {4, 8, 12, 16, 20, 30};
+    for (size_t s = 0; s < sizeof slices / sizeof *slices; s++) {
+        const double unit = ldexp(1, -ls_fixed_exponent(1, slices[s]));
+        for (size_t b = 0; b < sizeof bits / sizeof *bits; b++) {
+            const double size = ldexp(1, -bits[b]), expected = 0.29 * unit / size;
+            const double error = adam_error(slices[s], (float)size);
+            if (expected > 2e-6 && expected < 0.1) /* above what floats round */
+                cr_expect(error > 0.5 * expected && error < 2 * expected,
+                          "%d slices, 2^-%d: %g, not %g", slices[s], bits[b], error, expected);
+            if (bits[b] == 30)
+                cr_expect_eq(error, 1, "%d slices: moves, error %g", slices[s], error);
+        }
+    }
 }
 
 static void reference_lars(const ls_hyper *lars, double g, double *v, double *w) {
