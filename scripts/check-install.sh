@@ -32,19 +32,19 @@ ends=$(nm -D --undefined-only "$prefix/lib/liblockstep.so" |
 awk 'BEGIN { OFS = ","; print "x,y,class"
              for (i = 0; i < 210; i++) print i * 37 % 101 + 60 * (i % 3), i * 53 % 89, i % 3 }' >"$prefix/points.csv"
 "$lockstep" convert --train-inputs "$prefix/points.csv" -o "$prefix/points.h5" >/dev/null
-digest_of_program() { # units
+digest_of_program() { # units, learning rate
     cat >"$prefix/config.yaml" <<END
 data: {file: $prefix/points.h5, test_inputs: none}
 seed: 7
 batch: {size: 40, slices: 8}
-train: {lr: 0.05, epochs: 3}
+train: {lr: $2, epochs: 3}
 schedule: {kind: constant}
 model: {layers: [dense: {units: $1}, relu, dense: {units: 3}]}
 END
     rm -rf "$prefix/run"
     "$lockstep" train "$prefix/config.yaml" --quiet --out "$prefix/run" | sed -n 's/^digest //p'
 }
-narrow=$(digest_of_program 16) wide=$(digest_of_program 24)
+narrow=$(digest_of_program 16 0.05) wide=$(digest_of_program 24 0.05) found=$(digest_of_program 16 auto)
 
 run() { # ranks, program, arguments...
     LD_LIBRARY_PATH=$prefix/lib scripts/mpirun.sh "$@"
@@ -52,20 +52,23 @@ run() { # ranks, program, arguments...
 try() { # name, flags...
     local name=$1 answer
     shift
+    rm -rf "$prefix/even" "$prefix/odd" && mkdir "$prefix/even" "$prefix/odd"
     "${MPICC:-mpicc}" scripts/examples/own_loop.c -o "$prefix/own_loop" "$@"
     for ranks in 1 3; do
         answer=$(run "$ranks" "$prefix/own_loop")
-        [[ $answer =~ ^"digest $narrow"[[:space:]]"first point: class 0 with probability 0."[5-9] ]] ||
+        [[ $answer =~ "digest $narrow"[[:space:]]"first point: class 0 with probability 0."[5-9] ]] ||
             fail "$name: '$answer', not 'digest $narrow' and class 0"
+        auto=$(run "$ranks" "$prefix/own_loop" "$prefix/even")
+        [[ $auto == *"digest $found"* ]] || fail "$name: '$auto', not 'digest $found', with the LR found"
     done
     c=$answer
     "${MPICXX:-mpicxx}" scripts/examples/halves.cpp -o "$prefix/halves" "$@"
-    rm -rf "$prefix/even" "$prefix/odd" && mkdir "$prefix/even" "$prefix/odd"
     answer=$(run 3 "$prefix/halves" "$prefix/points.h5" "$prefix/even" "$prefix/odd" | sort)
     [[ $answer == *" digest $narrow"*" digest $wide" ]] || fail "$name: '$answer', not $narrow and $wide"
     "${MPIFC:-mpif90}" -J"$prefix" "$prefix/include/lockstep/lockstep.f90" scripts/examples/own_loop.f90 \
         -o "$prefix/own_loop_f" "$@"
     [[ $(run 3 "$prefix/own_loop_f") == "$c" ]] || fail "$name: Fortran is not C"
+    [[ $(run 3 "$prefix/own_loop_f" "$prefix/even") == "$auto" ]] || fail "$name: Fortran is not C, with the LR found"
 }
 
 # shellcheck disable=SC2046  # flags are words

@@ -12,7 +12,10 @@ module lockstep
         ls_type_u32 = 4, ls_type_i32 = 5, ls_type_u64 = 6, ls_type_i64 = 7, ls_type_f32 = 8, &
         ls_type_f64 = 9
     integer(c_int), parameter :: ls_split_validation = 0, ls_split_test = 1
-    integer, parameter :: ls_digest_text = 33
+    integer, parameter :: ls_digest_text = 33, ls_reason_text = 256
+    integer, parameter :: ls_suggest_minimum = 0, ls_suggest_steep = 1, ls_suggest_valley = 2, &
+        ls_suggest_slide = 3, ls_suggest_base_lr = 4, ls_suggest_max_lr = 5, &
+        ls_suggest_recommended = 6, ls_suggest_count = 7
 
     type, bind(c) :: ls_shape
         integer(c_int) :: ndims = 0
@@ -47,6 +50,34 @@ module lockstep
     type, bind(c) :: ls_decision
         real(c_double) :: lr = 0, momentum = 0
         logical(c_bool) :: stop = .false.
+    end type
+
+    type, bind(c) :: ls_find_lr_job
+        type(c_ptr) :: folder = c_null_ptr ! of a text that ends with c_null_char
+        type(c_ptr) :: notes = c_null_ptr
+        integer(c_size_t) :: note_count = 0
+        type(c_funptr) :: progress = c_null_funptr, interrupted = c_null_funptr
+        type(c_ptr) :: context = c_null_ptr
+    end type
+
+    type, bind(c) :: ls_suggestion
+        type(c_ptr) :: name
+        logical(c_bool) :: found
+        real(c_double) :: value
+        logical(c_bool) :: noisy
+        integer(c_int64_t) :: index
+        character(kind=c_char) :: reason(ls_reason_text)
+    end type
+
+    type, bind(c) :: ls_find_lr_result
+        integer(c_int) :: stop
+        integer(c_int64_t) :: stop_step
+        character(kind=c_char) :: stop_detail(ls_reason_text)
+        integer(c_int64_t) :: points
+        character(kind=c_char) :: advice(ls_reason_text), unreached(ls_reason_text/2)
+        type(ls_suggestion) :: suggestions(0:ls_suggest_count - 1)
+        logical(c_bool) :: restored
+        character(kind=c_char) :: digest(ls_digest_text)
     end type
 
     abstract interface
@@ -135,6 +166,13 @@ module lockstep
             type(c_funptr), value :: decide ! c_funloc of an ls_decide
             type(ls_decision), intent(out) :: decision
             type(ls_step_report), intent(out) :: report
+            integer(c_int) :: status
+        end function
+        function ls_find_lr(engine, job, found) result(status) bind(c)
+            import :: c_int, c_ptr, ls_find_lr_job, ls_find_lr_result
+            type(c_ptr), value :: engine
+            type(ls_find_lr_job), intent(in) :: job
+            type(ls_find_lr_result), intent(out) :: found
             integer(c_int) :: status
         end function
         function ls_engine_evaluate(engine, split, samples, loss, accuracy) result(status) bind(c)

@@ -1,7 +1,8 @@
 /* Training inside a program that has MPI, data in memory, and a loop of its own: a step of
- * lockstep's in each turn.
+ * lockstep's in each turn.  With a folder the learning rate is found first, by a range test that
+ * writes its curve there.
  * Compile with mpicc and what `pkg-config --cflags --libs lockstep` says.
- * Usage: mpirun -n RANKS own_loop */
+ * Usage: mpirun -n RANKS own_loop [FOLDER] */
 #include <lockstep/lockstep.h>
 #include <lockstep/mpi.h>
 #include <stdio.h>
@@ -15,9 +16,23 @@ static ls_decision decide(void *context, const ls_step_report *report) {
     return (ls_decision){.lr = *lr, .momentum = 0.9};
 }
 
-static ls_status train(ls_engine *engine) {
+/* By a range test, which leaves the engine as it was.  *lr stays where the curve supports none. */
+static ls_status find_lr(ls_engine *engine, const char *folder, double *lr) {
+    const ls_find_lr_job job = {.folder = folder};
+    ls_find_lr_result result;
+    ls_status status = ls_find_lr(engine, &job, &result);
+    if (status != LS_OK)
+        return status;
+    const ls_suggestion *recommended = &result.suggestions[LS_SUGGEST_RECOMMENDED];
+    if (recommended->found)
+        *lr = recommended->value;
+    else
+        fprintf(stderr, "no learning rate is recommended: %s\n", recommended->reason);
+    return LS_OK;
+}
+
+static ls_status train(ls_engine *engine, double lr) {
     const int64_t per_epoch = ls_engine_steps_per_epoch(engine);
-    double lr = 0.05;
     ls_step_report report = {0};
     for (int64_t turn = 0; turn < EPOCHS * per_epoch; turn++) {
         ls_decision decision;
@@ -51,7 +66,7 @@ static ls_data_source points(void) {
                             .targets_array = classes};
 }
 
-static ls_status run(ls_comm *comm) {
+static ls_status run(ls_comm *comm, const char *folder) {
     static const char *const yaml = "data: {file: none}\n"
                                     "batch: {size: 40, slices: 8}\n"
                                     "model:\n"
@@ -59,6 +74,7 @@ static ls_status run(ls_comm *comm) {
     const ls_data_source train_points = points();
     char digest[LS_DIGEST_TEXT];
     float probabilities[3];
+    double lr = 0.05;
     ls_config *config = NULL;
     ls_engine *engine = NULL;
     ls_status status = ls_config_create(yaml, &config);
@@ -66,16 +82,18 @@ static ls_status run(ls_comm *comm) {
         status = ls_config_set(config, "seed", "7");
     if (status == LS_OK)
         status = ls_engine_create_from(comm, config, &train_points, NULL, NULL, &engine);
+    if (status == LS_OK && folder)
+        status = find_lr(engine, folder, &lr);
     if (status == LS_OK)
-        status = train(engine);
+        status = train(engine, lr);
     if (status == LS_OK)
         status = ls_engine_digest(engine, digest);
     if (status == LS_OK) /* by each rank for itself */
         status = ls_engine_predict_batch(engine, 1, LS_TYPE_F32, train_points.inputs_array,
                                          probabilities);
     if (status == LS_OK && ls_comm_rank(comm) == 0)
-        printf("digest %s\nfirst point: class 0 with probability %.3f\n", digest,
-               (double)probabilities[0]);
+        printf("learning rate %.4f\ndigest %s\nfirst point: class 0 with probability %.3f\n", lr,
+               digest, (double)probabilities[0]);
     ls_engine_free(engine);
     ls_config_free(config);
     return status;
@@ -86,7 +104,7 @@ int main(int argc, char **argv) {
     MPI_Init(&argc, &argv);
     ls_status status = ls_comm_create(MPI_COMM_WORLD, &comm);
     if (status == LS_OK)
-        status = run(comm);
+        status = run(comm, argc > 1 ? argv[1] : NULL);
     if (status != LS_OK)
         fprintf(stderr, "own_loop: %s\n", ls_message());
     ls_comm_free(comm);
