@@ -5,6 +5,7 @@
 
 #include "lockstep/base.h"
 #include "lockstep/comm.h"
+#include "lockstep/io.h"
 #include "lockstep/model.h"
 
 #ifdef __cplusplus
@@ -96,6 +97,10 @@ ls_status ls_data_load(ls_comm *comm, const ls_data_source *source, bool with_ta
  * which is borrowed until ls_data_close. */
 ls_status ls_data_wrap(const ls_shape *shape, ls_type type, int64_t count, const void *inputs,
                        const ls_form *form, ls_data **data);
+/* Not collective.  The shape of a sample of inputs that are such an array, `name` for messages.
+ * LS_ERR_INPUT when it cannot hold inputs. */
+ls_status ls_data_sample_shape(ls_data_layout layout, const ls_array_info *inputs, const char *name,
+                               ls_shape *shape);
 /* Not collective.  Warns of inputs, array `name`, that look like images with their axes in another
  * place. */
 void ls_data_warn_of_axes(const ls_data *data, const char *name);

@@ -61,8 +61,8 @@ typedef struct ls_param {
 
 /* Builds the network for samples of shape `input` and `outputs` classes or regression targets.
  * Shape errors are LS_ERR_INPUT and name the layer, its line and both shapes, and the last layer
- * must give `outputs` values a sample.  A dense layer takes an input of any shape, flattened.  The
- * spec is not kept.
+ * must give `outputs` values a sample; 0: any number.  A dense layer takes an input of any shape,
+ * flattened.  The spec is not kept.
  *
  * With bf16, activations, their gradients and the weights of dense and conv layers are rounded to
  * it (to nearest, ties to even); products are summed in float32.  Biases, batch norm's scale, shift

@@ -98,6 +98,10 @@ int64_t ls_find_lr_longer_steps(int64_t training);
 
 /* ---- schedules ------------------------------------------------------------------------------ */
 
+/* Not collective.  Steps of an epoch of `samples` training samples of a shape.  LS_ERR_INPUT: the
+ * model does not fit the shape. */
+ls_status ls_train_steps_per_epoch(const ls_config *config, const ls_shape *shape, int64_t samples,
+                                   int64_t *steps);
 /* Not collective.  The checked schedule of a run.  lr: train.lr or what stands for it, before the
  * linear scaling rule, which is applied here; NaN when it is not known yet: what depends on it is
  * NaN too, and not checked.  LS_ERR_INPUT names what does not fit. */

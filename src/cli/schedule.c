@@ -26,6 +26,8 @@ typedef struct preview {
     const ls_config *config;
     ls_schedule schedule;
     int64_t samples;
+    ls_shape shape; /* of a sample; 0 dimensions: not known */
+    int64_t per_epoch;
     bool relative; /* the LR is not known: shares of it */
 
     int64_t count;
@@ -56,7 +58,7 @@ static ls_status read_samples(const char *text, int64_t *samples) {
     return LS_OK;
 }
 
-static ls_status add_samples(const char *file, const char *inputs, int64_t *samples) {
+static ls_status add_samples(preview *made, const char *file, const char *inputs) {
     ls_array *array;
     if (access(file, F_OK) != 0)
         return ls_fail(LS_ERR_INPUT,
@@ -64,33 +66,60 @@ static ls_status add_samples(const char *file, const char *inputs, int64_t *samp
                        "samples there are with --samples N",
                        file);
     LS_TRY(ls_array_open(NULL, file, inputs, &array));
-    *samples += ls_array_describe(array)->shape[0];
+    const ls_array_info *info = ls_array_describe(array);
+    made->samples += info->shape[0];
+    ls_status status = ls_data_sample_shape(made->config->data.layout, info, inputs, &made->shape);
     ls_array_close(array);
-    return LS_OK;
+    return status;
 }
 
 /* Several datasets have as many samples as the first. */
-static ls_status count_samples(const ls_config *config, int64_t *samples) {
-    const ls_data_config *data = &config->data;
+static ls_status look_at_data(preview *made) {
+    const ls_data_config *data = &made->config->data;
     const char *names = data->train_inputs.lines;
     char *inputs = ls_format("%.*s", (int)strcspn(names, "\n"), names);
     ls_files *files = NULL;
     ls_status status = inputs ? ls_files_list(data->file.lines, &files) : LS_ERR_SYSTEM;
-    *samples = 0;
     for (int64_t i = 0; status == LS_OK && i < ls_files_count(files); i++)
-        status = add_samples(ls_files_path(files, i), inputs, samples);
+        status = add_samples(made, ls_files_path(files, i), inputs);
     ls_files_free(files);
     ls_free(inputs);
     return status;
+}
+
+/* Whether only the shape of a sample tells if a last batch is left out, for its batch norms' sake.
+ */
+static bool hangs_on_shape(const ls_layer_list *layers) {
+    for (size_t i = 0; i < layers->count; i++) {
+        const ls_layer_spec *layer = &layers->layers[i];
+        if (layer->kind == LS_LAYER_BATCH_NORM ||
+            (layer->kind == LS_LAYER_RESIDUAL && (hangs_on_shape(&layer->residual.body) ||
+                                                  hangs_on_shape(&layer->residual.projection))))
+            return true;
+    }
+    return false;
+}
+
+static ls_status count_steps(preview *made) {
+    const ls_batch_config *batch = &made->config->batch;
+    const int64_t full = made->samples / batch->size, rest = made->samples % batch->size;
+    if (made->shape.ndims > 0)
+        return ls_train_steps_per_epoch(made->config, &made->shape, made->samples,
+                                        &made->per_epoch);
+    made->per_epoch = full + (rest > 0 && !batch->drop_last);
+    if (full > 0 && made->per_epoch > full && rest / batch->slices < 2 &&
+        hangs_on_shape(&made->config->model.layers))
+        ls_warn("train may leave out the last batch of each epoch, %lld sample%s, for its batch "
+                "norms' sake: without the data file that is not known",
+                (long long)rest, rest == 1 ? "" : "s");
+    return LS_OK;
 }
 
 /* The schedule for this LR.  Without one (NaN) all its values are shares of it, unless the keys
  * give other LRs in full: then the schedule must not hang on it. */
 static ls_status make_schedule(preview *made, double lr) {
     const ls_schedule_config *keys = &made->config->schedule;
-    int64_t size = made->config->batch.size, rest = made->samples % size;
-    int64_t per_epoch = made->samples / size + (rest > 0 && !made->config->batch.drop_last);
-    LS_TRY(ls_train_schedule(made->config, lr, per_epoch, &made->schedule));
+    LS_TRY(ls_train_schedule(made->config, lr, made->per_epoch, &made->schedule));
     if (!isnan(ls_schedule_lr(&made->schedule, made->schedule.steps - 1)))
         return LS_OK;
     if (!isnan(keys->base_lr) || !isnan(keys->max_lr) || !isnan(keys->final_lr))
@@ -98,7 +127,7 @@ static ls_status make_schedule(preview *made, double lr) {
                        "schedule: train.lr is auto, and other learning rates are given as numbers: "
                        "--lr X says what it may be");
     made->relative = true;
-    return ls_train_schedule(made->config, 1, per_epoch, &made->schedule);
+    return ls_train_schedule(made->config, 1, made->per_epoch, &made->schedule);
 }
 
 /* ---- its values ----------------------------------------------------------------------------- */
@@ -227,10 +256,15 @@ static ls_status preview_config(const ls_config *config, const schedule_args *ar
     double lr = config->train.lr;
     if (args->lr)
         LS_TRY(read_lr(args->lr, &lr));
-    LS_TRY(args->samples ? read_samples(args->samples, &made.samples)
-                         : count_samples(config, &made.samples));
+    ls_status known = look_at_data(&made);
+    if (args->samples) {
+        ls_message_set("");
+        known = read_samples(args->samples, &made.samples);
+    }
+    LS_TRY(known);
     if (config->data.validation > 0 && made.samples > 1)
         made.samples -= ls_held_out_count(made.samples, config->data.validation);
+    LS_TRY(count_steps(&made));
     LS_TRY(make_schedule(&made, lr));
     ls_status status = sample(&made);
     if (status == LS_OK)

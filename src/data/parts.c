@@ -24,6 +24,19 @@ ls_channels ls_channels_of(ls_data_layout layout, ls_array_info *info) {
                          .last = last};
 }
 
+ls_status ls_data_sample_shape(ls_data_layout layout, const ls_array_info *inputs, const char *name,
+                               ls_shape *shape) {
+    ls_array_info samples = *inputs;
+    LS_TRY(ls_check_inputs(inputs, name));
+    ls_channels_of(layout, &samples);
+    *shape = (ls_shape){.ndims = 1, .size = {1}}; /* (N): one channel */
+    if (samples.ndims > 1)
+        shape->ndims = samples.ndims - 1;
+    for (int d = 1; d < samples.ndims; d++)
+        shape->size[d - 1] = samples.shape[d];
+    return LS_OK;
+}
+
 /* One sample: (spatial, count) becomes (count, spatial). */
 #define DEFINE_TRANSPOSE(type)                                                                     \
     static void transpose_##type(const ls_channels *c, const void *stored, void *sample) {         \

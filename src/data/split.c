@@ -71,16 +71,11 @@ static int64_t largest_chunk(const ls_parts *inputs) {
 
 static ls_status describe_split(loader *load) {
     const ls_array_info *inputs = &load->inputs;
-    LS_TRY(ls_check_inputs(inputs, load->inputs_name));
     ls_data *data = load->data;
+    LS_TRY(ls_data_sample_shape(LS_CHANNELS_FIRST, inputs, load->inputs_name, &data->shape));
     data->count = inputs->shape[0];
     data->type = inputs->type;
     data->chunk = load->arrays ? largest_chunk(&load->arrays->inputs) : 0;
-    data->shape = (ls_shape){.ndims = 1, .size = {1}}; /* (N): one channel */
-    if (inputs->ndims > 1)
-        data->shape.ndims = inputs->ndims - 1;
-    for (int d = 1; d < inputs->ndims; d++)
-        data->shape.size[d - 1] = inputs->shape[d];
     data->channels = data->shape.size[0];
     data->spatial = ls_sample_elements(inputs) / data->channels;
     LS_TRY(make_transformer(load->form, data));

@@ -173,11 +173,13 @@ static ls_status add_list(ls_builder *builder, const ls_layer_list *list, const 
 
 /* ---- the whole network ---------------------------------------------------------------------- */
 
-static ls_status check_output(const ls_builder *builder, const ls_model_spec *spec, int value) {
-    const ls_net *net = builder->net;
+static ls_status check_output(ls_builder *builder, const ls_model_spec *spec, int value) {
+    ls_net *net = builder->net;
     const ls_shape *shape = ls_builder_shape(builder, value);
     const ls_layer_spec *last = &spec->layers.layers[spec->layers.count - 1];
     char text[LS_SHAPE_TEXT];
+    if (net->outputs == 0)
+        net->outputs = ls_shape_elements(shape);
     if (ls_shape_elements(shape) == net->outputs)
         return LS_OK;
     return ls_layer_fail(&(ls_builder){.path = layer_name(last)}, last,
@@ -230,7 +232,7 @@ static ls_status build(ls_builder *builder, const ls_model_spec *spec, const ls_
 
 ls_status ls_net_create(const ls_model_spec *spec, const ls_shape *input, int64_t outputs,
                         ls_compute_type type, ls_net **net) {
-    LS_REQUIRE(input->ndims >= 1 && input->ndims < LS_MAX_DIMS && outputs >= 1);
+    LS_REQUIRE(input->ndims >= 1 && input->ndims < LS_MAX_DIMS && outputs >= 0);
     if (spec->layers.count == 0)
         return ls_fail(LS_ERR_INPUT, "the model has no layers");
     ls_net *made;

@@ -12,24 +12,31 @@ int64_t ls_batch_samples(const ls_engine *engine, int64_t count, int64_t batch) 
 
 /* Whether a batch gives a batch norm a single value per channel in a slice: its output would be
  * the shift, whatever the sample. */
-static bool starves_norm(const ls_engine *engine, int64_t samples, const char **layer) {
-    int64_t smallest = samples / engine->slices; /* that has any */
-    return ls_net_norm_values(engine->net, layer) == 1 && smallest < 2;
+static bool starves_norm(const ls_net *net, int64_t slices, int64_t samples, const char **layer) {
+    int64_t smallest = samples / slices; /* that has any */
+    return ls_net_norm_values(net, layer) == 1 && smallest < 2;
 }
 
-int64_t ls_batch_count(const ls_engine *engine) {
-    const ls_batch_config *batch = &engine->config->batch;
+int64_t ls_batch_count(const ls_batch_config *batch, const ls_net *net, int64_t samples) {
     const char *layer;
-    int64_t count = ls_data_count(engine->train), full = count / batch->size;
-    int64_t rest = count % batch->size;
-    bool drop = batch->drop_last || (full > 0 && starves_norm(engine, rest, &layer));
+    int64_t full = samples / batch->size, rest = samples % batch->size;
+    bool drop = batch->drop_last || (full > 0 && starves_norm(net, batch->slices, rest, &layer));
     return rest > 0 && !drop ? full + 1 : full;
+}
+
+ls_status ls_train_steps_per_epoch(const ls_config *config, const ls_shape *shape, int64_t samples,
+                                   int64_t *steps) {
+    ls_net *net;
+    LS_TRY(ls_net_create(&config->model, shape, 0, LS_COMPUTE_FLOAT32, &net));
+    *steps = ls_batch_count(&config->batch, net, samples);
+    ls_net_free(net);
+    return LS_OK;
 }
 
 static ls_status check_full_batch(const ls_engine *engine) {
     int64_t samples = ls_batch_samples(engine, ls_data_count(engine->train), 0);
     const char *layer;
-    if (!starves_norm(engine, samples, &layer))
+    if (!starves_norm(engine->net, engine->slices, samples, &layer))
         return LS_OK;
     if (samples < 2)
         return ls_fail(LS_ERR_INPUT,
@@ -63,7 +70,7 @@ static void tell_dropped(const ls_engine *engine) {
                "the last %lld of %lld samples of each epoch are left out, as "
                "batch.drop_last says",
                (long long)(count % size), (long long)count);
-    else if (starves_norm(engine, count % size, &layer))
+    else if (starves_norm(engine->net, engine->slices, count % size, &layer))
         ls_warn("the last batch of each epoch, %lld sample%s, is left out: in %d slices it would "
                 "leave batch norm '%s' a single value per channel",
                 (long long)(count % size), count % size == 1 ? "" : "s", engine->slices, layer);

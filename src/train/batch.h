@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_TRAIN_BATCH_H
 #define LOCKSTEP_TRAIN_BATCH_H
 
+#include "lockstep/config.h"
 #include "lockstep/data.h"
 #include "lockstep/nn.h"
 #include "lockstep/train.h"
@@ -29,8 +30,8 @@ typedef struct ls_batches {
 ls_status ls_batches_create(size_t longest, ls_batches **batches);
 void ls_batches_free(ls_batches *batches);
 
-/* Steps of an epoch: without a last batch that is left out. */
-int64_t ls_batch_count(const ls_engine *engine);
+/* Steps of an epoch of `samples`: without a last batch that is left out. */
+int64_t ls_batch_count(const ls_batch_config *batch, const ls_net *net, int64_t samples);
 /* LS_ERR_INPUT when the engine cannot train: no batch is left, a batch norm gets a single value per
  * channel, all is frozen.  Tells, on rank 0 and once, of a batch that is left out. */
 ls_status ls_batches_check(ls_engine *engine);

@@ -97,7 +97,9 @@ static ls_status set_up(ls_engine *engine, const char *name, bool more) {
     LS_TRY(ls_comm_agree(engine->comm, set_up_augment(engine)));
     LS_TRY(build_net(engine, name));
     ls_net_weigh_classes(engine->net, engine->class_weights);
-    engine->steps_per_epoch = engine->train ? ls_batch_count(engine) : 0;
+    if (engine->train)
+        engine->steps_per_epoch =
+            ls_batch_count(&config->batch, engine->net, ls_data_count(engine->train));
     LS_TRY(make_parts(engine));
     LS_TRY(ls_warm_start(engine));
     ls_engine_params_changed(engine);

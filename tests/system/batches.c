@@ -54,6 +54,11 @@ Test(batches, a_short_last_batch_is_left_out, .fini = workspace_remove) {
         digest = now;
     }
     cr_expect(exists("%s/r1/checkpoint-6.h5", workspace()));
+    const char *shown = run_well("%s schedule %s" SMALL "4", program(), config);
+    cr_expect_not_null(strstr(shown, "2 epochs of 3 steps (97 samples"), "%s", shown);
+    shown = run_well("%s schedule %s --samples 97 --set data.file=none.h5" SMALL "4", program(),
+                     config);
+    cr_expect_not_null(strstr(shown, "warning: train may leave out the last batch"), "%s", shown);
     /* likewise with 7 samples in 4 slices, and not with 8 */
     run_well("%s train %s --out %s/seven --set batch.size=30 --set batch.slices=4", program(),
              config, workspace());
