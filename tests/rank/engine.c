@@ -21,6 +21,11 @@ static ls_decision halt(void *context, const ls_step_report *report) {
 
 /* ---- what must hold ------------------------------------------------------------------------- */
 
+static void print_bits(const bench *b, const char *digest, const char *set) {
+    if (ls_comm_rank(b->comm) == 0)
+        printf("bits: %s %s\n", digest, set);
+}
+
 static void check_modes(const bench *b, const char *set) {
     static const char *const modes[] = {"exchange=auto", "exchange=flat", "exchange=node",
                                         "exchange_sum=float32"};
@@ -31,8 +36,7 @@ static void check_modes(const bench *b, const char *set) {
         CHECK(b->comm, i == 3 || same_digest(b, digest[0], digest[i]));
         ls_free(sets);
     }
-    if (ls_comm_rank(b->comm) == 0)
-        printf("bits: %s %s\n", digest[0], set);
+    print_bits(b, digest[0], set);
 }
 
 /* After a first step with weight decay 0, the momentum buffer is the clipped gradient. */
@@ -271,15 +275,19 @@ static void check_record(const bench *b) {
     ls_recorder_free(&recorder);
 }
 
-static void check_optimizers(const bench *b, const char *more) {
-    static const char *const sets[] = {
-        "train.optimizer=adamw train.nesterov=false",
-        "train.optimizer=lars train.nesterov=false train.trust=0.05",
-        "train.optimizer=lars train.nesterov=false train.clip_norm=0.1",
-    };
-    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
-        char *set = ls_format("%s %s", sets[i], more);
-        check_modes(b, set);
+static const char *const optimizers[] = {
+    "train.optimizer=adamw train.nesterov=false",
+    "train.optimizer=lars train.nesterov=false train.trust=0.05",
+    "train.optimizer=lars train.nesterov=false train.clip_norm=0.1",
+};
+enum { OPTIMIZERS = sizeof optimizers / sizeof *optimizers };
+
+/* With slices for 8 ranks. */
+static void train_optimizers(const bench *b) {
+    for (int i = 0; i < OPTIMIZERS; i++) {
+        char digest[LS_DIGEST_TEXT], *set = ls_format("%s batch.slices=8", optimizers[i]);
+        train_new(b, set, digest);
+        print_bits(b, digest, set);
         ls_free(set);
     }
 }
@@ -289,7 +297,8 @@ static void check_all(const bench *b) {
                              "augment.cutout=3";
     check_modes(b, "");
     check_modes(b, everything);
-    check_optimizers(b, "");
+    for (int i = 0; i < OPTIMIZERS; i++)
+        check_modes(b, optimizers[i]);
     check_clipping(b, "");
     check_clipping(b, "exchange=flat");
     check_clipping_limit(b);
@@ -308,7 +317,7 @@ int main(int argc, char **argv) {
     bench b = {.comm = start_mpi(&argc, &argv)};
     bench_set_up(&b, write_split);
     if (argc > 1 && strcmp(argv[1], "optimizers") == 0)
-        check_optimizers(&b, "batch.slices=8");
+        train_optimizers(&b);
     else
         check_all(&b);
     bench_tear_down(&b);

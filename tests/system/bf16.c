@@ -26,11 +26,11 @@ static void computed_in(const char *file, const char *type) {
 }
 
 Test(bf16, same_bits_on_any_layout, .fini = workspace_remove) {
-    static const int ranks[] = {2, 3, 5};
+    static const int ranks[] = {3, 5};
     make_dataset(1000, 100);
     const char *one = train("alone", 1, BF16);
     for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++) {
-        const char *mode = i == 1 ? "flat" : "node";
+        const char *mode = i == 0 ? "flat" : "node";
         const char *other =
             train(text("%s-%d", mode, ranks[i]), ranks[i], text(BF16 "--set exchange=%s", mode));
         cr_expect_str_eq(last_digest(one), last_digest(other), "%d ranks, %s", ranks[i], mode);

@@ -32,7 +32,7 @@ static void same_curves(const char *one, const char *other) {
 }
 
 Test(training, same_bits_at_any_rank_count, .fini = workspace_remove) {
-    static const int ranks[] = {2, 4, 5, 8};
+    static const int ranks[] = {2, 5, 8};
     make_dataset(1000, 100);
     const char *one = train("alone", 1, "");
     for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++) {
@@ -43,18 +43,15 @@ Test(training, same_bits_at_any_rank_count, .fini = workspace_remove) {
     cr_expect_str_eq(last_digest(one), last_digest(train("flat", 3, "--set exchange=flat")));
 }
 
-/* With its own range test, on any rank count, and resumed on another. */
+/* With its own range test, and stopped on three ranks and resumed on two. */
 Test(training, other_optimizers, .fini = workspace_remove) {
     static const char *const optimizers[] = {"adamw", "lars"};
     make_dataset(1000, 100);
     for (size_t i = 0; i < sizeof optimizers / sizeof *optimizers; i++) {
         const char *set = text("--set train.optimizer=%s --set train.trust=0.02 --set "
-                               "train.lr=auto --set find_lr.steps=100 --set find_lr.end=30 "
-                               "--set find_lr.steps=100",
+                               "train.lr=auto --set find_lr.steps=100 --set find_lr.end=30",
                                optimizers[i]);
         const char *one = train(text("one-%s", optimizers[i]), 1, set);
-        const char *four = train(text("four-%s", optimizers[i]), 4, set);
-        cr_expect_str_eq(last_digest(one), last_digest(four), "%s", optimizers[i]);
         const char *out = text("%s/cut-%s", workspace(), optimizers[i]);
         const char *run_it = text("train %s --resume --quiet --out %s " TRAINING " %s "
                                   "--set checkpoint.every_steps=7",
@@ -85,7 +82,7 @@ Test(training, the_printed_digest, .fini = workspace_remove) {
  * resumed each time on another rank count, with inputs in memory, streamed or, though here on a
  * single node, spread. */
 Test(training, killed_and_resumed, .fini = workspace_remove) {
-    make_dataset(40000, 100); /* 1,251 steps, some seconds */
+    make_dataset(15000, 100); /* 471 steps */
     const char *one = train("whole", 1, "");
     const char *out = text("%s/killed", workspace());
     static const char *const residences[] = {"node", "stream", "spread"};
@@ -99,7 +96,7 @@ Test(training, killed_and_resumed, .fini = workspace_remove) {
             "sleep 0.1; done; "
             "sleep 0.%03d; pkill -KILL -f '^%s train .*%s'; kill -KILL $job; wait $job 2>/dev/null",
             out, mpirun(1 + rand() % 5), program(), make_config(), out, residences[i % 3],
-            workspace(), starts ? "true" : "false", rand() % 400, program(), out);
+            workspace(), starts ? "true" : "false", rand() % 150, program(), out);
     }
     run_well("%s %s train %s --resume --out %s " TRAINING " >>%s/log 2>&1", mpirun(2), program(),
              make_config(), out, workspace());

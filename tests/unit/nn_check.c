@@ -237,7 +237,7 @@ static double loss_at(const net_network *network, const net_slice *slice, double
     return loss;
 }
 
-enum { CHECKED = 100 }; /* elements of a parameter, at least, if it has as many */
+enum { CHECKED = 60 }; /* elements of a parameter, at least, if it has as many */
 
 static size_t stride_of(const ls_param *param) {
     return param->count / CHECKED + 1;
