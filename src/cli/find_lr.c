@@ -42,11 +42,14 @@ static ls_status run_job(ls_engine *engine, const ls_find_lr_job *job, const cha
     return status;
 }
 
-static ls_status run_test(ls_comm *comm, const ls_find_lr_args *args, ls_engine *engine) {
+static ls_status run_test(ls_comm *comm, const void *context, const ls_config *config,
+                          ls_engine *engine) {
+    const ls_find_lr_args *args = context;
     const char *folder = args->run.folder ? args->run.folder : ".";
     ls_find_lr_result result;
     ls_run_notes notes;
     ls_progress progress;
+    (void)config;
     LS_TRY(ls_run_notes_make(comm, &args->run, &notes));
     ls_progress_begin(&progress);
     ls_find_lr_job job = {.folder = folder,
@@ -64,23 +67,7 @@ static ls_status run_test(ls_comm *comm, const ls_find_lr_args *args, ls_engine 
 
 static ls_status run_find_lr(ls_comm *comm, void *context) {
     const ls_find_lr_args *args = context;
-    const ls_run_args *run = &args->run;
-    ls_config *config = NULL;
-    ls_engine *engine = NULL;
-    ls_lock *lock = NULL;
-    ls_run_log_level(comm, run);
-    LS_TRY(ls_run_config(comm, run, &config));
-    ls_status status = ls_engine_create(comm, config, run->operands.word[0], true, &engine);
-    if (status == LS_OK)
-        status = ls_run_describe(comm, engine);
-    if (status == LS_OK)
-        status = ls_run_folder(comm, run, config, args->trace, &lock);
-    if (status == LS_OK)
-        status = run_test(comm, args, engine);
-    ls_lock_free(lock);
-    ls_engine_free(engine);
-    ls_config_free(config);
-    return status;
+    return ls_run_in_folder(comm, args, args->trace, run_test);
 }
 
 static const ls_option options[] = {LS_RUN_OPTIONS, LS_TRACE_OPTION(ls_find_lr_args)};

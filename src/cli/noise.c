@@ -86,40 +86,24 @@ static ls_status measure(ls_comm *comm, const ls_noise_args *args, ls_engine *en
     return ls_comm_agree(comm, status);
 }
 
-static ls_status run_in(ls_comm *comm, const ls_noise_args *args, const ls_config *config,
-                        ls_engine *engine) {
+static ls_status run_study(ls_comm *comm, const void *context, const ls_config *config,
+                           ls_engine *engine) {
+    const ls_noise_args *args = context;
     ls_text_file *json = NULL;
-    ls_lock *lock = NULL;
     char *path = ls_format("%s/noise.h5", args->run.folder ? args->run.folder : ".");
-    ls_status status = ls_comm_agree(comm, path ? LS_OK : LS_ERR_SYSTEM);
-    if (status == LS_OK)
-        status = ls_run_folder(comm, &args->run, config, NULL, &lock);
+    ls_status status = path ? LS_OK : LS_ERR_SYSTEM;
     if (status == LS_OK && ls_comm_rank(comm) == 0)
         status = open_json(args, config, &json);
     status = ls_comm_agree(comm, status);
     if (status == LS_OK)
         status = measure(comm, args, engine, path, json);
     ls_text_file_free(json);
-    ls_lock_free(lock);
     ls_free(path);
     return status;
 }
 
 static ls_status run_noise(ls_comm *comm, void *context) {
-    const ls_noise_args *args = context;
-    const ls_run_args *run = &args->run;
-    ls_config *config = NULL;
-    ls_engine *engine = NULL;
-    ls_run_log_level(comm, run);
-    LS_TRY(ls_run_config(comm, run, &config));
-    ls_status status = ls_engine_create(comm, config, run->operands.word[0], true, &engine);
-    if (status == LS_OK)
-        status = ls_run_describe(comm, engine);
-    if (status == LS_OK)
-        status = run_in(comm, args, config, engine);
-    ls_engine_free(engine);
-    ls_config_free(config);
-    return status;
+    return ls_run_in_folder(comm, context, NULL, run_study);
 }
 
 static const ls_option options[] = {

@@ -102,3 +102,23 @@ ls_status ls_run_describe(ls_comm *comm, const ls_engine *engine) {
     ls_text_free(&text);
     return ls_comm_agree(comm, status);
 }
+
+ls_status ls_run_in_folder(ls_comm *comm, const void *args, const char *trace, ls_run_work *work) {
+    const ls_run_args *run = args;
+    ls_config *config = NULL;
+    ls_engine *engine = NULL;
+    ls_lock *lock = NULL;
+    ls_run_log_level(comm, run);
+    LS_TRY(ls_run_config(comm, run, &config));
+    ls_status status = ls_engine_create(comm, config, run->operands.word[0], true, &engine);
+    if (status == LS_OK)
+        status = ls_run_describe(comm, engine);
+    if (status == LS_OK)
+        status = ls_run_folder(comm, run, config, trace, &lock);
+    if (status == LS_OK)
+        status = work(comm, args, config, engine);
+    ls_lock_free(lock);
+    ls_engine_free(engine);
+    ls_config_free(config);
+    return status;
+}

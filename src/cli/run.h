@@ -75,6 +75,13 @@ ls_status ls_run_check_output(const char *output, const ls_run_args *args, const
 ls_status ls_run_folder(ls_comm *comm, const ls_run_args *args, const ls_config *config,
                         const char *trace, ls_lock **lock);
 
+/* What a command does with its engine, in its folder; `args`: its own. */
+typedef ls_status ls_run_work(ls_comm *comm, const void *args, const ls_config *config,
+                              ls_engine *engine);
+/* Collective.  From the arguments `args`, which begin with an ls_run_args, to the work and back:
+ * configuration, engine, folder. */
+ls_status ls_run_in_folder(ls_comm *comm, const void *args, const char *trace, ls_run_work *work);
+
 /* Collective.  Who runs what, where, built how.  Free with ls_run_notes_free. */
 typedef struct ls_run_notes {
     ls_note *notes;

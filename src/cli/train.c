@@ -192,9 +192,12 @@ static ls_status train_in(ls_comm *comm, const ls_train_args *args, const char *
     return status;
 }
 
-static ls_status train(ls_comm *comm, const ls_train_args *args, ls_engine *engine) {
+static ls_status train(ls_comm *comm, const void *context, const ls_config *config,
+                       ls_engine *engine) {
+    const ls_train_args *args = context;
     const char *folder = args->run.folder ? args->run.folder : ".";
     ls_text command = {0};
+    (void)config;
     ls_status status = ls_comm_agree(comm, resume_command(&args->run, folder, &command));
     if (status == LS_OK)
         status = train_in(comm, args, folder, command.data, engine);
@@ -204,23 +207,8 @@ static ls_status train(ls_comm *comm, const ls_train_args *args, ls_engine *engi
 
 static ls_status run_train(ls_comm *comm, void *context) {
     const ls_train_args *args = context;
-    ls_config *config = NULL;
-    ls_engine *engine = NULL;
-    ls_lock *lock = NULL;
-    ls_run_log_level(comm, &args->run);
     LS_TRY(ls_comm_agree(comm, catch_signals()));
-    LS_TRY(ls_run_config(comm, &args->run, &config));
-    ls_status status = ls_engine_create(comm, config, args->run.operands.word[0], true, &engine);
-    if (status == LS_OK)
-        status = ls_run_describe(comm, engine);
-    if (status == LS_OK)
-        status = ls_run_folder(comm, &args->run, config, args->trace, &lock);
-    if (status == LS_OK)
-        status = train(comm, args, engine);
-    ls_lock_free(lock);
-    ls_engine_free(engine);
-    ls_config_free(config);
-    return status;
+    return ls_run_in_folder(comm, args, args->trace, train);
 }
 
 static const ls_option options[] = {
