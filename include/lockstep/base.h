@@ -74,6 +74,8 @@ void ls_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * terminal could take as a command (control characters but line ends and tabs, and what is no
  * UTF-8) becomes '?'.  In place. */
 void ls_make_harmless(char *text);
+/* Such a text, to be freed with free; NULL, without a message, where there is no memory. */
+char *ls_harmless_text(const char *format, va_list args);
 
 /* ---- memory --------------------------------------------------------------------------------- */
 

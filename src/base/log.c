@@ -49,7 +49,7 @@ void ls_make_harmless(char *text) {
     }
 }
 
-static void write_line(ls_log_level level, const char *format, va_list args) {
+char *ls_harmless_text(const char *format, va_list args) {
     va_list again;
     va_copy(again, args);
     int length = vsnprintf(NULL, 0, format, args);
@@ -57,9 +57,15 @@ static void write_line(ls_log_level level, const char *format, va_list args) {
     if (text) {
         vsnprintf(text, (size_t)length + 1, format, again);
         ls_make_harmless(text);
-        write_to(write_context, level, text);
     }
     va_end(again);
+    return text;
+}
+
+static void write_line(ls_log_level level, const char *format, va_list args) {
+    char *text = ls_harmless_text(format, args);
+    if (text)
+        write_to(write_context, level, text);
     free(text);
 }
 

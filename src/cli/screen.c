@@ -6,17 +6,11 @@
 #include "cli/command.h"
 
 void ls_print(const char *format, ...) {
-    va_list args, again;
+    va_list args;
     va_start(args, format);
-    va_copy(again, args);
-    int length = vsnprintf(NULL, 0, format, args);
-    char *text = length < 0 ? NULL : malloc((size_t)length + 1);
-    if (text) {
-        vsnprintf(text, (size_t)length + 1, format, again);
-        ls_make_harmless(text);
+    char *text = ls_harmless_text(format, args);
+    if (text)
         fputs(text, stdout);
-    }
-    va_end(again);
     va_end(args);
     free(text);
 }
