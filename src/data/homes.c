@@ -1,35 +1,37 @@
 /* Which node has which samples, and which of its ranks sends them to whom. */
 #include "data/spread.h"
 
+/* The node of each rank, by leaders: they are met in their order.  Returns the nodes. */
+static int number_nodes(const ls_seat *seats, int ranks, int *node_of, int *size) {
+    int nodes = 0;
+    for (int r = 0; r < ranks; r++) {
+        node_of[r] = seats[r].leader == r ? nodes++ : node_of[seats[r].leader];
+        size[node_of[r]]++;
+    }
+    return nodes;
+}
+
 /* What follows from where all ranks are. */
 static ls_status find_nodes(const ls_seat *seats, int ranks, int rank, ls_homes *homes) {
-    int *leader = NULL, *size = NULL, nodes = 0; /* of each node */
+    int *node_of = NULL, *size = NULL; /* (ranks), (nodes) */
+    const int own = seats[rank].node_rank;
     ls_status status;
-    LS_TRY_GOTO(done, LS_NEW(leader, (size_t)ranks));
+    LS_TRY_GOTO(done, LS_NEW(node_of, (size_t)ranks));
     LS_TRY_GOTO(done, LS_NEW(size, (size_t)ranks));
     LS_TRY_GOTO(done, LS_NEW(homes->served, (size_t)ranks));
-    for (int r = 0; r < ranks; r++) /* leaders are met in their order */
-        if (seats[r].leader == r)
-            leader[nodes++] = r;
-    LS_TRY_GOTO(done, LS_NEW(homes->sender, (size_t)nodes));
-    homes->shares.nodes = nodes;
-    for (int node = 0; node < nodes; node++) {
-        for (int r = 0; r < ranks; r++)
-            size[node] += seats[r].leader == leader[node];
-        const int wanted = seats[rank].node_rank % size[node];
-        for (int r = 0; r < ranks; r++)
-            if (seats[r].leader == leader[node] && seats[r].node_rank == wanted)
-                homes->sender[node] = r;
-        if (leader[node] == seats[rank].leader)
-            homes->node = node;
-    }
-    for (int r = 0; r < ranks; r++)
-        if (seats[r].leader != seats[rank].leader &&
-            seats[r].node_rank % size[homes->node] == seats[rank].node_rank)
+    homes->shares.nodes = number_nodes(seats, ranks, node_of, size);
+    homes->node = node_of[rank];
+    LS_TRY_GOTO(done, LS_NEW(homes->sender, (size_t)homes->shares.nodes));
+    for (int r = 0; r < ranks; r++) {
+        const int node = node_of[r], theirs = seats[r].node_rank;
+        if (theirs == own % size[node])
+            homes->sender[node] = r;
+        if (node != homes->node && theirs % size[homes->node] == own)
             homes->served[homes->served_count++] = r;
+    }
 done:
     ls_free(size);
-    ls_free(leader);
+    ls_free(node_of);
     return status;
 }
 
