@@ -35,19 +35,14 @@ static void centre(double *x, int64_t count, double mean, bool squares) {
  * (channels). */
 static void add(const ls_measured *samples, const char *sample, const ls_moments *moments,
                 bool squares, double *sums) {
-    const int64_t channels = samples->channels, spatial = samples->spatial;
+    const int64_t spatial = samples->spatial, elements = samples->channels * spatial;
     const ls_type type = samples->type;
     double block[BLOCK];
-    const int64_t elements = channels * spatial;
     for (int64_t start = 0; start < elements; start += BLOCK) {
         const int64_t count = elements - start < BLOCK ? elements - start : BLOCK;
         int64_t channel = start / spatial, left = (channel + 1) * spatial - start;
         ls_values_doubles(type, sample + (size_t)start * ls_type_size(type), count, block);
-        for (int64_t i = 0; i < count && spatial == 1; i++) {
-            centre(block + i, 1, moments[start + i].mean, squares);
-            sums[start + i] += block[i];
-        }
-        for (int64_t i = 0, run; i < count && spatial > 1; i += run, channel++, left = spatial) {
+        for (int64_t i = 0, run; i < count; i += run, channel++, left = spatial) {
             run = left < count - i ? left : count - i;
             centre(block + i, run, moments[channel].mean, squares);
             sums[channel] += sum_run(block + i, run);
@@ -55,41 +50,65 @@ static void add(const ls_measured *samples, const char *sample, const ls_moments
     }
 }
 
-/* The values of the first sample make the sums of a constant exact. */
-static void begin(const ls_measured *samples, const char *sample, int64_t count,
-                  ls_moments *moments) {
-    const size_t channel = ls_type_size(samples->type) * (size_t)samples->spatial;
-    for (int64_t c = 0; c < samples->channels; c++) {
-        moments[c] = (ls_moments){.count = (double)(count * samples->spatial)};
-        ls_values_doubles(samples->type, sample + (size_t)c * channel, 1, &moments[c].mean);
+/* Of a sample with one value a channel. */
+static void take_values(const ls_measured *samples, const char *sample, ls_moments *moments) {
+    const ls_type type = samples->type;
+    double block[BLOCK];
+    for (int64_t start = 0; start < samples->channels; start += BLOCK) {
+        const int64_t left = samples->channels - start, count = left < BLOCK ? left : BLOCK;
+        ls_values_doubles(type, sample + (size_t)start * ls_type_size(type), count, block);
+        for (int64_t i = 0; i < count; i++)
+            moments[start + i] = (ls_moments){.count = 1, .mean = block[i]};
     }
 }
 
-static ls_status pass(const ls_measured *samples, int64_t first, int64_t count, bool squares,
-                      ls_moments *moments, double *sums) {
-    const void *sample;
-    for (int64_t c = 0; c < samples->channels; c++)
+/* Of one sample, two passes over its values; the first value of a channel makes the sums of a
+ * constant exact.  sums (channels) is room. */
+static void measure_sample(const ls_measured *samples, const char *sample, ls_moments *moments,
+                           double *sums) {
+    const int64_t channels = samples->channels, spatial = samples->spatial;
+    const size_t channel = ls_type_size(samples->type) * (size_t)spatial;
+    if (spatial == 1) {
+        take_values(samples, sample, moments);
+        return;
+    }
+    for (int64_t c = 0; c < channels; c++) {
+        moments[c] = (ls_moments){.count = (double)spatial};
+        ls_values_doubles(samples->type, sample + (size_t)c * channel, 1, &moments[c].mean);
         sums[c] = 0;
+    }
+    add(samples, sample, moments, false, sums);
+    for (int64_t c = 0; c < channels; c++) {
+        moments[c].mean += sums[c] / moments[c].count;
+        sums[c] = 0;
+    }
+    add(samples, sample, moments, true, sums);
+    for (int64_t c = 0; c < channels; c++)
+        moments[c].squares = sums[c];
+}
+
+static ls_status measure_all(const ls_measured *samples, int64_t first, int64_t count,
+                             ls_moments *moments, ls_moments *one, double *sums) {
+    const void *sample;
     for (int64_t i = 0; i < count; i++) {
         LS_TRY(samples->sample(samples->context, first + i, &sample));
-        if (i == 0 && !squares)
-            begin(samples, sample, count, moments);
-        add(samples, sample, moments, squares, sums);
+        measure_sample(samples, sample, i == 0 ? moments : one, sums);
+        for (int64_t c = 0; c < samples->channels && i > 0; c++)
+            ls_moments_merge(&moments[c], &one[c]);
     }
     return LS_OK;
 }
 
 ls_status ls_moments_measure(const ls_measured *samples, int64_t first, int64_t count,
                              ls_moments *moments) {
-    double *sums;
-    LS_TRY(LS_NEW(sums, (size_t)samples->channels));
-    ls_status status = pass(samples, first, count, false, moments, sums);
-    for (int64_t c = 0; c < samples->channels && status == LS_OK; c++)
-        moments[c].mean += sums[c] / moments[c].count;
-    if (status == LS_OK)
-        status = pass(samples, first, count, true, moments, sums);
-    for (int64_t c = 0; c < samples->channels && status == LS_OK; c++)
-        moments[c].squares = sums[c];
+    double *sums = NULL;
+    ls_moments *one = NULL;
+    ls_status status;
+    LS_TRY_GOTO(done, LS_NEW(sums, (size_t)samples->channels));
+    LS_TRY_GOTO(done, LS_NEW(one, (size_t)samples->channels));
+    status = measure_all(samples, first, count, moments, one, sums);
+done:
+    ls_free(one);
     ls_free(sums);
     return status;
 }

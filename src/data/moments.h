@@ -19,8 +19,8 @@ typedef struct ls_measured {
     const void *context;
 } ls_measured;
 
-/* Of samples [first, first + count): one entry a channel.  Two passes: each sample is asked for in
- * its order, and then each again. */
+/* Of samples [first, first + count): one entry a channel.  Each sample is asked for once, in its
+ * order. */
 ls_status ls_moments_measure(const ls_measured *samples, int64_t first, int64_t count,
                              ls_moments *moments);
 /* Adds what `other` holds: Chan, Golub and LeVeque 1979. */

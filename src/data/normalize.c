@@ -97,21 +97,21 @@ static int64_t chunk_samples(const deal *s, int rank, int64_t turn, int64_t *fir
     return *first < s->samples ? chunk_size(s->samples, chunk) : 0;
 }
 
-/* A chunk a turn: all its samples, for the means, and again, for the squares. */
+/* A chunk a turn. */
 static int64_t chunk_ids(const void *context, int64_t what, int rank, int64_t turn, uint64_t *out) {
     int64_t first;
     const int64_t count = chunk_samples(context, rank, turn, &first);
     (void)what;
     for (int64_t i = 0; i < count; i++)
-        out[i] = out[count + i] = (uint64_t)(first + i);
-    return 2 * count;
+        out[i] = (uint64_t)(first + i);
+    return count;
 }
 
 /* All ranks come to all turns: see ls_data_begin. */
 static ls_status measure_turns(ls_comm *comm, const ls_data *data, ls_status status,
                                ls_moments *all) {
     const deal dealt = {data->count, ls_comm_size(comm)};
-    const ls_turns turns = {.ids = chunk_ids, .context = &dealt, .most = 2 * CHUNK};
+    const ls_turns turns = {.ids = chunk_ids, .context = &dealt, .most = CHUNK};
     const ls_measured samples = inputs_of(data);
     const int64_t all_ranks = (int64_t)CHUNK * dealt.ranks;
     int64_t first;

@@ -1,11 +1,54 @@
-/* Inputs that are spread over nodes: ranks of one host taken for nodes of 1, 2 or 3 ranks.  The
- * same samples, moments and bits of training as with all inputs on each node, in any order, with
- * buffers from two samples up, when ranks stop in the middle, and when one takes nothing. */
+/* Inputs that are spread over nodes, or streamed there: ranks of one host taken for nodes of 1, 2
+ * or 3 ranks.  The same samples, moments and bits of training as with all inputs on each node,
+ * however they are stored, in any order, with buffers from two samples up, when ranks stop in the
+ * middle, and when one takes nothing. */
 #include "comm/comm.h"
 #include "data/shares.h"
 #include "rank/engine.h"
 
-enum { BATCH = 7, TURNS = 25 };
+enum { BATCH = 7, TURNS = 25, MOST_CHANNELS = 3 };
+
+/* ---- how inputs are stored ------------------------------------------------------------------ */
+
+typedef struct stored {
+    const char *inputs; /* datasets, a line each */
+    ls_data_layout layout;
+    size_t bytes;    /* of a sample */
+    const char *set; /* the same as keys */
+} stored;
+
+#define LAST(test, train)                                                                          \
+    "data.layout=channels_last data.train_inputs=" train " data.test_inputs=" test
+
+static const stored forms[] = {
+    {"train/inputs", LS_CHANNELS_FIRST, PIXELS, ""},
+    {"train/double", LS_CHANNELS_FIRST, PIXELS * sizeof(double),
+     "data.train_inputs=train/double data.test_inputs=test/double"},
+    {"train/two", LS_CHANNELS_LAST, 2 * PIXELS * sizeof(double), LAST("test/two", "train/two")},
+    {"train/two\ntrain/one", LS_CHANNELS_LAST, 3 * PIXELS * sizeof(double),
+     LAST("[test/two,test/one]", "[train/two,train/one]")},
+};
+enum { FORMS = sizeof forms / sizeof *forms };
+
+/* Values that float32 would confuse. */
+static ls_status write_doubles(ls_dataset_writer *writer, const char *split, int number) {
+    static uint8_t inputs[SAMPLES * PIXELS], targets[SAMPLES];
+    static double values[SAMPLES * PIXELS * 2];
+    const ls_array_info first = {LS_TYPE_F64, 4, {0, 1, SIDE, SIDE}};
+    const ls_array_info one = {LS_TYPE_F64, 4, {0, SIDE, SIDE, 1}};
+    const ls_array_info two = {LS_TYPE_F64, 4, {0, SIDE, SIDE, 2}};
+    make_split(number, inputs, targets);
+    for (int i = 0; i < SAMPLES * PIXELS * 2; i++)
+        values[i] = 1e9 + inputs[i / 2] * (i % 2 + 1);
+    LS_TRY(bench_write_array(writer, split, "double", &first, SAMPLES, values));
+    LS_TRY(bench_write_array(writer, split, "one", &one, SAMPLES, values + SAMPLES * PIXELS));
+    return bench_write_array(writer, split, "two", &two, SAMPLES, values);
+}
+
+static ls_status write_forms(ls_dataset_writer *writer, const char *split, int number) {
+    LS_TRY(write_split(writer, split, number));
+    return write_doubles(writer, split, number);
+}
 
 /* ---- who has what --------------------------------------------------------------------------- */
 
@@ -51,9 +94,9 @@ static int64_t ids_of(const void *context, int64_t what, int rank, int64_t turn,
 static void check_turn(ls_comm *comm, const ls_data *node, const ls_data *spread,
                        const ls_turns *turns, int64_t turn, int64_t taken) {
     uint64_t ids[BATCH];
-    float here[PIXELS], there[PIXELS];
+    float here[MOST_CHANNELS * PIXELS] = {0}, there[MOST_CHANNELS * PIXELS] = {0};
     ls_normalization none;
-    CHECK(comm, ls_normalization_identity(1, &none) == LS_OK);
+    CHECK(comm, ls_normalization_identity(MOST_CHANNELS, &none) == LS_OK);
     CHECK(comm, ls_data_begin(spread, turns, turn) == LS_OK);
     const int64_t number = turns->period > 0 ? turn % turns->period : turn;
     int64_t count = ids_of(turns->context, turns->what, ls_comm_rank(comm), number, ids);
@@ -84,23 +127,31 @@ static void check_orders(ls_comm *comm, const ls_data *node, const ls_data *spre
     CHECK(comm, ls_data_end(spread) == LS_OK);
 }
 
-static void check_moments(ls_comm *comm, const ls_data *node, const ls_data *spread) {
+/* Each sample is taken by one rank, once. */
+static void check_moments(ls_comm *comm, const ls_data *node, const ls_data *spread,
+                          const stored *form) {
     ls_normalization here, there;
+    const uint64_t before = ls_data_traffic_now(spread).bytes_used;
     CHECK(comm, ls_normalization_measure(comm, node, &here) == LS_OK);
     CHECK(comm, ls_normalization_measure(comm, spread, &there) == LS_OK);
-    CHECK(comm, memcmp(here.mean, there.mean, 2 * sizeof(double)) == 0);
+    CHECK(comm, memcmp(here.mean, there.mean, 2 * sizeof(double) * (size_t)here.channels) == 0);
+    int64_t used = (int64_t)(ls_data_traffic_now(spread).bytes_used - before);
+    CHECK(comm, ls_comm_sum_int64(comm, &used, 1) == LS_OK);
+    CHECK(comm, used == ls_data_count(spread) * (int64_t)form->bytes);
     ls_normalization_free(&here);
     ls_normalization_free(&there);
 }
 
 /* ---- splits --------------------------------------------------------------------------------- */
 
-static ls_data *open_split(const bench *b, ls_residence residence, double buffer) {
+static ls_data *open_split(const bench *b, const stored *form, ls_residence residence,
+                           double buffer) {
     const ls_store store = {residence, buffer, 1};
+    const ls_form how = {.layout = form->layout};
     ls_data *data;
     ls_files *files;
     CHECK(b->comm, ls_files_find(b->comm, b->file, &files) == LS_OK);
-    CHECK(b->comm, ls_data_open(b->comm, files, "train/inputs", "train/targets", 0, NULL, &store,
+    CHECK(b->comm, ls_data_open(b->comm, files, form->inputs, "train/targets", 0, &how, &store,
                                 &data) == LS_OK);
     CHECK(b->comm, ls_data_residence(data) == residence);
     ls_files_free(files);
@@ -118,29 +169,31 @@ static void check_identity(ls_comm *comm, ls_data *node, ls_data *spread) {
 }
 
 /* `samples`: of the buffer of a rank, of the node that has most. */
-static void check_split(const bench *b, int samples, bool hold_out) {
+static void check_split(const bench *b, const stored *form, ls_residence residence, int samples,
+                        bool hold_out) {
     ls_comm *comm = b->comm;
-    ls_data *node = open_split(b, LS_RESIDENCE_NODE, NAN), *node_held = NULL;
+    ls_data *node = open_split(b, form, LS_RESIDENCE_NODE, NAN), *node_held = NULL, *held = NULL;
     int64_t most = -ls_comm_node_size(comm);
     CHECK(comm, ls_comm_min_int64(comm, &most) == LS_OK);
-    ls_data *spread = open_split(b, LS_RESIDENCE_SPREAD, (double)(samples * PIXELS * -most));
-    ls_data *held = NULL;
-    CHECK(comm, fabs(ls_data_share(spread) - 1.0 / ls_comm_node_count(comm)) * SAMPLES < 1);
+    const double buffer = (double)samples * (double)form->bytes * (double)-most;
+    ls_data *other = open_split(b, form, residence, buffer);
+    const double share = residence == LS_RESIDENCE_SPREAD ? 1.0 / ls_comm_node_count(comm) : 0;
+    CHECK(comm, fabs(ls_data_share(other) - share) * SAMPLES < 1);
     if (hold_out) {
         CHECK(comm, ls_data_hold_out(node, 0.3, 3, &node_held) == LS_OK);
-        CHECK(comm, ls_data_hold_out(spread, 0.3, 3, &held) == LS_OK);
+        CHECK(comm, ls_data_hold_out(other, 0.3, 3, &held) == LS_OK);
     }
-    check_identity(comm, node, spread);
-    check_moments(comm, node, spread);
-    check_orders(comm, node, spread);
+    check_identity(comm, node, other);
+    check_moments(comm, node, other, form);
+    check_orders(comm, node, other);
     if (hold_out) {
         check_orders(comm, node_held, held);
-        check_moments(comm, node, spread);
+        check_moments(comm, node, other, form);
         check_orders(comm, node_held, held);
     }
     ls_data_close(held);
     ls_data_close(node_held);
-    ls_data_close(spread);
+    ls_data_close(other);
     ls_data_close(node);
 }
 
@@ -170,28 +223,32 @@ static void evaluate(const bench *b, const char *set, double *loss) {
 }
 
 static void check_training(const bench *b, const char *more) {
+    static const char *const residences[] = {"node", "spread", "stream"};
     char here[LS_DIGEST_TEXT], there[LS_DIGEST_TEXT];
     double loss[2][3];
-    for (int i = 0; i < 2; i++) {
-        char *set = ls_format("data.residence=%s %s", i ? "spread" : "node", more);
+    for (int i = 0; i < 3; i++) {
+        char *set = ls_format("data.residence=%s batch.slices=8 %s", residences[i], more);
         char *held = ls_format("%s data.validation=0.2", set);
         train_new(b, set, i ? there : here);
-        evaluate(b, held, loss[i]);
+        evaluate(b, held, loss[i > 0]);
         ls_free(held);
         ls_free(set);
+        CHECK(b->comm, i == 0 || same_digest(b, here, there));
+        CHECK(b->comm, i == 0 || memcmp(loss[0], loss[1], sizeof loss[0]) == 0);
     }
-    CHECK(b->comm, same_digest(b, here, there));
-    CHECK(b->comm, memcmp(loss[0], loss[1], sizeof loss[0]) == 0);
 }
 
 static void check_nodes(const bench *b) {
     check_refusal(b);
-    check_split(b, 2, false);
-    check_split(b, 16, true);
-    check_split(b, 1000, true);
-    check_training(b, "batch.slices=8");
-    check_training(b,
-                   "batch.slices=8 data.shuffle=window data.shuffle_chunk=4 data.shuffle_window=2");
+    check_split(b, &forms[0], LS_RESIDENCE_SPREAD, 2, false);
+    check_split(b, &forms[0], LS_RESIDENCE_SPREAD, 16, true);
+    check_split(b, &forms[0], LS_RESIDENCE_SPREAD, 1000, true);
+    for (int i = 1; i < FORMS; i++)
+        check_split(b, &forms[i], LS_RESIDENCE_SPREAD, 16, i == FORMS - 1);
+    check_split(b, &forms[FORMS - 1], LS_RESIDENCE_STREAM, 100000, false);
+    check_training(b, forms[0].set);
+    check_training(b, forms[FORMS - 1].set);
+    check_training(b, "data.shuffle=window data.shuffle_chunk=4 data.shuffle_window=2");
 }
 
 int main(int argc, char **argv) {
@@ -203,7 +260,7 @@ int main(int argc, char **argv) {
     for (int ranks = 0; ranks <= 3; ranks++) {
         bench b = {0};
         CHECK(world, ls_comm_create_with(MPI_COMM_WORLD, ranks, &b.comm) == LS_OK);
-        bench_set_up(&b, write_split);
+        bench_set_up(&b, write_forms);
         check_nodes(&b);
         bench_tear_down(&b);
         ls_comm_free(b.comm);
