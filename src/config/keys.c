@@ -86,8 +86,8 @@ const ls_key ls_config_keys[] = {
      .help = "Where the inputs are.  node: in memory, one copy that the ranks of a node share.  "
              "spread: in memory, one copy over all nodes; each has a share, and sends ahead what "
              "others will need.  stream: in their files; each rank reads what it will need, ahead "
-             "of time.  auto: the first of these that takes at most half of the memory that is "
-             "free.  The bits are the same."},
+             "of time.  auto: the first of these that takes, with the targets, which are in each "
+             "node's memory, at most half of what is free.  The bits are the same."},
     {KEY(data.buffer), .change = LS_CHANGE_NOTHING, .initial = "auto", .min = 0, .max = 1e9,
      .open = LS_ABOVE_MIN, .words = LS_WORDS("auto"), .unit = "MiB",
      .help = "stream: memory of each node to read into, and to keep in what is soon needed again; "

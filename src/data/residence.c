@@ -7,8 +7,8 @@
 #define MEBIBYTE (1024.0 * 1024.0)
 #define MOST_BUFFER (1024 * MEBIBYTE) /* unless more is asked for */
 
-ls_status ls_data_choose(ls_comm *comm, const ls_store *store, const char *name, size_t bytes,
-                         ls_residence *chosen) {
+ls_status ls_data_choose(ls_comm *comm, const ls_store *store, const char *name, size_t inputs,
+                         size_t targets, ls_residence *chosen) {
     static const char *const reasons[] = {
         [LS_RESIDENCE_NODE] = "they are kept there (data.residence: node)",
         [LS_RESIDENCE_SPREAD] = "more than half of it, but a share of them is not; each node keeps "
@@ -21,14 +21,16 @@ ls_status ls_data_choose(ls_comm *comm, const ls_store *store, const char *name,
     if (store->residence != LS_RESIDENCE_AUTO)
         return LS_OK;
     LS_TRY(ls_comm_memory_left(comm, &left));
-    *chosen = bytes <= left / 2           ? LS_RESIDENCE_NODE
-              : bytes / nodes <= left / 2 ? LS_RESIDENCE_SPREAD
-                                          : LS_RESIDENCE_STREAM;
+    *chosen = inputs + targets <= left / 2           ? LS_RESIDENCE_NODE
+              : inputs / nodes + targets <= left / 2 ? LS_RESIDENCE_SPREAD
+                                                     : LS_RESIDENCE_STREAM;
     if (ls_comm_rank(comm) != 0)
         return LS_OK;
-    ls_log(*chosen == LS_RESIDENCE_NODE ? LS_LOG_VERBOSE : LS_LOG_NORMAL,
-           "%s: %.0f MiB, and %.0f MiB of memory are left on each node: %s", name,
-           (double)bytes / MEBIBYTE, (double)left / MEBIBYTE, reasons[*chosen]);
+    ls_log(
+        *chosen == LS_RESIDENCE_NODE ? LS_LOG_VERBOSE : LS_LOG_NORMAL,
+        "%s: %.0f MiB, with %.0f MiB of targets, and %.0f MiB of memory are left on each node: %s",
+        name, (double)inputs / MEBIBYTE, (double)targets / MEBIBYTE, (double)left / MEBIBYTE,
+        reasons[*chosen]);
     return LS_OK;
 }
 

@@ -99,27 +99,38 @@ static ls_status share_inputs(loader *load) {
     return LS_OK;
 }
 
-static ls_status create_memory(loader *load) {
+/* Of all samples, as they are kept. */
+static size_t bytes_of_targets(const ls_array_info *targets) {
+    const size_t samples = (size_t)targets->shape[0];
+    return ls_type_is_float(targets->type)
+               ? samples * ls_type_size(targets->type) * (size_t)ls_sample_elements(targets)
+               : samples * sizeof(int32_t);
+}
+
+static ls_status create_targets(loader *load) {
     ls_data *data = load->data;
-    const size_t samples = (size_t)data->count, held = (size_t)data->held;
-    const size_t input_bytes = ls_type_size(data->type) * (size_t)(data->channels * data->spatial);
-    const size_t target_bytes = data->is_classes
-                                    ? sizeof *data->classes
-                                    : ls_type_size(data->target_type) * (size_t)data->outputs;
-    if (load->residence != LS_RESIDENCE_STREAM) {
-        LS_TRY(ls_shared_create(load->comm, held * input_bytes, load->inputs_name,
-                                &data->inputs_memory));
-        data->inputs = ls_shared_data(data->inputs_memory);
-    }
-    if (load->targets.ndims == 0)
-        return LS_OK;
-    LS_TRY(ls_shared_create(load->comm, samples * target_bytes, load->targets_name,
-                            &data->targets_memory));
+    char *what = ls_format("%s, which is in each node's memory whatever data.residence is,",
+                           load->targets_name);
+    ls_status status = ls_shared_create(load->comm, bytes_of_targets(&load->targets),
+                                        what ? what : load->targets_name, &data->targets_memory);
+    ls_free(what);
+    LS_TRY(status);
     if (data->is_classes)
         data->classes = ls_shared_data(data->targets_memory);
     else
         data->targets = ls_shared_data(data->targets_memory);
     return LS_OK;
+}
+
+static ls_status create_memory(loader *load) {
+    ls_data *data = load->data;
+    const size_t input_bytes = ls_type_size(data->type) * (size_t)(data->channels * data->spatial);
+    if (load->residence != LS_RESIDENCE_STREAM) {
+        LS_TRY(ls_shared_create(load->comm, (size_t)data->held * input_bytes, load->inputs_name,
+                                &data->inputs_memory));
+        data->inputs = ls_shared_data(data->inputs_memory);
+    }
+    return load->targets.ndims > 0 ? create_targets(load) : LS_OK;
 }
 
 /* Samples that lie in one file, and what messages say of them. */
@@ -300,7 +311,9 @@ static ls_status choose(loader *load, const ls_store *store) {
     if (store == NULL)
         return LS_OK;
     bytes *= (size_t)ls_sample_elements(info);
-    return ls_data_choose(load->comm, store, load->inputs_name, bytes, &load->residence);
+    return ls_data_choose(load->comm, store, load->inputs_name, bytes,
+                          load->targets.ndims > 0 ? bytes_of_targets(&load->targets) : 0,
+                          &load->residence);
 }
 
 ls_status ls_data_open(ls_comm *comm, ls_files *files, const char *inputs, const char *targets,

@@ -66,9 +66,10 @@ static inline const void *ls_data_values(const ls_data *data, const void *sample
     return data->transformed;
 }
 
-/* Collective.  Where the inputs are to be: `bytes` are those of all of them. */
-ls_status ls_data_choose(ls_comm *comm, const ls_store *store, const char *name, size_t bytes,
-                         ls_residence *chosen);
+/* Collective.  Where the inputs are to be; `inputs` and `targets`: bytes of all of them.  Targets
+ * are in each node's memory in any case. */
+ls_status ls_data_choose(ls_comm *comm, const ls_store *store, const char *name, size_t inputs,
+                         size_t targets, ls_residence *chosen);
 /* Collective.  Both take over *parts, also on failure. */
 ls_status ls_data_stream(ls_comm *comm, ls_parts *parts, const ls_store *store, ls_data *data);
 ls_status ls_data_spread(ls_comm *comm, ls_parts *parts, const ls_store *store, ls_data *data);
