@@ -59,32 +59,79 @@ static int64_t place_of(const ls_array_info *info, const ls_array_layout *layout
     return place;
 }
 
-/* By index, which HDF5 1.10 looks for from the start each time: slow above 100,000 chunks. */
-static int64_t find_chunks(hid_t dataset, hid_t space, const ls_array_info *info,
-                           ls_array_layout *layout) {
-    hsize_t stored = 0, offset[H5S_MAX_RANK];
-    int64_t found = 0;
-    if (H5Dget_num_chunks(dataset, space, &stored) < 0)
+typedef struct listing {
+    const ls_array_info *info;
+    ls_array_layout *layout;
+    int64_t found; /* different places */
+} listing;
+
+static int note_chunk(const hsize_t *offset, unsigned mask, haddr_t at, hsize_t bytes,
+                      void *context) {
+    listing *list = context;
+    const int64_t place = place_of(list->info, list->layout, offset);
+    if (place < 0)
         return 0;
+    list->found += list->layout->chunks[place].bytes == 0;
+    list->layout->chunks[place] = (ls_chunk){at, (uint32_t)bytes, mask};
+    return 0;
+}
+
+#if H5_VERSION_GE(1, 14, 0)
+static bool list_chunks(hid_t dataset, hid_t space, listing *list) {
+    (void)space;
+    return H5Dchunk_iter(dataset, H5P_DEFAULT, note_chunk, list) >= 0;
+}
+#else
+/* By index, for which HDF5 walks through all chunks each time: the square of their number. */
+static bool list_by_index(hid_t dataset, hid_t space, hsize_t stored, listing *list) {
+    enum { MANY = 20000 };
+    hsize_t offset[H5S_MAX_RANK];
+    if (stored > MANY)
+        ls_warn("a dataset has %llu chunks, and this HDF5 takes long to list so many; 1.14 does "
+                "not",
+                (unsigned long long)stored);
     for (hsize_t i = 0; i < stored; i++) {
         haddr_t at;
         hsize_t bytes;
         unsigned mask;
         if (H5Dget_chunk_info(dataset, space, i, offset, &mask, &at, &bytes) < 0)
-            return 0;
-        const int64_t place = place_of(info, layout, offset);
-        if (place < 0)
-            continue;
-        layout->chunks[place] = (ls_chunk){at, (uint32_t)bytes, mask};
-        found++;
+            return false;
+        note_chunk(offset, mask, at, bytes, list);
     }
-    return found;
+    return true;
 }
+
+/* Whether HDF5 says the same of chunk `i`. */
+static bool agrees(hid_t dataset, hid_t space, hsize_t i, const listing *list) {
+    hsize_t offset[H5S_MAX_RANK], bytes;
+    haddr_t at;
+    unsigned mask;
+    if (H5Dget_chunk_info(dataset, space, i, offset, &mask, &at, &bytes) < 0)
+        return false;
+    const int64_t place = place_of(list->info, list->layout, offset);
+    const ls_chunk *chunk = place < 0 ? NULL : &list->layout->chunks[place];
+    return chunk == NULL || (chunk->at == at && chunk->bytes == bytes && chunk->unfiltered == mask);
+}
+
+static bool list_chunks(hid_t dataset, hid_t space, listing *list) {
+    hsize_t stored = 0;
+    if (H5Dget_num_chunks(dataset, space, &stored) < 0)
+        return false;
+    if (ls_h5_walk_chunks(dataset, list->info->ndims, stored, note_chunk, list) &&
+        (stored == 0 ||
+         (agrees(dataset, space, 0, list) && agrees(dataset, space, stored - 1, list))))
+        return true;
+    memset(list->layout->chunks, 0, (size_t)list->layout->count * sizeof *list->layout->chunks);
+    list->found = 0;
+    return list_by_index(dataset, space, stored, list);
+}
+#endif
 
 static ls_status read_chunks(hid_t dataset, const ls_array_info *info, ls_array_layout *layout) {
     LS_TRY(LS_NEW(layout->chunks, (size_t)layout->count));
+    listing list = {info, layout, 0};
     hid_t space = H5Dget_space(dataset);
-    layout->plain = find_chunks(dataset, space, info, layout) == layout->count;
+    layout->plain = list_chunks(dataset, space, &list) && list.found == layout->count;
     ls_h5_release(space);
     return LS_OK;
 }

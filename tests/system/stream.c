@@ -60,6 +60,21 @@ Test(stream, same_bits_however_stored, .fini = workspace_remove, .timeout = 600)
     }
 }
 
+/* So many that HDF5 before 1.14 would take minutes to list them one by one. */
+Test(stream, many_chunks, .fini = workspace_remove, .timeout = 600) {
+    const char *python = python_with("h5py");
+    if (!python)
+        cr_skip_test("no h5py");
+    const char *node = train(2, make_dataset(1000, 100), "--set data.residence=node");
+    const char *file = store(python, "many", "chunks=(1, 1, 4, 7)");
+    cr_expect_str_eq(train(2, file, STREAM " --set data.buffer=20"), node);
+    const char *said =
+        run_well("%s bench %s --steps 2 --windows 1 --set data.file=%s " STREAM " 2>&1", program(),
+                 make_config(), file);
+    cr_expect_null(strstr(said, "takes long"), "%s", said);
+    cr_expect_null(strstr(said, "not read ahead"), "%s", said);
+}
+
 /* Buffers from two blocks a rank up; samples held out; the range test, mid-epoch resuming, and
  * evaluation of a part. */
 Test(stream, same_bits_at_any_size, .fini = workspace_remove, .timeout = 600) {

@@ -1,0 +1,152 @@
+/* Where the chunks of an array lie, read from the file's own index: a version 1 B-tree, which every
+ * HDF5 library makes unless it is told otherwise (HDF5 File Format Specification 3.0, III.A.1).
+ * HDF5 before 1.14 only lists them in a time that grows with the square of their number. */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/h5.h"
+
+#if !H5_VERSION_GE(1, 12, 0)
+
+enum {
+    MOST_PIECES = 16, /* of an object header */
+    MOST_PIECE_BYTES = 1 << 20,
+    HEADER_PREFIX = 16,
+    MESSAGE_PREFIX = 8,
+    MESSAGE_LAYOUT = 8,
+    MESSAGE_CONTINUED = 16,
+    NODE_PREFIX = 24,
+    ADDRESS = 8 /* bytes */
+};
+
+typedef struct tree {
+    int descriptor, ndims;
+    hsize_t nodes, chunks; /* that may come yet */
+    ls_h5_chunk *take;
+    void *context;
+} tree;
+
+static uint64_t number(const unsigned char *bytes, int size) {
+    uint64_t value = 0;
+    while (size-- > 0)
+        value = value << 8 | bytes[size];
+    return value;
+}
+
+/* A copy of a part of the file; NULL: it is not there. */
+static unsigned char *read_piece(int descriptor, uint64_t at, size_t bytes) {
+    unsigned char *piece;
+    if (LS_NEW(piece, bytes) != LS_OK)
+        return NULL;
+    for (size_t done = 0; done < bytes;) {
+        const ssize_t got = pread(descriptor, piece + done, bytes - done, (off_t)(at + done));
+        if (got <= 0) {
+            ls_free(piece);
+            return NULL;
+        }
+        done += (size_t)got;
+    }
+    return piece;
+}
+
+/* ---- the object header of the array, version 1 ---------------------------------------------- */
+
+typedef struct pieces {
+    int count;
+    uint64_t at[MOST_PIECES], bytes[MOST_PIECES];
+} pieces;
+
+/* Looks for the address of the root among the messages of a piece. */
+static bool search(const unsigned char *piece, uint64_t bytes, int ndims, pieces *more,
+                   uint64_t *root) {
+    for (uint64_t at = 0; at + MESSAGE_PREFIX <= bytes;) {
+        const uint64_t type = number(piece + at, 2), size = number(piece + at + 2, 2);
+        const unsigned char *message = piece + at + MESSAGE_PREFIX;
+        at += MESSAGE_PREFIX + size;
+        if (at > bytes)
+            return false;
+        if (type == MESSAGE_CONTINUED && size >= 2 * ADDRESS && more->count < MOST_PIECES) {
+            more->at[more->count] = number(message, ADDRESS);
+            more->bytes[more->count++] = number(message + ADDRESS, ADDRESS);
+        }
+        if (type == MESSAGE_LAYOUT) { /* version 3, chunked, of one dimension more: an element */
+            *root = size >= 3 + ADDRESS ? number(message + 3, ADDRESS) : 0;
+            return *root > 0 && message[0] == 3 && message[1] == 2 && message[2] == ndims + 1;
+        }
+    }
+    return false;
+}
+
+static bool find_root(int descriptor, uint64_t header, int ndims, uint64_t *root) {
+    unsigned char *prefix = read_piece(descriptor, header, HEADER_PREFIX);
+    if (prefix == NULL)
+        return false;
+    bool found = false;
+    pieces all = {1, {header + HEADER_PREFIX}, {number(prefix + 8, 4)}};
+    const bool known = prefix[0] == 1;
+    ls_free(prefix);
+    for (int i = 0; known && !found && i < all.count; i++) {
+        if (all.bytes[i] == 0 || all.bytes[i] > MOST_PIECE_BYTES)
+            return false;
+        unsigned char *piece = read_piece(descriptor, all.at[i], (size_t)all.bytes[i]);
+        found = piece && search(piece, all.bytes[i], ndims, &all, root);
+        ls_free(piece);
+    }
+    return found;
+}
+
+/* ---- the tree ------------------------------------------------------------------------------- */
+
+/* A key: bytes and filter mask of a chunk, its first element, and 0 for the element's own bytes. */
+static bool take_chunk(tree *t, const unsigned char *key, uint64_t at) {
+    hsize_t offset[H5S_MAX_RANK];
+    if (t->chunks-- == 0)
+        return false;
+    for (int d = 0; d < t->ndims; d++)
+        offset[d] = number(key + 8 + 8 * d, 8);
+    return t->take(offset, (unsigned)number(key + 4, 4), at, number(key, 4), t->context) == 0;
+}
+
+/* level below 0: any. */
+static bool walk(tree *t, uint64_t at, int level) {
+    const size_t key = 8 + 8 * ((size_t)t->ndims + 1), entry = key + ADDRESS;
+    unsigned char *node = t->nodes-- > 0 ? read_piece(t->descriptor, at, NODE_PREFIX) : NULL;
+    bool good = node && memcmp(node, "TREE\1", 5) == 0 && (level < 0 || node[5] == level);
+    const uint64_t entries = good ? number(node + 6, 2) : 0;
+    level = good ? node[5] : 0;
+    ls_free(node);
+    node = good ? read_piece(t->descriptor, at + NODE_PREFIX, (size_t)entries * entry + 1) : NULL;
+    good = node != NULL;
+    for (uint64_t i = 0; good && i < entries; i++) {
+        const uint64_t child = number(node + i * entry + key, ADDRESS);
+        good = level > 0 ? walk(t, child, level - 1) : take_chunk(t, node + i * entry, child);
+    }
+    ls_free(node);
+    return good;
+}
+
+bool ls_h5_walk_chunks(hid_t dataset, int ndims, hsize_t stored, ls_h5_chunk *take, void *context) {
+    enum { SPARE = 64 }; /* nodes that a damaged tree may have too many */
+    char path[4096];
+    H5O_info_t object;
+    uint64_t root;
+    if (H5Fget_name(dataset, path, sizeof path) < 0 || H5Oget_info(dataset, &object) < 0)
+        return false;
+    tree t = {open(path, O_RDONLY | O_CLOEXEC), ndims, stored + SPARE, stored, take, context};
+    if (t.descriptor < 0)
+        return false;
+    const bool whole =
+        find_root(t.descriptor, object.addr, ndims, &root) && walk(&t, root, -1) && t.chunks == 0;
+    close(t.descriptor);
+    return whole;
+}
+
+#else
+
+bool ls_h5_walk_chunks(hid_t dataset, int ndims, hsize_t stored, ls_h5_chunk *take, void *context) {
+    (void)dataset, (void)ndims, (void)stored, (void)take, (void)context;
+    return false;
+}
+
+#endif
