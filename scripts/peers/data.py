@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,8 +23,8 @@ import memory
 from results import print_table, spread
 
 HERE = pathlib.Path(__file__).parent
-SHAPE, FILES, BATCH, BUFFER = (4, 16, 16, 16), 64, 128, 256  # BUFFER: MiB
-BLOCK = 64  # samples that are made together, whatever file they go to
+SHAPE, FILES, BATCH = (4, 16, 16, 16), 64, 128
+BLOCK = 64  # samples that are made together
 SAMPLE = 2 * int(np.prod(SHAPE))  # bytes
 KEY = {"part": "data", "network": "volumes", "batch": BATCH, "type": "float32"}
 
@@ -38,27 +39,33 @@ def block(first):
     return noise + (100 * classes).astype(np.int16)[:, None, None, None, None], classes
 
 
-def write(path, first, count, **storage):
-    with h5py.File(path, "w") as file:
+def write(path, count, blocks, **storage):
+    """Under another name until it is whole."""
+    if path.exists():
+        return
+    part = path.with_suffix(".part")
+    with h5py.File(part, "w") as file:
         inputs = file.create_dataset("train/inputs", (count, *SHAPE), "<i2", **storage)
         targets = file.create_dataset("train/targets", (count,), "<i8")
         for at in range(0, count, BLOCK):
-            inputs[at:at + BLOCK], targets[at:at + BLOCK] = block(first + at)
+            inputs[at:at + BLOCK], targets[at:at + BLOCK] = blocks(at)
+    part.rename(path)
 
 
 def make(folder, count):
-    """The three forms, where they are not there yet."""
-    done = folder / f"{count}.done"
-    if done.exists():
-        return
+    """The three forms, where they are not there yet; the second and third are copies of the first."""
     folder.mkdir(parents=True, exist_ok=True)
-    print(f"data: writing {3 * count * SAMPLE / 2**30:.1f} GiB to {folder}", flush=True)
-    write(folder / "contiguous.h5", 0, count)
-    write(folder / "chunks.h5", 0, count, chunks=(4, *SHAPE))
-    share = count // FILES
-    for number in range(FILES):
-        write(folder / f"part-{number:02}.h5", number * share, share)
-    done.touch()
+    print(f"data: {3 * count * SAMPLE / 2**30:.2f} GiB in {folder}, where they are not there yet",
+          flush=True)
+    write(folder / "contiguous.h5", count, block)
+    with h5py.File(folder / "contiguous.h5") as file:
+        def copy(at):
+            return file["train/inputs"][at:at + BLOCK], file["train/targets"][at:at + BLOCK]
+        write(folder / "chunks.h5", count, copy, chunks=(4, *SHAPE))
+        share = count // FILES
+        for number in range(FILES):
+            write(folder / f"part-{number:02}.h5", share,
+                  lambda at, first=number * share: copy(first + at))
 
 
 # ---- a limit on memory -----------------------------------------------------------------------
@@ -112,6 +119,11 @@ def watch(process):
     return largest
 
 
+def buffer_of(options):
+    """MiB, of the limit: the ranks need some for themselves."""
+    return options.data_limit // 4
+
+
 def own(options, files, residence, shuffle, before=()):
     """A turn of lockstep's bench: samples/s, MiB, and what it read."""
     with tempfile.TemporaryDirectory() as folder:
@@ -120,7 +132,8 @@ def own(options, files, residence, shuffle, before=()):
         largest = run(options, ["bench", HERE / "volumes.yaml", "--quiet", "--steps", steps,
                                 "--windows", 3, "--json", result, "--set", f"data.file={files}",
                                 "--set", f"data.residence={residence}", "--set",
-                                f"data.buffer={BUFFER}", "--set", f"data.shuffle={shuffle}",
+                                f"data.buffer={buffer_of(options)}", "--set",
+                                f"data.shuffle={shuffle}",
                                 "--set", f"compute.isa={lockstep.ISAS[options.isa]}"], before)
         said = json.loads(result.read_text())
     return said["samples_per_second"]["median"], largest, said.get("data", {})
@@ -163,48 +176,63 @@ def digest(options, files, residence, before=()):
     with tempfile.TemporaryDirectory() as folder:
         run(options, ["train", HERE / "volumes.yaml", "--quiet", "--out", folder, "--set",
                       f"data.file={files}", "--set", f"data.residence={residence}", "--set",
-                      f"data.buffer={BUFFER}"], before)
+                      f"data.buffer={buffer_of(options)}"], before)
         newest = max(pathlib.Path(folder).glob("checkpoint-*.h5"))
         return subprocess.run([options.lockstep, "info", "--digest", newest], check=True,
                               capture_output=True, text=True).stdout.split()[0]
 
 
-def compare_digests(options, before):
+def compare_digests(options, results, before):
     """An epoch of each form ends in the same bits."""
-    folder = options.data_folder
-    node = digest(options, folder / "contiguous.h5", "node")
+    folder, node = options.data_folder, None
     for name in ("contiguous.h5", "chunks.h5", "part-*.h5"):
-        streamed = digest(options, folder / name, "stream", before)
-        print(f"data: an epoch of {name}, streamed: digest {streamed}, "
-              f"{'that of node' if streamed == node else f'NOT that of node, {node}'}", flush=True)
+        key = {**KEY, "program": name, "measure": "digest_of_node"}
+        if not results.values(**key):
+            node = node or digest(options, folder / "contiguous.h5", "node")
+            results.add(digest(options, folder / name, "stream", before) == node, **key)
+        same = results.values(**key)[-1]
+        print(f"data: an epoch of {name}, streamed: the digest is {'' if same else 'NOT '}"
+              "that of node", flush=True)
+
+
+def take_turns(options, results, made):
+    for round_ in range(1, options.rounds + 1):
+        order = list(made)
+        first = round_ % len(order)
+        for name in order[first:] + order[:first]:
+            key = {**KEY, "program": name, "round": round_}
+            if results.values(**key, measure="proportional_mib"):
+                continue
+            rate, size, data = made[name]()
+            print(f"data {round_}: {name}: {rate:.0f} samples/s, {size:.0f} MiB", flush=True)
+            if data.get("residence") == "stream":
+                results.add(data["bytes_read"] / data["bytes_needed"], **key,
+                            measure="read_over_needed")
+            results.add(rate, **key, measure="samples_per_second")
+            results.add(size, **key, measure="proportional_mib")
 
 
 def compare(options, results):
     share = FILES * BLOCK
     options.data_samples = max(1, int(options.data_gib * 2**30) // SAMPLE // share) * share
+    options.data_folder /= str(options.data_samples)
     make(options.data_folder, options.data_samples)
-    read = {}
     with limited(options.data_limit) as before:
         made = programs(options, before)
-        for round_ in range(1, options.rounds + 1):
-            order = list(made)
-            first = round_ % len(order)
-            for name in order[first:] + order[:first]:
-                rate, size, data = made[name]()
-                print(f"data {round_}: {name}: {rate:.0f} samples/s, {size:.0f} MiB", flush=True)
-                results.add(rate, **KEY, program=name, round=round_, measure="samples_per_second")
-                results.add(size, **KEY, program=name, round=round_, measure="proportional_mib")
-                if data.get("residence") == "stream":
-                    read[name] = data["bytes_read"] / data["bytes_needed"]
+        take_turns(options, results, made)
         if options.own:
-            compare_digests(options, before)
+            compare_digests(options, results, before)
     table = []
     for name in made:
-        rates = results.values(**KEY, program=name, measure="samples_per_second")
-        sizes = results.values(**KEY, program=name, measure="proportional_mib")
+        key = {**KEY, "program": name}
+        rates = results.values(**key, measure="samples_per_second")
+        sizes = results.values(**key, measure="proportional_mib")
+        read = results.values(**key, measure="read_over_needed")
         table.append([name, spread(rates), f"{statistics.median(rates) * SAMPLE / 1e6:.0f}",
                       f"{statistics.median(sizes):.0f}",
-                      f"{read[name]:.2f}" if name in read else "-"])
+                      f"{statistics.median(read):.2f}" if read else "-"])
     print_table(f"{options.data_gib:g} GiB of samples, streams limited to {options.data_limit} MiB: "
                 f"median (min-max) of {options.rounds} alternating turns",
                 ["program", "samples/s", "MB/s", "MiB of all processes", "read/needed"], table)
+    if options.data_remove:
+        shutil.rmtree(options.data_folder)

@@ -50,6 +50,10 @@ def parse_arguments():
                         help="memory that part data leaves lockstep's streams (default: 1024)")
     parser.add_argument("--data-folder", type=pathlib.Path, default="build/data/volumes",
                         metavar="DIR", help="where they are made, and stay")
+    parser.add_argument("--data-remove", action="store_true",
+                        help="remove them once all of part data is measured")
+    parser.add_argument("--go-on", action="store_true", help=(
+        "keep what --csv has, and measure what part data lacks: after a run that was stopped"))
     parser.add_argument("--quick", action="store_true",
                         help="other defaults: a short run, to try the comparison itself")
     parser.add_argument("--lockstep", default="build/lockstep", metavar="FILE",
@@ -93,7 +97,7 @@ def main():
         pytorch.limit_to_avx2()
     if "cosmoflow" in options.networks and not options.volumes.exists():
         samples.make_volumes(options.volumes)
-    results = Results(options.csv)
+    results = Results(options.csv, options.go_on)
     parts = {"throughput": throughput.run, "range-test": whole_runs.range_test,
              "start-up": whole_runs.start_up, "memory": memory.run,
              "data": data.compare}

@@ -5,15 +5,28 @@ import statistics
 COLUMNS = ("part", "network", "batch", "type", "program", "round", "phase", "measure", "value")
 
 
-class Results:
-    """Every number that was measured.  phase: preselect, its program's only turn, or alternate."""
+def read_row(row):
+    """A row as it was added."""
+    made = {name: int(text) if text.isdigit() else text
+            for name, text in row.items() if text and name != "value"}
+    return {**made, "value": float(row["value"])}
 
-    def __init__(self, path):
+
+class Results:
+    """Every number that was measured.  phase: preselect, its program's only turn, or alternate.
+    kept: those that the file has are kept."""
+
+    def __init__(self, path, kept=False):
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.rows = path, []
-        self.file = open(path, "w", newline="", encoding="utf-8")
+        kept = kept and path.exists()
+        if kept:
+            with open(path, newline="", encoding="utf-8") as file:
+                self.rows = [read_row(row) for row in csv.DictReader(file)]
+        self.file = open(path, "a" if kept else "w", newline="", encoding="utf-8")
         self.writer = csv.writer(self.file)
-        self.writer.writerow(COLUMNS)
+        if not kept:
+            self.writer.writerow(COLUMNS)
 
     def add(self, value, **row):
         row = {"phase": "alternate", **row, "value": value}
