@@ -48,6 +48,7 @@ typedef struct ls_curve {
      * was not trained on before where there are any; NaN where not measured.  NULL: nowhere. */
     const double *gain, *gain_noise; /* and its standard error, from slices */
     double momentum;                 /* of the test's steps, in [0, 1) */
+    int64_t batch;                   /* samples that each loss is the mean of; 0: not known */
     bool diverged; /* the test was stopped after the last point, as the loss ran off or was not
                     finite */
 } ls_curve;
@@ -94,9 +95,14 @@ double ls_slice_noise(size_t slices, const double *slice_loss);
  * (ragged, or falls).
  *
  * recommended: half of the learning rate at the edge of stability, less the lag of momentum.
- * - edge: from the bottom on, the last point before the running mean, over the same points as the
- *   level, leaves its smallest value near the bottom by a tenth of the depth (or 3 e). The mean,
- * not the median: single batches whose loss jumps are how instability begins.
+ * - edge: from the bottom on, the last point before the running mean, over 2h + 1 points with h =
+ *   count/40, leaves its smallest value near the bottom by a tenth of the depth, by 3 of its errors
+ *   (6 where the level needed h = count/20), or, where the batch is known, by a quarter of the
+ *   scatter of single samples' losses, whichever is most. The mean, not the median: single batches
+ *   whose loss jumps are how instability begins.
+ * - scatter: the noise near the bottom times the root of the batch. Where the inputs tell little,
+ *   noise of gradients lifts the loss by more than a tenth of what is learned long before training
+ *   is unstable; that goes when the LR falls.
  * - lag: with momentum mu a step's LR has its effect over 1 / (1 - mu) steps. So the LR that led to
  *   the edge is that of so many points before it, but not below a third of the edge's.
  * Its index is the edge's point. Why: a run whose LR falls later is best with the largest LR at
@@ -105,17 +111,17 @@ double ls_slice_noise(size_t slices, const double *slice_loss);
  *
  * Something is learned where over 2h + 1 points, h = count/20 but in 1..250, the mean gain is
  * above 3.5 of its standard errors (rms of gain_noise, or deviation of the gains, over the root of
- * their count) and above a ten-thousandth of the first loss. Where that is so, the loss falls
- * within its noise, and the gain of every point is known, the same is read off the gain: targets
- * that scatter make the loss noisy, the gain less. It refuses, beside what is said above,
+ * their count) and above a ten-thousandth of the first loss. Where that is so, and the batch known,
+ * a fall within the noise is no reason to refuse: targets that scatter make the loss noisy, the
+ * gain less, and for the edge only the scatter counts. It refuses, beside what is said above,
  * - when nothing is learned, where gains are known near the bottom.  With random labels the loss
  *   falls too: from that of the first weights to that of the classes' frequencies.
  * - when the range is too narrow: over the last tenth of the points the level still falls by a
  *   tenth of the depth (or 3 e), and the test was not stopped.
  *
  * Measured by scripts/lr-benchmark: the best LR of a grid, trained to the end, against that of the
- * rule. The half and the lag were fixed on the tasks of its half `tune`; README.md has the figures
- * of the other. They do not depend on the schedule: on the tasks of `tune` that keep their LR, a
+ * rule. The half, the lag and the quarter were fixed on the tasks of its half `tune`; README.md has
+ * the figures of others. They do not depend on the schedule: on the tasks of `tune` that keep their LR, a
  * smaller share was no better. */
 void ls_suggest(const ls_curve *curve, ls_suggestion out[LS_SUGGEST_COUNT]);
 

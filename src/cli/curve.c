@@ -67,10 +67,12 @@ ls_status ls_run_about(ls_run_reader *reader, const char *path, char **about) {
     return *about ? LS_OK : LS_ERR_SYSTEM;
 }
 
-static void read_momentum(ls_run_reader *reader, const char *path, ls_curve_data *data) {
+static void read_training(ls_run_reader *reader, const char *path, ls_curve_data *data) {
     ls_config *config = stored_config(reader, path);
-    if (config)
+    if (config) {
         data->momentum = config->train.momentum;
+        data->batch = config->batch.size;
+    }
     ls_config_free(config);
 }
 
@@ -87,7 +89,7 @@ static ls_status read_run(ls_run_reader *reader, const char *path, ls_curve_data
     LS_TRY(copy_series(reader, path, "accuracy", false, &data->accuracy));
     LS_TRY(copy_series(reader, path, "validation_loss", false, &data->validation));
     LS_TRY(copy_noise(reader, data));
-    read_momentum(reader, path, data);
+    read_training(reader, path, data);
     const char *stop = ls_run_text(reader, "stop_reason");
     data->diverged = stop && strcmp(stop, ls_stop_name(LS_STOP_END)) != 0;
     return ls_run_about(reader, path, &data->about);
@@ -192,6 +194,7 @@ ls_curve ls_curve_view(const ls_curve_data *data) {
                       .gain_noise = data->gain_noise,
                       .accuracy = data->accuracy,
                       .momentum = data->momentum,
+                      .batch = data->batch,
                       .diverged = data->diverged};
 }
 

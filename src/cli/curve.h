@@ -13,6 +13,7 @@ typedef struct ls_curve_data {
     double *gain, *gain_noise;    /* as in ls_curve; NULL when not measured */
     double *accuracy;             /* NULL when not measured */
     double momentum;              /* of the run's configuration, else LS_DEFAULT_MOMENTUM */
+    int64_t batch;                /* of the same; 0: not known */
     bool diverged;                /* as the run file's stop_reason says */
     double *validation;           /* NaN where not measured; NULL when nowhere */
     char *about; /* data, batch and momentum, or the file's name; whether it is unfinished */

@@ -52,14 +52,14 @@ static double variance_of(const ls_window *window) {
 }
 
 ls_gain ls_gain_most(const ls_curve *curve, int64_t count) {
-    ls_gain most = {(double)NAN, 0, 0};
+    ls_gain most = {(double)NAN, 0};
     double highest = -INFINITY;
     for (int64_t i = 0; i < count; i++) {
         const ls_window window = look(curve, count, i);
         if (window.gains == 0)
             continue;
-        const double noise = sqrt(variance_of(&window)), gains = (double)window.gains;
-        const ls_gain gain = {window.sum / gains, noise / sqrt(gains), noise};
+        const double gains = (double)window.gains;
+        const ls_gain gain = {window.sum / gains, sqrt(variance_of(&window) / gains)};
         const double clear = gain.mean - CLEAR * gain.error;
         if (isnan(most.mean) || clear > highest) {
             most = gain;

@@ -8,8 +8,7 @@
  * 1..250. */
 typedef struct ls_gain {
     double mean;  /* of its gains; NaN when there are none */
-    double error; /* standard error of the mean */
-    double noise; /* of one of them */
+    double error; /* its standard error */
 } ls_gain;
 
 /* Of the first `count` points of the curve, whose gains may be NaN. */

@@ -10,6 +10,9 @@
 static const double SAFE_SHARE = 0.5; /* of the edge of stability */
 static const double MOST_LAG = 3;     /* how far below the edge its cause is looked for */
 
+/* What the loss rises by at the edge: of its fall, or of the scatter of single samples' losses. */
+static const double RISE_OF_FALL = 0.1, RISE_OF_SCATTER = 0.25;
+
 static void bounds_of(const ls_slope *slope, ls_suggestion *base, ls_suggestion *max) {
     int64_t bottom = slope->bottom;
     double off = fmax(0.1 * slope->depth, 3 * slope->error);
@@ -60,8 +63,10 @@ static double before_lag(const ls_slope *slope, int64_t edge, double momentum) {
     return fmax(lr, slope->lr[edge] / MOST_LAG);
 }
 
-static void recommend(const ls_slope *slope, double momentum, ls_suggestion *out) {
-    int64_t edge = ls_slope_edge(slope, 0.1);
+static void recommend(const ls_curve *curve, const ls_slope *slope, ls_suggestion *out) {
+    const double momentum = curve->momentum, scatter = slope->noise * sqrt((double)curve->batch);
+    const double rise = fmax(RISE_OF_FALL * slope->depth, RISE_OF_SCATTER * scatter);
+    int64_t edge = ls_slope_edge(slope, rise);
     double at = before_lag(slope, edge, momentum);
     ls_suggestion_set(out, SAFE_SHARE * at, edge);
     int length = snprintf(out->reason, LS_REASON_TEXT,
@@ -73,48 +78,21 @@ static void recommend(const ls_slope *slope, double momentum, ls_suggestion *out
                  "; the loss had not risen by the last point: a larger find_lr.end may show more");
 }
 
-/* Where the loss falls within its noise, the loss less that of the best constant answer may do so
- * clearly, if it is known for every point: what the targets scatter is in both.  Its noise is that
- * where it stands out most: at first, when the network answers the same to all, there is none. */
-static ls_status slope_of_gain(const ls_curve *curve, const ls_slope *slope, ls_slope *made) {
-    const size_t count = (size_t)slope->count;
-    const ls_gain most = ls_gain_most(curve, slope->count);
-    double *falling;
-    LS_TRY(LS_NEW(falling, 2 * count));
-    for (size_t i = 0; i < count; i++) {
-        falling[i] = -curve->gain[i];
-        falling[count + i] = most.noise;
-    }
-    ls_status status = ls_slope_create("loss", slope->count, curve->lr, falling, falling + count,
-                                       slope->diverged, made);
-    ls_free(falling);
-    return status;
-}
-
-static void look_at_gain(const ls_curve *curve, ls_slope *slope) {
-    char reason[LS_REASON_TEXT];
-    ls_slope other = {0};
-    if (!ls_gain_is_clear(curve, slope->count) || slope_of_gain(curve, slope, &other) != LS_OK)
-        return;
-    if (other.count == slope->count && ls_slope_supports(&other, reason)) {
-        ls_slope swap = *slope;
-        *slope = other;
-        other = swap;
-    }
-    ls_slope_free(&other);
-}
-
 /* `noisy`: for the length of the test, not for its range. */
 static void refuse(const char *reason, bool noisy, ls_suggestion *out) {
     ls_suggestion_refuse(out, "%s", reason);
     out->noisy = noisy;
 }
 
-static void judge(const ls_curve *curve, ls_slope *slope, ls_suggestion *out) {
+/* Whether something is learned, however noisy the loss. */
+static bool gain_is_clear(const ls_curve *curve, const ls_slope *slope) {
+    return slope->depth > 0 && slope->count >= LS_SLOPE_LEAST && curve->batch > 0 &&
+           ls_gain_is_clear(curve, slope->count);
+}
+
+static void judge(const ls_curve *curve, const ls_slope *slope, ls_suggestion *out) {
     char reason[LS_REASON_TEXT];
-    if (!ls_slope_supports(slope, reason) && slope->depth > 0)
-        look_at_gain(curve, slope);
-    if (!ls_slope_supports(slope, reason))
+    if (!ls_slope_supports(slope, reason) && !gain_is_clear(curve, slope))
         refuse(reason, slope->depth > 0, out);
     else if (ls_slope_is_cut(slope))
         ls_suggestion_refuse(out,
@@ -124,7 +102,7 @@ static void judge(const ls_curve *curve, ls_slope *slope, ls_suggestion *out) {
     else if (!ls_gain_supports(curve, slope->count, slope->bottom, reason))
         refuse(reason, true, out);
     else
-        recommend(slope, curve->momentum, out);
+        recommend(curve, slope, out);
 }
 
 void ls_suggest_recommended(const ls_curve *curve, ls_suggestion *out) {

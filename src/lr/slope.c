@@ -7,7 +7,6 @@
 #include "lr/slope.h"
 
 enum {
-    LEAST_POINTS = 10,
     WIDEST = 250, /* of h: beyond, more points only cost time */
     CLEAR = 5     /* standard errors: in noise, the smallest of 20 levels lies 2 below their mean */
 };
@@ -125,6 +124,15 @@ static int64_t first_bottom(const ls_slope *slope, double depth) {
     return bottom;
 }
 
+/* Of one value where the level is least. */
+static double noise_at_bottom(const ls_slope *slope, const double *values, const double *noise,
+                              double *room) {
+    int64_t from = slope->bottom - 2 * slope->h, to = slope->bottom + 2 * slope->h + 1;
+    from = from < 0 ? 0 : from;
+    to = to > slope->count ? slope->count : to;
+    return typical_noise(to - from, values + from, noise ? noise + from : NULL, room);
+}
+
 /* Start, bottom, depth and error, once the level is known. */
 static void measure(ls_slope *slope, const double *values, const double *noise, double *room) {
     int64_t count = slope->count;
@@ -132,7 +140,7 @@ static void measure(ls_slope *slope, const double *values, const double *noise, 
     for (int64_t i = 1; i < count; i++)
         if (slope->level[i] < slope->level[slope->bottom])
             slope->bottom = i;
-    int64_t before = slope->bottom + 1 < LEAST_POINTS ? count : slope->bottom + 1;
+    int64_t before = slope->bottom + 1 < LS_SLOPE_LEAST ? count : slope->bottom + 1;
     double single = typical_noise(before, values, noise, room);
     /* a median of many values is 1.25 times as uncertain as their mean */
     slope->error = 1.25 * single / sqrt((double)(2 * slope->h + 1));
@@ -148,6 +156,7 @@ static void measure(ls_slope *slope, const double *values, const double *noise, 
         slope->start = first;
     slope->bottom = first_bottom(slope, slope->start - slope->level[slope->bottom]);
     slope->depth = slope->start - slope->level[slope->bottom];
+    slope->noise = noise_at_bottom(slope, values, noise, room);
 }
 
 static bool is_clear(const ls_slope *slope) {
@@ -220,13 +229,13 @@ static void range_hint(const ls_slope *slope, char *hint, size_t size) {
 
 bool ls_slope_supports(const ls_slope *slope, char reason[LS_REASON_TEXT]) {
     char hint[LS_REASON_TEXT / 2] = "";
-    if (slope->count >= LEAST_POINTS)
+    if (slope->count >= LS_SLOPE_LEAST)
         range_hint(slope, hint, sizeof hint);
     if (slope->count == 0)
         snprintf(reason, LS_REASON_TEXT, "no finite %s", slope->what);
-    else if (slope->count < LEAST_POINTS)
+    else if (slope->count < LS_SLOPE_LEAST)
         snprintf(reason, LS_REASON_TEXT, "only %lld point%s, at least %d are needed: %s",
-                 (long long)slope->count, slope->count == 1 ? "" : "s", LEAST_POINTS,
+                 (long long)slope->count, slope->count == 1 ? "" : "s", LS_SLOPE_LEAST,
                  slope->diverged ? "start at a smaller learning rate, by find_lr.start"
                                  : "make the test longer, by find_lr.steps or a smaller batch");
     else if (!(slope->depth > 0))
@@ -252,14 +261,15 @@ int64_t ls_slope_first(const ls_slope *slope, int64_t from, int64_t to, bool abo
     return i;
 }
 
-int64_t ls_slope_edge(const ls_slope *slope, double share) {
+int64_t ls_slope_edge(const ls_slope *slope, double rise) {
     int64_t h = slope->h, i = slope->bottom, last = slope->count - 1;
     int64_t from = i - h < 0 ? 0 : i - h, to = i + h > last ? last : i + h;
     double least = slope->wide ? slope->level[i] : slope->mean[i], most;
-    /* in much noise the smallest of several means would be a chance */
+    /* in much noise the smallest of several means would be a chance, and so may the bottom be */
+    const double clear = (slope->wide ? CLEAR + 1 : 3) * slope->mean_error;
     for (int64_t k = from; k <= to && !slope->wide; k++)
         least = fmin(least, slope->mean[k]);
-    most = least + fmax(share * slope->depth, 3 * slope->mean_error);
+    most = least + fmax(rise, clear);
     while (i < last && slope->mean[i + 1] <= most)
         i++;
     return i;

@@ -5,6 +5,8 @@
 
 #include "lockstep/lr.h"
 
+enum { LS_SLOPE_LEAST = 10 }; /* points that support a suggestion */
+
 /* The level of a curve is the running median of its raw values over 2h + 1 points, h a fortieth of
  * the curve, or a twentieth where the fall is not clear of the noise of the narrower one: it looks
  * both ways, so that it does not lag as the smoothed loss does (by 50 points at beta 0.98), and
@@ -20,6 +22,7 @@ typedef struct ls_slope {
     bool wide;           /* whether h is a twentieth */
     double error;        /* standard error of the level */
     double mean_error;   /* 1.25 times that of the mean */
+    double noise;        /* of a value near the bottom */
     int64_t bottom;      /* where the level is smallest before it first clearly rises again */
     double start, depth; /* level at the start, and how far below it the bottom is */
 } ls_slope;
@@ -41,9 +44,9 @@ bool ls_slope_supports(const ls_slope *slope, char reason[LS_REASON_TEXT]);
 double ls_slope_above_bottom(const ls_slope *slope, double share);
 
 /* The last point, from the bottom on, before the running mean leaves its smallest value near the
- * bottom by `share` of the depth (or three standard errors): training is stable up to there.  The
- * last point of the curve when it never does. */
-int64_t ls_slope_edge(const ls_slope *slope, double share);
+ * bottom by `rise` (or three standard errors; six where the level is a wide one): training is
+ * stable up to there.  The last point of the curve when it never does. */
+int64_t ls_slope_edge(const ls_slope *slope, double rise);
 
 /* The first point in [from, to) whose level is at or below `value` (above it: `above`); `to` if
  * none is. */

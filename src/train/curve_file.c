@@ -15,6 +15,7 @@ struct ls_curve_file {
     size_t slices;
     bool layout_invariant;
     double momentum;
+    int64_t batch;
     char *path;               /* of the finished file */
     char *interim;            /* where it grows, as there is one at `path`; NULL: at `path` */
     int accuracy, validation; /* series that only some tests have, or NOT_STORED */
@@ -71,6 +72,7 @@ ls_status ls_curve_file_create(const ls_run_facts *facts, const ls_find_lr_job *
     made->slices = (size_t)config->batch.slices;
     made->layout_invariant = config->exchange_sum == LS_EXCHANGE_FIXED;
     made->momentum = config->train.momentum;
+    made->batch = config->batch.size;
     made->rows.last_add = ls_seconds();
     size_t count = list_series(made, &config->find_lr, series);
     LS_TRY_GOTO(failed, choose_path(made, job->folder));
@@ -115,6 +117,7 @@ static void suggest(const ls_curve_file *file, double *noise, ls_find_lr_result 
                             .gain = ls_run_row(run, S_GAIN, 0),
                             .gain_noise = ls_run_row(run, S_GAIN_NOISE, 0),
                             .momentum = file->momentum,
+                            .batch = file->batch,
                             .diverged = result->stop != LS_STOP_END,
                             .accuracy =
                                 accuracy ? ls_run_row(run, (size_t)file->accuracy, 0) : NULL};

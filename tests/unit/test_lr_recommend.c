@@ -14,6 +14,7 @@ typedef struct sample {
         gain_noise[MOST];
     bool with_noise, with_accuracy, with_gain, diverged;
     double momentum;
+    int64_t batch;
     ls_suggestion out[LS_SUGGEST_COUNT];
 } sample;
 
@@ -55,6 +56,7 @@ static const ls_suggestion *suggest(sample *s) {
                            .gain = s->with_gain ? s->gain : NULL,
                            .gain_noise = s->with_gain && s->with_noise ? s->gain_noise : NULL,
                            .diverged = s->diverged,
+                           .batch = s->batch,
                            .momentum = s->momentum},
                s->out);
     return &s->out[LS_SUGGEST_RECOMMENDED];
@@ -134,6 +136,22 @@ Test(lr_recommend, spikes_are_instability) {
             s->loss[i] += 20;
     expect_between(suggest(s), 0.01, 0.05);
     ls_free(s);
+}
+
+/* Noise of gradients lifts the loss by more than a tenth of its fall, but by less than a quarter of
+ * what single samples scatter: that goes when the learning rate falls. */
+Test(lr_recommend, a_rise_within_the_scatter_of_samples_is_no_edge) {
+    for (int seed = 1; seed <= 5; seed++) {
+        sample *s = new_sample(451, 1e-8, 10);
+        shape(s, 0.5, 0.05, seed);
+        for (int64_t i = 0; i < s->count; i++)
+            s->loss[i] += s->lr[i] > 0.01 ? 0.35 : 0;
+        s->with_noise = true;
+        expect_between(suggest(s), 0.003, 0.01);
+        s->batch = 1600; /* 0.05 times 40 */
+        expect_between(suggest(s), 0.1, 0.28);
+        ls_free(s);
+    }
 }
 
 Test(lr_recommend, exact_values_without_noise) {
@@ -343,6 +361,11 @@ Test(lr_recommend, a_clear_gain_supports_a_fall_within_the_noise_of_the_loss) {
             s->with_gain = true;
             for (int64_t i = 0; i < s->count; i++)
                 s->gain_noise[i] = 0.04;
+            cr_expect_not(suggest(s)->found); /* the scatter is not known */
+            s->batch = 16;
+            expect_between(suggest(s), 0.1, 0.5);
+            for (int64_t i = 0; i < s->count; i++) /* measured now and then */
+                s->gain[i] = i % 2 ? (double)NAN : s->gain[i];
             expect_between(suggest(s), 0.1, 0.5);
             refused++;
         }
