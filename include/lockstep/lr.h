@@ -121,8 +121,8 @@ double ls_slice_noise(size_t slices, const double *slice_loss);
  *
  * Measured by scripts/lr-benchmark: the best LR of a grid, trained to the end, against that of the
  * rule. The half, the lag and the quarter were fixed on the tasks of its half `tune`; README.md has
- * the figures of others. They do not depend on the schedule: on the tasks of `tune` that keep their LR, a
- * smaller share was no better. */
+ * the figures of others. They do not depend on the schedule: on the tasks of `tune` that keep their
+ * LR, a smaller share was no better. */
 void ls_suggest(const ls_curve *curve, ls_suggestion out[LS_SUGGEST_COUNT]);
 
 #ifdef __cplusplus
