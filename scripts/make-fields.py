@@ -13,30 +13,21 @@ task of CosmoFlow (Mathuriya et al. 2018) in small, on fields that are Gaussian 
 simulation.  Sample i is a function of (seed, split, i) alone, whatever the counts.
 """
 import argparse
-import pathlib
 
-import h5py
 import numpy as np
+
+from random_fields import gaussian_field, positive, wave_numbers, write_file
 
 SLOPE = (-2.0, 1.0)
 SCALE = (0.5, 1.5)
 VARIANCE = (0.5, 2.0)
 
 
-def wave_numbers(size):
-    """|k| on the half grid of a real Fourier transform, (size, size, size / 2 + 1)."""
-    full, half = 2 * np.pi * np.fft.fftfreq(size), 2 * np.pi * np.fft.rfftfreq(size)
-    return np.sqrt(full[:, None, None]**2 + full[None, :, None]**2 + half[None, None, :]**2)
-
-
 def make_field(rng, k):
     """One field, (size, size, size), and its (n, R)."""
-    size = k.shape[0]
     slope, scale = rng.uniform(*SLOPE), rng.uniform(*SCALE)
     variance = np.exp(rng.uniform(*np.log(VARIANCE)))
-    amplitude = np.where(k > 0, k, 1)**(slope / 2) * np.exp(-(k * scale)**2 / 2) * (k > 0)
-    white = np.fft.rfftn(rng.normal(size=(size, size, size)))
-    field = np.fft.irfftn(white * amplitude, s=(size, size, size))
+    field = gaussian_field(rng, k, slope, scale)
     return field * np.sqrt(variance / field.var()), (slope, scale)
 
 
@@ -51,12 +42,6 @@ def write_split(file, name, count, args):
     file[name + "/targets"] = targets
 
 
-def positive(text):
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected at least 1")
-    return int(text)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", nargs="?", default="build/data/fields-3d.h5", metavar="OUT.h5")
@@ -65,14 +50,12 @@ def main():
     parser.add_argument("--size", type=positive, default=24, help="cells a side")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    path = pathlib.Path(args.output)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".tmp")
-    with h5py.File(part, "w") as file:
+
+    def write(file):
         write_split(file, "train", args.train, args)
         write_split(file, "test", args.test, args)
-    part.replace(path)
-    print(f"wrote {path}: {args.train} training and {args.test} test fields of {args.size}^3")
+    write_file(args.output, write)
+    print(f"wrote {args.output}: {args.train} training and {args.test} test fields of {args.size}^3")
 
 
 if __name__ == "__main__":

@@ -6,14 +6,15 @@
 
 #include "system/command.h"
 
-/* Trains configs/NAME.yaml for an epoch on 2 ranks and on 1, and evaluates it: the same bits. */
-static const char *train_tiny(const char *name) {
+/* Trains configs/NAME.yaml, with `sets`, for an epoch on 2 ranks and on 1, and evaluates it: the
+ * same bits. */
+static const char *train_tiny(const char *name, const char *sets) {
     const char *out = text("%s/%s", workspace(), name);
     static const int ranks[] = {2, 1};
     for (int i = 0; i < 2; i++)
         run_well("%s %s train configs/%s.yaml --quiet --out %s-%d --set data.file=%s/data/%s.h5 "
-                 "--set train.lr=0.001 --set train.epochs=1",
-                 mpirun(ranks[i]), program(), name, out, ranks[i], workspace(), name);
+                 "--set train.lr=0.001 --set train.epochs=1 %s",
+                 mpirun(ranks[i]), program(), name, out, ranks[i], workspace(), name, sets);
     run_well("h5diff %s-1/best.h5 %s-2/best.h5 /model", out, out);
     return run_well("%s eval %s-2/best.h5", program(), out);
 }
@@ -55,7 +56,7 @@ Test(examples, diamonds, .fini = workspace_remove) {
     tells(made, "train/inputs   float32 (540, 15)");
     tells(made, "test/targets   float32 (60)");
     tells(made, "words, 4 inputs: Fair, Good, Ideal, Very Good");
-    tells(train_tiny("diamonds"), "samples   60\n");
+    tells(train_tiny("diamonds", ""), "samples   60\n");
 }
 
 Test(examples, diamonds_that_are_none, .fini = workspace_remove) {
@@ -75,9 +76,31 @@ Test(examples, fields_3d, .fini = workspace_remove) {
         cr_skip_test("no h5py and numpy");
     const char *file = text("%s/data/fields-3d.h5", workspace());
     run_well("%s scripts/make-fields.py --train 64 --test 16 %s", python, file);
-    tells(train_tiny("fields-3d"), "output 1   RMSE");
+    tells(train_tiny("fields-3d", ""), "output 1   RMSE");
     /* A sample is the same, whatever the counts. */
     run_well("%s scripts/make-fields.py --train 3 --test 16 %s/few.h5", python, workspace());
     run_well("h5diff %s %s/few.h5 /test", file, workspace());
     cr_expect_neq(run("%s scripts/make-fields.py --train 0 %s/x.h5", python, workspace()).code, 0);
+}
+
+/* At 32^3, the least that five poolings leave something of. */
+Test(examples, cosmoflow, .fini = workspace_remove) {
+    const char *python = python_with("h5py, numpy");
+    if (python == NULL)
+        cr_skip_test("no h5py and numpy");
+    const char *file = text("%s/data/cosmoflow.h5", workspace());
+    const char *make = text("%s scripts/make-cosmo --size 32", python);
+    run_well("%s --train 8 --validation 4 %s", make, file);
+    tells(run_well("%s schedule configs/cosmoflow.yaml --set data.file=%s --set batch.size=1 "
+                   "--set batch.slices=1 --set train.lr_reference_batch=1",
+                   program(), file),
+          "highest      0.001 at step 32");
+    tells(train_tiny("cosmoflow", "--set batch.size=4 --set batch.slices=4 "
+                                  "--set schedule.kind=constant --set schedule.warmup_epochs=0 "
+                                  "--set data.test_inputs=validation/inputs "
+                                  "--set data.test_targets=validation/targets"),
+          "output 3   RMSE");
+    run_well("%s --train 2 --validation 4 %s/few.h5", make, workspace());
+    run_well("h5diff %s %s/few.h5 /validation", file, workspace());
+    cr_expect_neq(run("%s --size 0 %s/x.h5", make, workspace()).code, 0);
 }
