@@ -319,6 +319,10 @@ static ls_status make_part(void *context, int64_t index) {
     return LS_OK;
 }
 
+static int64_t group_count(const ls_conv_shape *s, const ls_conv_cut *c) {
+    return (s->channels + c->channels - 1) / c->channels;
+}
+
 /* The taps of few channels are shared among the threads: each then copies the input anew. */
 static int64_t shares_of_taps(int64_t groups, int64_t taps) {
     int64_t most = (taps + LS_TILE_TAPS - 1) / LS_TILE_TAPS, wanted = ls_threads() / groups;
@@ -326,10 +330,16 @@ static int64_t shares_of_taps(int64_t groups, int64_t taps) {
     return wanted < 1 ? 1 : wanted;
 }
 
+int ls_conv_gradient_parts(const ls_conv_shape *s) {
+    const ls_conv_cut c = cut(s);
+    const int64_t groups = group_count(s, &c);
+    return (int)(groups * shares_of_taps(groups, c.taps));
+}
+
 void ls_conv_gradient(const ls_conv_shape *s, const float *x, const float *dy, void *scratch,
                       size_t step, float *dw, float *db) {
     const ls_conv_cut c = cut(s);
-    const int64_t groups = (s->channels + c.channels - 1) / c.channels;
+    const int64_t groups = group_count(s, &c);
     ls_conv_pass pass = {s, c, shares_of_taps(groups, c.taps), x, dy, scratch, step, dw, db};
     ls_parallel(groups * pass.shares, make_part, &pass);
 }

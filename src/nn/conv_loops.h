@@ -23,6 +23,8 @@ bool ls_conv_shape_make(const ls_window *window, const ls_dims *weights, const l
  * the layouts of the forward pass.  A function of the shape and the instruction set alone, as
  * measured. */
 bool ls_conv_gradient_pays(const ls_conv_shape *shape, bool library_fast);
+/* Parts of about the same work that threads may share; their number has no part in the bits. */
+int ls_conv_gradient_parts(const ls_conv_shape *shape);
 /* Bytes of scratch that the gradient needs for each thread. */
 size_t ls_conv_gradient_scratch(const ls_conv_shape *shape);
 /* dw (filters, channels, kernel) and, unless NULL, db (filters), of the input x and the gradient of

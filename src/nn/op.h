@@ -11,7 +11,12 @@ enum {
     LS_FORWARD = 0,
     LS_BACKWARD = 1,
     LS_PASSES = 2,
-    LS_OP_VALUES = 2 /* inputs or outputs of an operation */
+    LS_OP_VALUES = 2, /* inputs or outputs of an operation */
+    /* what threads share of a slot, where an operation can be parted */
+    LS_SHARE_FORWARD = 0,
+    LS_SHARE_BACKWARD = 1, /* the gradient of the input */
+    LS_SHARE_GRADIENT = 2,
+    LS_SHARES = 3
 };
 
 typedef struct ls_op ls_op;
@@ -52,12 +57,14 @@ typedef struct ls_prepared {
     size_t workspace; /* bytes of the slot, from forward on; until backward if the op keeps it */
     size_t scratch;   /* bytes shared by the slots, while forward or backward runs */
     size_t loops;     /* bytes that each thread needs for loops of our own; 0: there are none */
+    int parts[LS_SHARES]; /* that threads share of a slot; 0: no matter, or not parted */
+    int calls;            /* of the kernels, then of their parts */
 } ls_prepared;
 
 /* An operation on the arrays of one slot.  Gradients are NULL where none is wanted. */
 typedef struct ls_work {
     const ls_prepared *prepared;
-    ls_call **call; /* of the kernels */
+    ls_call **call; /* of the kernels, then of their parts */
     int64_t samples;
     void *in[LS_OP_VALUES], *out[LS_OP_VALUES];
     void *in_gradient[LS_OP_VALUES], *out_gradient[LS_OP_VALUES];
@@ -100,6 +107,9 @@ size_t ls_prepared_scratch(const ls_prepared *prepared);
 /* The call of kernel `which`, if there is such a kernel. */
 ls_status ls_work_bind(ls_work *work, const ls_net *net, int which, const ls_binding *bindings,
                        size_t count);
+/* Call `call` of kernel `which`. */
+ls_status ls_work_bind_call(ls_work *work, const ls_net *net, int which, int call,
+                            const ls_binding *bindings, size_t count);
 ls_status ls_work_bind_reorder(ls_work *work, const ls_net *net, int which, const void *from,
                                const void *to, void *scratch);
 /* The name of kernel `which`; NULL if there is none. */

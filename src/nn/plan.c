@@ -2,6 +2,8 @@
 
 #include "nn/plan.h"
 
+#include <math.h>
+
 #include "lockstep/threads.h"
 #include "nn/loops.h"
 
@@ -97,7 +99,7 @@ ls_status ls_plan_create(ls_net *net, ls_mode mode, int slots, const int64_t *sa
 }
 
 static void free_calls(ls_work *work) {
-    for (int k = 0; work->call && k < work->prepared->kernels; k++)
+    for (int k = 0; work->call && k < work->prepared->calls; k++)
         ls_call_free(work->call[k]);
     ls_free(work->call);
     work->call = NULL;
@@ -173,7 +175,7 @@ static ls_status bind(ls_plan *plan) {
         for (int slot = 0; slot < plan->slot_count; slot++) {
             ls_work *work = ls_op_work(plan, op, slot);
             set_work(plan, op, &plan->slots[slot], work);
-            LS_TRY(LS_NEW(work->call, (size_t)op->class->kernels));
+            LS_TRY(LS_NEW(work->call, (size_t)work->prepared->calls));
             if (op->class->bind)
                 LS_TRY(op->class->bind(op, net, work));
         }
@@ -214,12 +216,20 @@ static ls_status run_slot(void *context, int64_t index) {
     return wave->pass(wave->op, wave->plan, wave->first + (int)index);
 }
 
-/* Each slot in a thread; NULL: nothing to do. */
-static ls_status run_wave(ls_wave *wave, ls_op *op,
-                          ls_status (*pass)(ls_op *op, ls_plan *plan, int slot)) {
-    wave->op = op;
-    wave->pass = pass;
-    return pass ? ls_parallel(wave->end - wave->first, run_slot, wave) : LS_OK;
+/* The time that equal pieces of one take, of which each thread does one at a time. */
+static double time_of(double one, int pieces) {
+    return one / pieces * ((pieces + ls_threads() - 1) / ls_threads());
+}
+
+/* In units of what a slot's takes: slots beside each other, or each shared by its parts. */
+static double time_beside(const ls_wave *wave) {
+    int slots = wave->end - wave->first;
+    return time_of(slots, slots);
+}
+
+static double time_shared(const ls_wave *wave, const ls_op *op, int share) {
+    int parts = wave->plan->slots[wave->first].variant->prepared[op->index].parts[share];
+    return parts ? (wave->end - wave->first) * time_of(1, parts) : INFINITY;
 }
 
 /* One slot after the other. */
@@ -238,20 +248,32 @@ static ls_status run_either(void *context, int64_t index) {
                      : class->gradient(wave->op, wave->plan, slot);
 }
 
-/* Both gradients; at the same time where there are more threads than slots. */
+/* Each slot in a thread, or one after the other where threads share each; NULL: nothing to do. */
+static ls_status run_wave(ls_wave *wave, ls_op *op, int share,
+                          ls_status (*pass)(ls_op *op, ls_plan *plan, int slot)) {
+    wave->op = op;
+    wave->pass = pass;
+    if (time_shared(wave, op, share) < time_beside(wave))
+        return run_in_order(wave, op, pass);
+    return pass ? ls_parallel(wave->end - wave->first, run_slot, wave) : LS_OK;
+}
+
+/* Both gradients; at the same time where there are more threads than slots and that takes less. */
 static ls_status run_gradients(ls_wave *wave, ls_op *op) {
     const ls_op_class *class = op->class;
     int slots = wave->end - wave->first;
     bool both =
         class->gradient && class->backward && wave->plan->net->values[op->in[0]].needs_gradient;
-    if (both && slots < ls_threads()) {
+    double apart = fmin(time_shared(wave, op, LS_SHARE_GRADIENT), time_beside(wave)) +
+                   fmin(time_shared(wave, op, LS_SHARE_BACKWARD), time_beside(wave));
+    if (both && slots < ls_threads() && time_of(2 * slots, 2 * slots) < apart) {
         wave->op = op;
         LS_TRY(ls_parallel(2 * slots, run_either, wave));
         return run_in_order(wave, op, class->emit);
     }
-    LS_TRY(run_wave(wave, op, class->gradient));
+    LS_TRY(run_wave(wave, op, LS_SHARE_GRADIENT, class->gradient));
     LS_TRY(run_in_order(wave, op, class->emit));
-    return run_wave(wave, op, class->backward);
+    return run_wave(wave, op, LS_SHARE_BACKWARD, class->backward);
 }
 
 /* The wave that begins with `slot` and passes operations up to the next that takes all slots. */
@@ -267,7 +289,7 @@ static ls_status forward_op(ls_wave *wave, size_t index) {
     if (op->class->forward_all)
         LS_TRY(op->class->forward_all(op, wave->plan));
     LS_TRY(run_in_order(wave, op, op->class->refresh));
-    LS_TRY(run_wave(wave, op, op->class->forward));
+    LS_TRY(run_wave(wave, op, LS_SHARE_FORWARD, op->class->forward));
     ls_record_end(net->recorder, LS_EVENT_FORWARD, (int64_t)index, start);
     return LS_OK;
 }

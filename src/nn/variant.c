@@ -41,6 +41,7 @@ static ls_status allocate(ls_variant *variant) {
 
 static ls_status prepare_op(ls_variant *variant, ls_op *op, ls_prepared *prepared) {
     prepared->kernels = op->class->kernels;
+    prepared->calls = op->class->kernels;
     prepared->products = op->class->products;
     LS_TRY(LS_NEW(prepared->kernel, (size_t)prepared->kernels));
     LS_TRY(LS_NEW(prepared->product, (size_t)prepared->products));

@@ -15,12 +15,17 @@ const char *ls_prepared_name(const ls_prepared *prepared, int which) {
     return prepared->kernel[which] ? ls_kernel_name(prepared->kernel[which]) : NULL;
 }
 
-ls_status ls_work_bind(ls_work *work, const ls_net *net, int which, const ls_binding *bindings,
-                       size_t count) {
+ls_status ls_work_bind_call(ls_work *work, const ls_net *net, int which, int call,
+                            const ls_binding *bindings, size_t count) {
     const ls_kernel *kernel = work->prepared->kernel[which];
     if (!kernel)
         return LS_OK;
-    return ls_call_create(net->engine, kernel, bindings, count, &work->call[which]);
+    return ls_call_create(net->engine, kernel, bindings, count, &work->call[call]);
+}
+
+ls_status ls_work_bind(ls_work *work, const ls_net *net, int which, const ls_binding *bindings,
+                       size_t count) {
+    return ls_work_bind_call(work, net, which, which, bindings, count);
 }
 
 ls_status ls_work_bind_reorder(ls_work *work, const ls_net *net, int which, const void *from,

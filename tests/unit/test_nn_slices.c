@@ -103,15 +103,14 @@ IN_BOTH_TYPES(alone_and_among_others) {
     net_close(&network);
 }
 
-/* More threads than slots, as many, fewer, and a slot of a single sample. */
-IN_BOTH_TYPES(by_any_number_of_threads) {
-    const int64_t samples[][3] = {{6, 5, 1}, {5}, {1}};
-    const int slots[] = {3, 1, 1};
-    net_network network = everything(type);
-    for (int i = 0; i < 3; i++) {
+/* More threads than slots, as many, fewer, and slots of a single sample: the last `most` cases. */
+static void check_threads(net_network network, const char *isa, int most) {
+    const int64_t samples[][3] = {{6, 5, 1}, {5}, {1}, {1, 1, 2}};
+    const int slots[] = {3, 1, 1, 3};
+    for (int i = 4 - most; i < 4; i++) {
         outcome one[3] = {0}, many[3] = {0};
         for (int threads = 1; threads <= 4; threads++) {
-            TRY(ls_compute_init(threads, "auto"));
+            TRY(ls_compute_init(threads, isa));
             cr_assert_eq(ls_threads(), threads);
             ls_plan *plan = net_plan(&network, LS_MODE_TRAIN, slots[i], samples[i], FIRST);
             pass(&network, plan, threads == 1 ? one : many);
@@ -125,6 +124,49 @@ IN_BOTH_TYPES(by_any_number_of_threads) {
         free_all(one, 3);
     }
     net_close(&network);
+}
+
+IN_BOTH_TYPES(by_any_number_of_threads) {
+    check_threads(everything(type), "auto", 4);
+}
+
+/* Samples so large that their convolutions are parted. */
+static net_network large_volumes(ls_compute_type type) {
+    return net_open(&(net_case){
+        .type = type,
+        .input = {4, {4, 9, 12, 12}},
+        .outputs = 3,
+        .loss = LS_LOSS_MEAN_SQUARED_ERROR,
+        .layers = NN_LIST(NN_CONV(32, 3, .padding = NN_EACH(1)), NN_ACTIVATION(LS_LAYER_LEAKY_RELU),
+                          NN_CONV(48, 3, .padding = NN_EACH(1)), NN_NORM, NN_RELU, NN_CONV(64, 3),
+                          NN_MAX_POOL(2), NN_CONV(24, 2), NN_FLATTEN, NN_DENSE(3))});
+}
+
+static net_network large_images(ls_compute_type type) {
+    return net_open(
+        &(net_case){.type = type,
+                    .input = {3, {3, 33, 31}},
+                    .outputs = 3,
+                    .loss = LS_LOSS_MEAN_SQUARED_ERROR,
+                    .layers = NN_LIST(NN_CONV(64, 3, .padding = NN_EACH(1)), NN_RELU,
+                                      NN_CONV(64, 3, .padding = NN_EACH(1)), NN_NORM, NN_RELU,
+                                      NN_CONV(128, 3, .padding = NN_EACH(1), .stride = NN_EACH(2)),
+                                      NN_GROUPS(96, 3, 2), NN_FLATTEN, NN_DENSE(3))});
+}
+
+IN_BOTH_TYPES(of_large_volumes_by_any_number_of_threads) {
+    check_threads(large_volumes(type), "auto", 2);
+}
+
+IN_BOTH_TYPES(of_large_images_by_any_number_of_threads) {
+    check_threads(large_images(type), "auto", 2);
+}
+
+Test(nn_slices, of_large_samples_with_avx2) {
+    if (ls_compute_init(1, "avx2") != LS_OK)
+        cr_skip_test("no AVX2");
+    check_threads(large_volumes(LS_COMPUTE_FLOAT32), "avx2", 2);
+    check_threads(large_images(LS_COMPUTE_FLOAT32), "avx2", 2);
 }
 
 IN_BOTH_TYPES(in_another_slot) {

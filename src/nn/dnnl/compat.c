@@ -27,12 +27,12 @@ dnnl_status_t ls_md_create(ls_md *md, ls_compute_type type, const ls_dims *dims,
                    &made, md);
 }
 
-dnnl_status_t ls_md_create_matrix(ls_md *md, ls_compute_type type, int64_t rows, int64_t columns,
-                                  int64_t row_step, int64_t column_step) {
+dnnl_status_t ls_md_create_strided(ls_md *md, ls_compute_type type, const ls_dims *dims,
+                                   const int64_t *steps) {
     dnnl_memory_desc_t made;
-    const dnnl_dims_t sizes = {rows, columns}, steps = {row_step, column_step};
-    return keep_md(dnnl_memory_desc_init_by_strides(&made, 2, sizes, data_type(type), steps), &made,
-                   md);
+    return keep_md(
+        dnnl_memory_desc_init_by_strides(&made, dims->n, dims->size, data_type(type), steps), &made,
+        md);
 }
 
 dnnl_status_t ls_md_clone(ls_md *md, ls_md other) {
@@ -181,12 +181,11 @@ dnnl_status_t ls_md_create(ls_md *md, ls_compute_type type, const ls_dims *dims,
     return status;
 }
 
-dnnl_status_t ls_md_create_matrix(ls_md *md, ls_compute_type type, int64_t rows, int64_t columns,
-                                  int64_t row_step, int64_t column_step) {
+dnnl_status_t ls_md_create_strided(ls_md *md, ls_compute_type type, const ls_dims *dims,
+                                   const int64_t *steps) {
     dnnl_memory_desc_t made;
-    const dnnl_dims_t sizes = {rows, columns}, steps = {row_step, column_step};
     dnnl_status_t status =
-        dnnl_memory_desc_create_with_strides(&made, 2, sizes, data_type(type), steps);
+        dnnl_memory_desc_create_with_strides(&made, dims->n, dims->size, data_type(type), steps);
     if (status == dnnl_success)
         *md = made;
     return status;
@@ -311,3 +310,10 @@ dnnl_cpu_isa_t ls_isa_unlimited(void) {
 }
 
 #endif
+
+dnnl_status_t ls_md_create_matrix(ls_md *md, ls_compute_type type, int64_t rows, int64_t columns,
+                                  int64_t row_step, int64_t column_step) {
+    const ls_dims sizes = {2, {rows, columns}};
+    const int64_t steps[LS_MAX_LAYOUT_DIMS] = {row_step, column_step};
+    return ls_md_create_strided(md, type, &sizes, steps);
+}

@@ -19,7 +19,10 @@ typedef const_dnnl_memory_desc_t ls_md;
 /* New descriptors; free with ls_md_free. */
 dnnl_status_t ls_md_create(ls_md *md, ls_compute_type type, const ls_dims *dims,
                            dnnl_format_tag_t tag);
-/* A matrix with these steps, in elements, from row to row and from column to column. */
+/* With these steps, in elements, in each dimension. */
+dnnl_status_t ls_md_create_strided(ls_md *md, ls_compute_type type, const ls_dims *dims,
+                                   const int64_t *steps);
+/* A matrix with these steps from row to row and from column to column. */
 dnnl_status_t ls_md_create_matrix(ls_md *md, ls_compute_type type, int64_t rows, int64_t columns,
                                   int64_t row_step, int64_t column_step);
 dnnl_status_t ls_md_clone(ls_md *md, ls_md other);

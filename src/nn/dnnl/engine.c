@@ -171,3 +171,16 @@ ls_status ls_layout_like(ls_dnnl_engine *engine, const ls_layout *layout, const 
     return layout_of_tag(engine, layout->type, dims, VIEWS[layout->view - 1].tag[dims->n - 4],
                          like);
 }
+
+ls_status ls_layout_part(ls_dnnl_engine *engine, const ls_layout *plain, const ls_dims *sizes,
+                         const ls_layout **part) {
+    int64_t steps[LS_MAX_LAYOUT_DIMS], step = 1;
+    LS_REQUIRE(plain->plain && sizes->n == plain->dims.n);
+    for (int i = sizes->n; i-- > 0; step *= plain->dims.size[i])
+        steps[i] = step;
+    ls_md md;
+    LS_TRY(ls_dnnl(ls_md_create_strided(&md, plain->type, sizes, steps), "memory descriptor"));
+    ls_status status = ls_layout_intern(engine, md, part);
+    ls_md_free(md);
+    return status;
+}

@@ -182,6 +182,102 @@ done:
     return status;
 }
 
+/* What each pass of a convolution parts, reads or makes beside it, and its weights. */
+static const struct {
+    ls_arg parted, other, weights, bias;
+    int dim; /* of the weights, that `parted` has as channels */
+} PASSES[LS_CONV_PASSES] = {
+    [LS_CONV_FORWARD] = {LS_ARG_DST, LS_ARG_SRC, LS_ARG_WEIGHTS, LS_ARG_BIAS, 0},
+    [LS_CONV_DATA] = {LS_ARG_DIFF_SRC, LS_ARG_DIFF_DST, LS_ARG_WEIGHTS, LS_ARG_BIAS, 1},
+    [LS_CONV_WEIGHTS] = {LS_ARG_DIFF_DST, LS_ARG_SRC, LS_ARG_DIFF_WEIGHTS, LS_ARG_DIFF_BIAS, 0},
+};
+
+ls_arg ls_conv_parted(ls_conv_direction pass) {
+    return PASSES[pass].parted;
+}
+
+int ls_conv_parted_dim(ls_conv_direction pass) {
+    return PASSES[pass].dim;
+}
+
+/* Like the array's, of one sample. */
+static ls_status part_md(ls_dnnl_engine *engine, const ls_layout *whole, int64_t channels,
+                         ls_md *md) {
+    const ls_layout *part;
+    ls_dims dims = whole->dims;
+    dims.size[0] = 1;
+    dims.size[1] = channels;
+    LS_TRY(ls_layout_like(engine, whole, &dims, &part));
+    return same_md(part, md);
+}
+
+static ls_status part_mds(ls_dnnl_engine *engine, ls_conv_direction pass, const ls_kernel *whole,
+                          int64_t channels, ls_conv_mds *md) {
+    const ls_layout *parted = whole->layout[PASSES[pass].parted];
+    const ls_layout *other = whole->layout[PASSES[pass].other];
+    const ls_layout *weights = whole->layout[PASSES[pass].weights];
+    const ls_layout *bias = whole->layout[PASSES[pass].bias];
+    const ls_dims bias_dims = {1, {channels}};
+    bool data = pass == LS_CONV_DATA; /* its other array is the output's gradient */
+    ls_dims weight_dims = weights->dims;
+    if (channels < parted->dims.size[1])
+        weight_dims.size[PASSES[pass].dim] = channels;
+    LS_TRY(part_md(engine, parted, channels, data ? &md->src : &md->dst));
+    LS_TRY(part_md(engine, other, other->dims.size[1], data ? &md->dst : &md->src));
+    LS_TRY(any_md(weights->type, &weight_dims, &md->weights));
+    return bias ? any_md(LS_COMPUTE_FLOAT32, &bias_dims, &md->bias) : LS_OK;
+}
+
+/* The library's answer; backward passes want a forward one first, which knows the type that weights
+ * are kept in. */
+static dnnl_status_t part_pd(const ls_dnnl_engine *engine, const ls_window *window,
+                             ls_conv_direction pass, const ls_conv_mds *md, ls_md weights,
+                             dnnl_primitive_desc_t *pd) {
+    ls_pd_context context = context_of(engine, NULL);
+    dnnl_primitive_desc_t forward;
+    dnnl_status_t status =
+        ls_pd_conv_forward(&forward, &context, window, md->src, weights, md->bias, md->dst);
+    if (status != dnnl_success || pass == LS_CONV_FORWARD) {
+        *pd = forward;
+        return status;
+    }
+    context.hint = forward;
+    status = pass == LS_CONV_DATA
+                 ? ls_pd_conv_backward_data(pd, &context, window, md->src, md->weights, md->dst)
+                 : ls_pd_conv_backward_weights(pd, &context, window, md->src, md->weights, md->bias,
+                                               md->dst);
+    dnnl_primitive_desc_destroy(forward);
+    return status;
+}
+
+ls_status ls_conv_part_kernel(ls_dnnl_engine *engine, const ls_window *window,
+                              ls_conv_direction pass, const ls_kernel *whole, int64_t channels,
+                              ls_kernel **part) {
+    const ls_layout *src = whole->layout[pass == LS_CONV_DATA ? LS_ARG_DIFF_SRC : LS_ARG_SRC];
+    ls_conv_mds md = {0};
+    ls_md weights = NULL;
+    dnnl_primitive_desc_t pd;
+    ls_status status = LS_OK;
+    *part = NULL;
+    if (!whole->layout[PASSES[pass].parted]->view || !whole->layout[PASSES[pass].other]->view)
+        return LS_OK;
+    LS_TRY_GOTO(done, part_mds(engine, pass, whole, channels, &md));
+    const ls_dims dims = ls_md_dims(md.weights);
+    LS_TRY_GOTO(done, any_md(src->type, &dims, &weights));
+    if (part_pd(engine, window, pass, &md, weights, &pd) != dnnl_success)
+        goto done;
+    LS_TRY_GOTO(done, finish(engine, pd, part));
+    if (strcmp(ls_kernel_name(*part), ls_kernel_name(whole)) != 0) {
+        ls_kernel_free(*part);
+        *part = NULL;
+    }
+done:
+    free_mds(&md);
+    if (weights)
+        ls_md_free(weights);
+    return status;
+}
+
 static dnnl_alg_kind_t pooling_algorithm(ls_pooling pooling) {
     return pooling == LS_POOL_MAX ? dnnl_pooling_max : dnnl_pooling_avg_exclude_padding;
 }

@@ -54,6 +54,9 @@ ls_dims ls_layout_dims(const ls_layout *layout);
 /* Gives the numbers of a spatial array that is (outer, [depth,] height, width, inner) in memory:
  * plain, in blocks of 8 or 16 channels, or channels last; false for another. */
 bool ls_layout_view(const ls_layout *layout, int64_t *outer, int64_t *inner);
+/* Of a part of an array that is plain: its sizes, with the steps of the whole. */
+ls_status ls_layout_part(ls_dnnl_engine *engine, const ls_layout *plain, const ls_dims *sizes,
+                         const ls_layout **part);
 /* The layout of the same kind for other sizes. */
 ls_status ls_layout_like(ls_dnnl_engine *engine, const ls_layout *layout, const ls_dims *dims,
                          const ls_layout **like);
@@ -100,6 +103,18 @@ ls_status ls_conv_backward_data(ls_dnnl_engine *engine, const ls_window *window,
                                 const ls_kernel *forward, bool free_choice, ls_kernel **kernel);
 ls_status ls_conv_backward_weights(ls_dnnl_engine *engine, const ls_window *window,
                                    const ls_kernel *forward, bool free_choice, ls_kernel **kernel);
+
+typedef enum ls_conv_direction { LS_CONV_FORWARD, LS_CONV_DATA, LS_CONV_WEIGHTS } ls_conv_direction;
+enum { LS_CONV_PASSES = 3 };
+/* What a pass makes, or in LS_CONV_WEIGHTS takes, by channels, and so can be done some of them at a
+ * time: the array, and the dimension of weights without groups. */
+ls_arg ls_conv_parted(ls_conv_direction pass);
+int ls_conv_parted_dim(ls_conv_direction pass);
+/* The kernel for a single sample, and for `channels` channels of ls_conv_parted, in layouts of the
+ * same kinds.  NULL if the library has not the same implementation for it. */
+ls_status ls_conv_part_kernel(ls_dnnl_engine *engine, const ls_window *window,
+                              ls_conv_direction pass, const ls_kernel *whole, int64_t channels,
+                              ls_kernel **part);
 
 typedef enum ls_pooling { LS_POOL_MAX, LS_POOL_AVERAGE } ls_pooling; /* without the padding */
 
