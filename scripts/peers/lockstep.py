@@ -12,7 +12,7 @@ HERE = pathlib.Path(__file__).parent
 SCRIPTS = HERE.parent
 CONFIGS = {"mlp": HERE / "mlp.yaml", "lenet": SCRIPTS.parent / "configs/fashion-mnist.yaml",
            "resnet20": SCRIPTS.parent / "configs/resnet20.yaml",
-           "cosmoflow": HERE / "cosmoflow.yaml"}
+           "resnet18": HERE / "resnet18.yaml", "cosmoflow": HERE / "cosmoflow.yaml"}
 SLICE = 64  # samples
 ISAS = {"native": "auto", "avx2": "avx2"}  # it refuses one that it cannot have
 

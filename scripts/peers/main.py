@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Compares lockstep with PyTorch, torch-lr-finder and Lightning on this machine's cores.
 
-Fashion-MNIST, for CosmoFlow noise; networks with the same layers, batches and optimizer (SGD, momentum 0.9) everywhere.
+Fashion-MNIST, for ResNet-18 and CosmoFlow noise; networks with the same layers, batches and
+optimizer (SGD, momentum 0.9) everywhere.
 throughput: samples/s of steady training, against DistributedDataParallel (gloo, a process a core)
 and one process with a thread a core, each eager, with channels_last and with torch.compile.
 First every variant takes one short turn; then lockstep and the best take turns.
@@ -25,11 +26,12 @@ def parse_arguments():
     parts = ("throughput", "range-test", "start-up", "memory", "data")
     parser.add_argument("--parts", **several, choices=parts, default=parts[:-1],
                         help=" ".join(parts))
-    networks = ("mlp", "lenet", "resnet20", "cosmoflow")
+    networks = ("mlp", "lenet", "resnet20", "resnet18", "cosmoflow")
     parser.add_argument("--networks", **several, choices=networks, default=networks,
                         help=" ".join(networks))
     parser.add_argument("--batches", **several, type=int,
-                        help="samples of a step over all ranks (default: 128 1024, CosmoFlow 4 16)")
+                        help="samples of a step over all ranks "
+                             "(default: 128 1024, ResNet-18 32 128, CosmoFlow 4 16)")
     parser.add_argument("--types", **several, choices=("float32", "bf16"),
                         default=("float32", "bf16"), help="float32 bf16")
     parser.add_argument("--isa", choices=("native", "avx2"), default="native",
@@ -62,6 +64,8 @@ def parse_arguments():
                         default="build/data/fashion-mnist.h5", help="made by lockstep convert")
     parser.add_argument("--volumes", type=pathlib.Path, metavar="FILE",
                         default="build/data/volumes.h5", help="CosmoFlow's, made if missing")
+    parser.add_argument("--images", type=pathlib.Path, metavar="FILE",
+                        default="build/data/images.h5", help="ResNet-18's, made if missing")
     parser.add_argument("--csv", type=pathlib.Path, metavar="FILE",
                         default="build/bench-peers.csv", help="where every number goes")
     if "--quick" in sys.argv:
@@ -97,6 +101,8 @@ def main():
         pytorch.limit_to_avx2()
     if "cosmoflow" in options.networks and not options.volumes.exists():
         samples.make_volumes(options.volumes)
+    if "resnet18" in options.networks and not options.images.exists():
+        samples.make_images(options.images)
     results = Results(options.csv, options.go_on)
     parts = {"throughput": throughput.run, "range-test": whole_runs.range_test,
              "start-up": whole_runs.start_up, "memory": memory.run,

@@ -50,6 +50,18 @@ def resnet20():
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
+def resnet18():
+    """resnet18.yaml beside this file."""
+    layers = [nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64),
+              nn.ReLU(inplace=True), nn.MaxPool2d(2)]
+    before = 64
+    for channels in (64, 128, 256, 512):
+        for _ in range(2):
+            layers.append(Block(before, channels))
+            before = channels
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 200))
+
+
 def cosmoflow():
     """cosmoflow.yaml beside this file."""
     layers, before = [], 4
@@ -63,4 +75,5 @@ def cosmoflow():
         nn.Linear(64, 4), nn.Tanh())
 
 
-NETWORKS = {"mlp": mlp, "lenet": lenet, "resnet20": resnet20, "cosmoflow": cosmoflow}
+NETWORKS = {"mlp": mlp, "lenet": lenet, "resnet20": resnet20, "resnet18": resnet18,
+            "cosmoflow": cosmoflow}

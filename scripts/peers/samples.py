@@ -1,13 +1,13 @@
-"""The training sets: Fashion-MNIST, and volumes of noise for CosmoFlow; how PyTorch's loops have them,
+"""The training sets: Fashion-MNIST, noise for ResNet-18 and CosmoFlow; how PyTorch's loops have them,
 in memory, as floats."""
 import h5py
 
 MEAN, DEVIATION = 72.94, 90.02  # of the pixels from 0 to 255
-VOLUMES = 32
+VOLUMES, IMAGES, CLASSES = 32, 1024, 200
 
 
 def file_of(setup, network):
-    return setup.volumes if network == "cosmoflow" else setup.data
+    return {"cosmoflow": setup.volumes, "resnet18": setup.images}.get(network, setup.data)
 
 
 def make_volumes(path):
@@ -21,8 +21,19 @@ def make_volumes(path):
             file[f"{split}/targets"] = rng.uniform(-1, 1, (count, 4)).astype("float32")
 
 
+def make_images(path):
+    """Inputs (N, 3, 64, 64) from 0 to 255, and one of 200 classes each: to be fast on, likewise."""
+    import numpy
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = numpy.random.default_rng(1)
+    with h5py.File(path, "w") as file:
+        for split, count in (("train", IMAGES), ("test", CLASSES)):
+            file[f"{split}/inputs"] = rng.integers(0, 256, (count, 3, 64, 64), "uint8")
+            file[f"{split}/targets"] = (numpy.arange(count) % CLASSES).astype("uint8")
+
+
 def read(path, rank=0, ranks=1):
-    """This rank's part: inputs (N, 1, 28, 28) and classes (N), or volumes and their targets."""
+    """This rank's part: images and classes (N), or volumes and their targets."""
     import torch
     with h5py.File(path) as file:
         count = len(file["train/targets"]) // ranks

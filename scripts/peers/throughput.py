@@ -7,7 +7,7 @@ import pytorch
 from results import print_table, spread
 
 WINDOWS = 5  # of a turn
-BATCHES = {"cosmoflow": [4, 16]}  # samples of a step over all ranks; others: 128, 1024
+BATCHES = {"cosmoflow": [4, 16], "resnet18": [32, 128]}  # samples of a step over all ranks; others: 128, 1024
 MEASURE = "samples_per_second"
 
 
