@@ -20,16 +20,18 @@ static int blocks_of(const ls_conv *conv, const ls_prepared *prepared, int pass)
     return (int)(conv->weights.size[dim] / ls_layout_dims(weights).size[dim]);
 }
 
-/* The kernels that have several calls, in the calls' order, and the passes that they are of. */
+/* The kernels that have several calls, in the calls' order. */
 static const int PARTED[] = {FORWARD, DATA, WEIGHTS, PACK_FORWARD, PACK_DATA, UNPACK};
-static const int PASS_OF[CONV_KERNELS] = {
-    [FORWARD] = FORWARD,      [DATA] = DATA,      [WEIGHTS] = WEIGHTS,
-    [PACK_FORWARD] = FORWARD, [PACK_DATA] = DATA, [UNPACK] = WEIGHTS};
+
+/* The pass that a reorder of weights is for. */
+static int pass_of(int which) {
+    return which == PACK_FORWARD ? FORWARD : which == PACK_DATA ? DATA : WEIGHTS;
+}
 
 int ls_conv_call_count(const ls_conv *conv, const ls_prepared *prepared, int which) {
     if (!prepared->kernel[which])
         return 0;
-    return which <= WEIGHTS ? parts_of(prepared, which) : blocks_of(conv, prepared, PASS_OF[which]);
+    return which <= WEIGHTS ? parts_of(prepared, which) : blocks_of(conv, prepared, pass_of(which));
 }
 
 /* Those of `which` follow; of CONV_KERNELS: behind all. */
