@@ -1,7 +1,10 @@
-/* scale: a scaling study: the time of a step on 1, 2, 4, ... of the ranks, its phases, and what a
- * model expects of the next size.  Statistics and model are pure functions of what was measured. */
+/* scale: a scaling study: the time of a step on 1, 2, 4, ... of the ranks, its phases, what a model
+ * expects of the next size, and the time to a target.  Statistics and model are pure functions of
+ * what was measured. */
 #ifndef LOCKSTEP_SCALE_H
 #define LOCKSTEP_SCALE_H
+
+#include <math.h>
 
 #include "lockstep/train.h"
 
@@ -37,6 +40,14 @@ typedef struct ls_scale_size {
     int buckets;           /* that they travel in */
 } ls_scale_size;
 
+/* What it took to train to the target: up to the end of the epoch that reached it. */
+typedef struct ls_scale_training {
+    double reached;                /* 1; 0: not within train.epochs; NaN: was not trained */
+    double steps, epochs, samples; /* to the target, or all that were trained; 0: it diverged */
+    double lr;                     /* base learning rate; NaN where it diverged */
+} ls_scale_training;
+#define LS_SCALE_NOT_TRAINED ((ls_scale_training){NAN, NAN, NAN, NAN, NAN})
+
 /* One repeat: times are s, means over its steps. */
 typedef struct ls_scale_row {
     ls_scale_size size;
@@ -44,6 +55,7 @@ typedef struct ls_scale_row {
     double alone;                /* the exchange of a step without compute, s */
     double predicted, low, high; /* before it ran, s; NaN: nothing was known */
     char digest[LS_DIGEST_TEXT]; /* of weights, statistics and momentum after its steps */
+    ls_scale_training training;  /* on this many ranks */
 } ls_scale_row;
 
 /* ---- statistics ----------------------------------------------------------------------------- */
@@ -73,6 +85,10 @@ typedef struct ls_scale_point {
     double speedup, speedup_low, speedup_high;
     double efficiency; /* speedup / ranks */
     bool same_bits;    /* strong: the digest is that of the mode's first row; weak: of the size's */
+    /* That of the size; in strong mode one size's is that of all with the same bits, for they take
+     * the same steps. */
+    ls_scale_training training;
+    double to_target; /* training.steps * step.median, s; NaN where the target was not reached */
 } ls_scale_point;
 
 /* The points of `rows`, ordered by mode and ranks.  *points is new memory (ls_free). */
@@ -118,29 +134,47 @@ typedef struct ls_scale_study {
         *hosts; /* of the process that wrote the file last; "" where the file does not say */
     char *identity, *configuration; /* what tells this study from others; YAML */
     int64_t steps;                  /* of a repeat; 0: none was measured yet */
-    bool layout_invariant; /* false with exchange_sum: float32: each size has bits of its own */
-    ls_scale_row *rows;    /* in the order in which they were measured */
+    bool layout_invariant;  /* false with exchange_sum: float32: each size has bits of its own */
+    char *target, *lr_rule; /* of the trainings; NULL where there are none */
+    double noise_scale;     /* samples; 0: not given */
+    ls_scale_row *rows;     /* in the order in which they were measured */
     int64_t row_count;
     ls_scale_point *points; /* of these rows */
     size_t point_count;
 } ls_scale_study;
 void ls_scale_study_free(ls_scale_study *study);
 
+/* The learning rate of a training to the target, of a batch of B samples. */
+typedef enum ls_scale_lr_rule {
+    LS_SCALE_LR_AUTO,   /* what a range test with this batch recommends */
+    LS_SCALE_LR_LINEAR, /* train.lr * B / R, R train.lr_reference_batch or the configuration's batch
+                           (Goyal et al. 2017) */
+    LS_SCALE_LR_SQRT,   /* train.lr * sqrt(B / R) (Krizhevsky 2014) */
+    LS_SCALE_LR_FIXED,  /* as the configuration says */
+    LS_SCALE_LR_RULES
+} ls_scale_lr_rule;
+const char *ls_scale_lr_rule_name(ls_scale_lr_rule rule); /* "auto", "linear", "sqrt", "fixed" */
+
 typedef struct ls_scale_job {
-    const char *path; /* of the run file: begun, or gone on with where it is of this study */
-    const char *name; /* the configuration's file, for messages */
+    const char *path;   /* of the run file: begun, or gone on with where it is of this study */
+    const char *folder; /* it is there, and the trainings are: folder/train-strong, train-weak-4 */
+    const char *name;   /* the configuration's file, for messages */
     bool modes[LS_SCALE_MODES];
     int ranks[LS_SCALE_LIMIT]; /* rising */
     int rank_count;
     int base; /* ranks that batch.size and batch.slices are for in weak mode: both grow with the
                  ranks; 0: the first of `ranks` */
     int64_t repeats, steps; /* steps of a repeat; 0: about a second's at the first size */
+    const char *target;     /* "accuracy 0.9", see ls_target_parse; NULL: nothing is trained */
+    ls_scale_lr_rule lr_rule;
+    double noise_scale; /* samples, kept with the study; 0: unknown */
     const ls_note *notes;
     size_t note_count;
     /* Called on rank 0, before the first repeat of a size (expected->step is NaN where nothing is
      * known yet) and after the last one. */
     void (*before)(void *context, const ls_scale_size *size, const ls_scale_prediction *expected);
     void (*after)(void *context, const ls_scale_point *point);
+    void (*trained)(void *context, const ls_scale_point *point); /* to the target */
     void *context;
 } ls_scale_job;
 
@@ -150,8 +184,9 @@ ls_status ls_scale_plan(const ls_config *config, const ls_scale_job *job, ls_sca
                         int ranks, ls_scale_size *size);
 
 /* Collective.  Measures what the file does not have yet: each repeat begins with the same weights
- * and is in the file once it is through.  A rank that is not of a size sleeps.  The configuration's
- * batch is that of the last size afterwards.  *result on rank 0 only; ls_scale_study_free. */
+ * and is in the file once it is through; a training goes on from its last checkpoint.  A rank that
+ * is not of a size sleeps.  The configuration's batch and learning rate are those of the last size
+ * afterwards.  *result on rank 0 only; ls_scale_study_free. */
 ls_status ls_scale(ls_comm *comm, ls_config *config, const ls_scale_job *job,
                    ls_scale_study *result);
 

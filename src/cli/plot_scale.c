@@ -18,10 +18,12 @@ enum {
     SHARE,
     SHARE_LOW,
     SHARE_HIGH,
+    TARGET, /* time to it, and the ideal */
+    TARGET_IDEAL,
     STACK,
     ROWS = STACK + LS_SCALE_PHASES + 1
 };
-enum { SPEED_PANEL, SHARE_PANEL, PHASE_PANELS, PANELS = PHASE_PANELS + LS_SCALE_MODES };
+enum { SPEED_PANEL, SHARE_PANEL, OTHER_PANELS, PANELS = OTHER_PANELS + 1 + LS_SCALE_MODES };
 enum { IDEAL_POINTS = 2, MOST_TICS = 40 };
 #define BAR_ROOM 0.6 /* of the distance to the next size */
 
@@ -42,7 +44,8 @@ typedef struct picture {
     ls_scale_study study;
     mode_curve modes[LS_SCALE_MODES];
     double ideal_x[IDEAL_POINTS], ideal_share[IDEAL_POINTS];
-    ls_plot_line speed[LS_SCALE_MODES + 1], share[LS_SCALE_MODES + 1];
+    ls_plot_line speed[LS_SCALE_MODES + 1], share[LS_SCALE_MODES + 1], target[LS_SCALE_MODES + 1];
+    char target_label[48];
     ls_plot_label *x_tics, y_tics[MOST_TICS];
     size_t x_tic_count;
     ls_plot panels[PANELS];
@@ -58,6 +61,7 @@ static double *row(const mode_curve *curve, int which) {
 /* ---- values --------------------------------------------------------------------------------- */
 
 static void fill_values(mode_curve *curve) {
+    const ls_scale_point *reached = ls_scale_first_reached(curve->points, curve->count);
     for (size_t i = 0; i < curve->count; i++) {
         const ls_scale_point *point = &curve->points[i];
         double sum = 0, ranks = point->size.ranks;
@@ -69,6 +73,9 @@ static void fill_values(mode_curve *curve) {
         row(curve, SHARE)[i] = 100 * point->efficiency;
         row(curve, SHARE_LOW)[i] = 100 * point->speedup_low / ranks;
         row(curve, SHARE_HIGH)[i] = 100 * point->speedup_high / ranks;
+        row(curve, TARGET)[i] = point->to_target;
+        row(curve, TARGET_IDEAL)[i] =
+            reached ? reached->to_target * reached->size.ranks / ranks : (double)NAN;
         row(curve, STACK)[i] = 0;
         for (int phase = 0; phase < LS_SCALE_PHASES; phase++) {
             sum += 100 * point->phase[phase] / point->step.median;
@@ -221,9 +228,37 @@ static void describe_lines(picture *made) {
     share->y_high *= 1.08;
 }
 
+/* The ideal is that of the first mode that reached it. */
+static bool describe_target(picture *made, ls_plot *panel) {
+    *panel = (ls_plot){.y_label = made->target_label, .legend = LS_PLOT_LEGEND_RIGHT};
+    for (int mode = 0; mode < LS_SCALE_MODES; mode++) {
+        const mode_curve *curve = &made->modes[mode];
+        if (ls_scale_first_reached(curve->points, curve->count) == NULL)
+            continue;
+        ls_plot_line line = mode_line(curve, TARGET), ideal = line;
+        line.low = line.high = NULL;
+        ideal.low = ideal.high = NULL;
+        ideal.label = "ideal";
+        ideal.style = LS_PLOT_IDEAL;
+        ideal.y = row(curve, TARGET_IDEAL);
+        if (panel->line_count == 0)
+            add_line(panel, made->target, ideal);
+        add_line(panel, made->target, line);
+    }
+    if (panel->line_count == 0)
+        return false;
+    double low = 0;
+    span(panel, &low, &panel->y_high);
+    panel->y_high *= 1.15;
+    snprintf(made->target_label, sizeof made->target_label, "time to %s, s", made->study.target);
+    return true;
+}
+
 static void describe_panels(picture *made) {
-    size_t count = PHASE_PANELS;
+    size_t count = OTHER_PANELS;
     describe_lines(made);
+    if (made->study.target && describe_target(made, &made->panels[count]))
+        made->heights[count++] = 2;
     made->heights[SPEED_PANEL] = 3;
     made->heights[SHARE_PANEL] = 2;
     for (int mode = 0; mode < LS_SCALE_MODES; mode++) {

@@ -6,11 +6,13 @@
 
 #include "cli/run.h"
 #include "cli/scale_output.h"
+#include "lockstep/noise.h"
 
 typedef struct ls_scale_args {
     ls_run_args run;
     const char *ranks, *mode, *repeats, *steps;
     const char *base, *json, *csv, *extra_p;
+    const char *target, *lr, *noise;
     bool join;
 } ls_scale_args;
 
@@ -79,6 +81,70 @@ static ls_status read_modes(const char *text, bool modes[LS_SCALE_MODES]) {
     return LS_OK;
 }
 
+/* As on the command line, accuracy=0.9, in the words of train.target. */
+static ls_status read_target(const char *text, char **target) {
+    ls_target found;
+    if (text == NULL)
+        return LS_OK;
+    char *made = ls_strdup(text);
+    if (made == NULL)
+        return LS_ERR_SYSTEM;
+    char *equals = strchr(made, '=');
+    if (equals)
+        *equals = ' ';
+    *target = made;
+    if (equals && ls_target_parse(made, &found))
+        return LS_OK;
+    return ls_fail(LS_ERR_INPUT,
+                   "scale: --target is '%s', but must be a metric and a value: accuracy=0.9, "
+                   "loss=0.25 or r2=0.8",
+                   text);
+}
+
+static ls_status read_lr_rule(const char *text, ls_scale_lr_rule *rule) {
+    const char *names[LS_SCALE_LR_RULES];
+    for (int i = 0; i < LS_SCALE_LR_RULES; i++) {
+        names[i] = ls_scale_lr_rule_name((ls_scale_lr_rule)i);
+        if (text == NULL || strcmp(text, names[i]) == 0) {
+            *rule = (ls_scale_lr_rule)i;
+            return LS_OK;
+        }
+    }
+    const char *nearest = ls_nearest(text, names, LS_SCALE_LR_RULES);
+    return ls_fail(LS_ERR_INPUT,
+                   "scale: --lr is '%s', but must be auto, linear, sqrt or fixed%s%s%s", text,
+                   nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+}
+
+/* That of the end of a noise study, where it is largest. */
+static ls_status read_noise(const char *path, double *scale) {
+    ls_noise_study study;
+    if (path == NULL)
+        return LS_OK;
+    LS_TRY(ls_noise_read(path, &study));
+    const ls_noise_window *end = &study.points[study.point_count - 1];
+    *scale = end->scale;
+    ls_noise_study_free(&study);
+    if (isnan(*scale))
+        return ls_fail(LS_ERR_INPUT,
+                       "'%s': in its last steps the gradient is within its noise, and there is no "
+                       "noise scale: run lockstep noise for more --steps, or with a larger batch",
+                       path);
+    return LS_OK;
+}
+
+static ls_status read_training(ls_comm *comm, const ls_scale_args *args, ls_scale_job *job,
+                               char **target) {
+    bool first = ls_comm_rank(comm) == 0;
+    if (args->target == NULL && (args->lr || args->noise))
+        return ls_fail(LS_ERR_INPUT, "scale: %s is of trainings: it needs --target accuracy=0.9",
+                       args->lr ? "--lr" : "--noise");
+    LS_TRY(read_target(args->target, target));
+    job->target = *target;
+    LS_TRY(read_lr_rule(args->lr, &job->lr_rule));
+    return ls_comm_agree(comm, first ? read_noise(args->noise, &job->noise_scale) : LS_OK);
+}
+
 static ls_status read_options(ls_comm *comm, const ls_scale_args *args, ls_scale_job *job) {
     const ls_command *command = &ls_command_scale;
     int64_t base = 0;
@@ -134,6 +200,19 @@ static void tell_after(void *context, const ls_scale_point *point) {
     ls_free(error);
 }
 
+static void tell_trained(void *context, const ls_scale_point *point) {
+    const ls_scale_training *training = &point->training;
+    char seconds[LS_DIGITS_TEXT], *what = size_text(&point->size);
+    (void)context;
+    if (what && training->reached == 1)
+        ls_log(LS_LOG_NORMAL, "%s: reached it in %g epochs, %g steps of %.3g ms: %s s", what,
+               training->epochs, training->steps, 1e3 * point->step.median,
+               ls_digits(point->to_target, seconds));
+    else if (what)
+        ls_log(LS_LOG_NORMAL, "%s: did not reach it in %g epochs", what, training->epochs);
+    ls_free(what);
+}
+
 /* ---- the command ---------------------------------------------------------------------------- */
 
 /* Rank 0: before anything runs. */
@@ -160,6 +239,7 @@ static ls_status measure(ls_comm *comm, const ls_scale_args *args, ls_config *co
     job->note_count = notes.count;
     job->before = tell_before;
     job->after = tell_after;
+    job->trained = tell_trained;
     ls_status status = ls_comm_tell_layout(comm);
     if (status == LS_OK)
         status = ls_scale(comm, config, job, &study);
@@ -214,15 +294,19 @@ static ls_status run_scale(ls_comm *comm, void *context) {
                        operands->word[1]);
     LS_TRY(read_options(comm, args, &job));
     output.mode = job.modes[LS_SCALE_WEAK] ? LS_SCALE_WEAK : LS_SCALE_STRONG;
-    char *path = ls_format("%s/scale.h5", args->run.folder ? args->run.folder : ".");
+    job.folder = args->run.folder ? args->run.folder : ".";
+    char *target = NULL, *path = ls_format("%s/scale.h5", job.folder);
     ls_status status = ls_comm_agree(comm, path ? LS_OK : LS_ERR_SYSTEM);
     job.path = path;
+    if (status == LS_OK)
+        status = read_training(comm, args, &job, &target);
     if (status == LS_OK && args->join)
         status =
             ls_comm_agree(comm, ls_comm_rank(comm) == 0 ? join_files(args, &output, path) : LS_OK);
     else if (status == LS_OK)
         status = run_study(comm, args, &output, &job);
     ls_scale_output_free(&output);
+    ls_free(target);
     ls_free(path);
     return status;
 }
@@ -241,6 +325,14 @@ static const ls_option options[] = {
     {"--base", NULL, LS_OPTION_TEXT, "N",
      "ranks that CONFIG's batch is for (default: the smallest size)",
      offsetof(ls_scale_args, base)},
+    {"--target", NULL, LS_OPTION_TEXT, "METRIC=VALUE",
+     "train to accuracy=0.9, loss=0.25, ..., and say the time to it",
+     offsetof(ls_scale_args, target)},
+    {"--lr", NULL, LS_OPTION_TEXT, "RULE",
+     "of these trainings: auto, linear, sqrt or fixed (default: auto)",
+     offsetof(ls_scale_args, lr)},
+    {"--noise", NULL, LS_OPTION_TEXT, "NOISE.H5", "compare steps with this noise scale",
+     offsetof(ls_scale_args, noise)},
     {"--join", NULL, LS_OPTION_FLAG, NULL, "put the files of several jobs together",
      offsetof(ls_scale_args, join)},
     {"--json", NULL, LS_OPTION_TEXT, "FILE", "write the results as JSON; -: instead of the table",
@@ -256,6 +348,7 @@ const ls_command ls_command_scale = {
     .operands =
         "CONFIG [--out DIR] [--set KEY=VALUE]... [--ranks N,N,...]\n"
         "                     [--mode strong,weak] [--repeats R] [--steps N] [--json FILE|-]\n"
+        "                     [--target METRIC=VALUE] [--lr RULE] [--noise NOISE.H5]\n"
         "                     [--base N] [--csv FILE|-] [--extra-p FILE|-]\n"
         "       lockstep scale --join SCALE.H5... [--out DIR] [--json FILE|-] ...",
     .details =
@@ -274,6 +367,20 @@ const ls_command ls_command_scale = {
         "sizes, before this one ran; error: measured against predicted. lockstep/scale.h has the\n"
         "model and the formulas.\n"
         "\n"
+        "--target accuracy=0.9 (loss=..., r2=...) also trains, for at most train.epochs, until "
+        "the\n"
+        "validation split, or the test split without one, is so good after an epoch, and says the\n"
+        "time to it: steps times the median step. Strong scaling trains once, on the largest "
+        "size,\n"
+        "since all sizes take the same steps, as the digests show; weak scaling on each size, "
+        "with\n"
+        "its batch. --lr auto: a range test for each batch; linear, sqrt: train.lr times batch /\n"
+        "that of CONFIG, or the root of it; fixed: as CONFIG says. --noise: a file of lockstep "
+        "noise,\n"
+        "for the steps that it lets expect, 1 + noise scale / batch times the least. Trainings "
+        "are\n"
+        "in DIR/train-strong, DIR/train-weak-N, and go on from their checkpoints.\n"
+        "\n"
         "DIR/scale.h5 gets a row for each repeat once it is through. A study that was killed goes\n"
         "on where it was with the same command; with more repeats, larger sizes or the other mode\n"
         "only what is missing is measured; of a whole study everything is printed again.\n"
@@ -288,7 +395,11 @@ const ls_command ls_command_scale = {
         "low, high, confidence}, phases {NAME: seconds}, exchange_alone_seconds (without "
         "compute),\n"
         "predicted_seconds {step, low, high}, error, speedup {median, low, high}, efficiency,\n"
-        "same_bits (strong: as the first size; weak: in all repeats)}]. CSV has the same columns,\n"
+        "same_bits (strong: as the first size; weak: in all repeats), training {reached (1; 0: "
+        "not\n"
+        "within train.epochs), steps, epochs, samples, learning_rate, seconds}}], target, "
+        "lr_rule,\n"
+        "noise_scale. CSV has the same columns,\n"
         "a line for each size. --extra-p writes the text input of Extra-P: times of the phases\n"
         "and the step, all repeats, over the parameter ranks.\n",
     .min_operands = 1,

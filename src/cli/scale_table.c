@@ -110,6 +110,7 @@ static void add_mode(const ls_scale_study *study, ls_scale_mode mode, ls_text *t
     for (size_t i = 0; i < count; i++)
         add_row(&points[i], text);
     add_errors(points, count, text);
+    ls_scale_add_target(study, points, count, text);
 }
 
 /* Repeats and confidence of the point that has least of them. */

@@ -27,6 +27,19 @@ static void add_interval(ls_text *text, const char *key, const char *name, doubl
     ls_json_inner(text, "high", high, false);
 }
 
+/* The point's last. */
+static void add_training(ls_text *text, const ls_scale_point *point) {
+    const ls_scale_training *training = &point->training;
+    ls_text_add(text, ",\n     \"training\": {");
+    ls_json_inner(text, "reached", training->reached, true);
+    ls_json_inner(text, "steps", training->steps, false);
+    ls_json_inner(text, "epochs", training->epochs, false);
+    ls_json_inner(text, "samples", training->samples, false);
+    ls_json_inner(text, "learning_rate", training->lr, false);
+    ls_json_inner(text, "seconds", point->to_target, false);
+    ls_text_add(text, "}}");
+}
+
 static void add_point(ls_text *text, const ls_scale_point *point) {
     ls_text_add(text, "\n    {");
     add_size(text, &point->size);
@@ -47,7 +60,8 @@ static void add_point(ls_text *text, const ls_scale_point *point) {
                  point->speedup_high);
     ls_text_add(text, "}");
     ls_json_inner(text, "efficiency", point->efficiency, false);
-    ls_text_add(text, ", \"same_bits\": %s}", point->same_bits ? "true" : "false");
+    ls_text_add(text, ", \"same_bits\": %s", point->same_bits ? "true" : "false");
+    add_training(text, point);
 }
 
 void ls_scale_json(const ls_scale_study *study, ls_text *text) {
@@ -58,6 +72,9 @@ void ls_scale_json(const ls_scale_study *study, ls_text *text) {
     ls_json_text_field(text, "hosts", study->hosts);
     ls_json_field(text, "steps", (double)study->steps);
     ls_json_field(text, "warm_up_steps", LS_SCALE_WARM_UP);
+    ls_json_text_field(text, "target", study->target ? study->target : "");
+    ls_json_text_field(text, "lr_rule", study->lr_rule ? study->lr_rule : "");
+    ls_json_field(text, "noise_scale", study->noise_scale > 0 ? study->noise_scale : (double)NAN);
     ls_json_key(text, "points");
     ls_text_add(text, "[");
     for (size_t i = 0; i < study->point_count; i++) {
@@ -82,7 +99,8 @@ void ls_scale_csv(const ls_scale_study *study, ls_text *text) {
     for (int phase = 0; phase < LS_SCALE_PHASES; phase++)
         ls_text_add(text, ",%s", ls_scale_phase_name((ls_scale_phase)phase));
     ls_text_add(text, ",exchange_alone,predicted,predicted_low,predicted_high,error,speedup,"
-                      "speedup_low,speedup_high,efficiency,same_bits\n");
+                      "speedup_low,speedup_high,efficiency,same_bits,target_reached,trained_steps,"
+                      "trained_epochs,trained_samples,learning_rate,time_to_target\n");
     for (size_t i = 0; i < study->point_count; i++) {
         const ls_scale_point *point = &study->points[i];
         const ls_scale_size *size = &point->size;
@@ -101,7 +119,12 @@ void ls_scale_csv(const ls_scale_study *study, ls_text *text) {
         add_numbers(text, first, sizeof first / sizeof *first);
         add_numbers(text, point->phase, LS_SCALE_PHASES);
         add_numbers(text, last, sizeof last / sizeof *last);
-        ls_text_add(text, ",%s\n", point->same_bits ? "yes" : "no");
+        const ls_scale_training *of = &point->training;
+        const double training[] = {of->reached, of->steps, of->epochs,
+                                   of->samples, of->lr,    point->to_target};
+        ls_text_add(text, ",%s", point->same_bits ? "yes" : "no");
+        add_numbers(text, training, sizeof training / sizeof *training);
+        ls_text_add(text, "\n");
     }
 }
 

@@ -6,6 +6,7 @@
 #include "lockstep/build.h"
 #include "train/scale_file.h"
 #include "train/scale_measure.h"
+#include "train/scale_train.h"
 
 typedef struct study {
     ls_comm *comm;
@@ -14,6 +15,8 @@ typedef struct study {
     ls_scale_file *file; /* rank 0 */
     int64_t steps;       /* of a repeat; 0: not known yet */
     int64_t largest;     /* batch */
+    int64_t missing;     /* repeats of the size under way */
+    ls_scale_rate rate;  /* of the trainings */
 } study;
 
 /* ---- sizes ---------------------------------------------------------------------------------- */
@@ -107,58 +110,103 @@ static ls_status predict(const study *s, const ls_scale_size *size, ls_scale_row
     return LS_OK;
 }
 
-/* Rank 0. */
-static ls_status tell(const study *s, const ls_scale_size *size) {
+/* Rank 0: the point of a size, if `told` wants to know. */
+static ls_status tell(const study *s, const ls_scale_size *size,
+                      void (*told)(void *context, const ls_scale_point *point)) {
     ls_scale_point *points;
     size_t count;
-    if (s->job->after == NULL)
+    if (told == NULL)
         return LS_OK;
     LS_TRY(ls_scale_summarize(s->file->rows, s->file->count, &points, &count));
     for (size_t i = 0; i < count; i++)
         if (points[i].size.mode == size->mode && points[i].size.ranks == size->ranks)
-            s->job->after(s->job->context, &points[i]);
+            told(s->job->context, &points[i]);
+    ls_free(points);
+    return LS_OK;
+}
+
+/* Rank 0. */
+static ls_status find_untrained(const study *s, const ls_scale_size *size, bool *untrained) {
+    ls_scale_point *points;
+    size_t count;
+    *untrained = true;
+    LS_TRY(ls_scale_summarize(s->file->rows, s->file->count, &points, &count));
+    for (size_t i = 0; i < count; i++)
+        if (points[i].size.mode == size->mode && points[i].size.ranks == size->ranks)
+            *untrained = isnan(points[i].training.reached);
     ls_free(points);
     return LS_OK;
 }
 
 /* ---- measuring ------------------------------------------------------------------------------ */
 
+typedef ls_status part_work(study *s, ls_comm *part, ls_scale_size *size);
+
+/* Ranks that are not of the part sleep meanwhile. */
+static ls_status on_part(study *s, ls_scale_size *size, part_work *work) {
+    ls_comm *part;
+    LS_TRY(ls_comm_agree(s->comm, set_batch(s->config, size)));
+    LS_TRY(ls_comm_part(s->comm, size->ranks, &part));
+    ls_status status = part ? work(s, part, size) : LS_OK;
+    ls_comm_free(part);
+    LS_TRY(ls_comm_rest(s->comm));
+    return ls_comm_agree(s->comm, status);
+}
+
 /* Collective over the part. */
-static ls_status run_repeats(study *s, ls_comm *part, ls_scale_measure *measure, int64_t missing,
+static ls_status run_repeats(study *s, ls_comm *part, ls_scale_measure *measure,
                              const ls_scale_size *size) {
     bool first = ls_comm_rank(part) == 0;
-    ls_scale_row row = {.size = *size};
+    ls_scale_row row = {.size = *size, .training = LS_SCALE_NOT_TRAINED};
+    LS_TRY(ls_comm_agree(part, first ? ls_scale_file_check(s->file, s->job->path, size) : LS_OK));
     LS_TRY(ls_comm_agree(part, first ? predict(s, size, &row) : LS_OK));
-    for (int64_t i = 0; i < missing; i++) {
+    for (int64_t i = 0; i < s->missing; i++) {
         LS_TRY(ls_scale_measure_repeat(measure, &s->steps, &row));
         LS_TRY(ls_comm_agree(part, first ? ls_scale_file_add(s->file, &row, s->steps) : LS_OK));
     }
-    return ls_comm_agree(part, first ? tell(s, size) : LS_OK);
+    return ls_comm_agree(part, first ? tell(s, size, s->job->after) : LS_OK);
 }
 
-static ls_status run_part(study *s, ls_comm *part, int64_t missing, ls_scale_size *size) {
+static ls_status measure_part(study *s, ls_comm *part, ls_scale_size *size) {
     ls_scale_measure *measure;
-    LS_TRY(ls_scale_measure_create(part, s->config, s->job->name, s->largest, size, &measure));
-    ls_status status = run_repeats(s, part, measure, missing, size);
+    LS_TRY(ls_scale_measure_create(part, s->config, s->job->name, s->job->target != NULL,
+                                   s->largest, size, &measure));
+    ls_status status = run_repeats(s, part, measure, size);
     ls_scale_measure_free(measure);
     return status;
 }
 
-/* Ranks that are not of the part sleep meanwhile. */
 static ls_status run_size(study *s, ls_scale_size *size) {
-    ls_comm *part;
     bool first = ls_comm_rank(s->comm) == 0;
-    int64_t missing = first ? s->job->repeats - count_repeats(s->file, size) : 0;
-    LS_TRY(ls_comm_broadcast(s->comm, &missing, sizeof missing, 0));
-    if (missing <= 0)
+    s->missing = first ? s->job->repeats - count_repeats(s->file, size) : 0;
+    LS_TRY(ls_comm_broadcast(s->comm, &s->missing, sizeof s->missing, 0));
+    if (s->missing <= 0)
         return LS_OK;
-    LS_TRY(ls_comm_agree(s->comm, set_batch(s->config, size)));
-    LS_TRY(ls_comm_part(s->comm, size->ranks, &part));
-    ls_status status = part ? run_part(s, part, missing, size) : LS_OK;
-    ls_comm_free(part);
-    LS_TRY(ls_comm_rest(s->comm));
-    LS_TRY(ls_comm_agree(s->comm, status));
+    LS_TRY(on_part(s, size, measure_part));
     return ls_comm_broadcast(s->comm, &s->steps, sizeof s->steps, 0);
+}
+
+/* ---- training to the target ----------------------------------------------------------------- */
+
+/* Rank 0. */
+static ls_status keep_training(const study *s, const ls_scale_size *size,
+                               const ls_scale_training *training) {
+    LS_TRY(ls_scale_file_train(s->file, size, training));
+    return tell(s, size, s->job->trained);
+}
+
+static ls_status train_part(study *s, ls_comm *part, ls_scale_size *size) {
+    ls_scale_training training;
+    LS_TRY(ls_scale_train(part, s->config, s->job, &s->rate, size, &training));
+    bool first = ls_comm_rank(part) == 0;
+    return ls_comm_agree(part, first ? keep_training(s, size, &training) : LS_OK);
+}
+
+static ls_status train_size(study *s, ls_scale_size *size) {
+    bool untrained = false, first = ls_comm_rank(s->comm) == 0;
+    LS_TRY(ls_comm_agree(s->comm, first ? find_untrained(s, size, &untrained) : LS_OK));
+    LS_TRY(ls_comm_broadcast(s->comm, &untrained, sizeof untrained, 0));
+    return untrained ? on_part(s, size, train_part) : LS_OK;
 }
 
 /* ---- the study ------------------------------------------------------------------------------ */
@@ -181,12 +229,18 @@ static ls_status identify(const study *s, char identity[LS_DIGEST_TEXT]) {
     return status;
 }
 
-static ls_status open_file(study *s, int sizes) {
-    char identity[LS_DIGEST_TEXT];
-    LS_TRY(identify(s, identity));
+static ls_status open_file(study *s, int sizes, const char *identity) {
     LS_TRY(ls_scale_file_open(s->config, s->job, identity, sizes * s->job->repeats, &s->file));
     s->steps = s->file->steps > 0 ? s->file->steps : s->job->steps;
     return LS_OK;
+}
+
+/* A study is the same with a target and without. */
+static ls_status take_target(study *s) {
+    if (s->job->target == NULL)
+        return LS_OK;
+    LS_TRY(ls_scale_rate_of(s->config, s->job->lr_rule, &s->rate));
+    return ls_config_set(s->config, "train.target", s->job->target);
 }
 
 /* Rank 0. */
@@ -199,11 +253,17 @@ static ls_status run_sizes(study *s, ls_scale_study *result) {
     ls_scale_size sizes[LS_SCALE_MODES * LS_SCALE_LIMIT];
     int count;
     bool first = ls_comm_rank(s->comm) == 0;
+    char identity[LS_DIGEST_TEXT];
     LS_TRY(ls_comm_agree(s->comm, plan(s, sizes, &count)));
-    LS_TRY(ls_comm_agree(s->comm, first ? open_file(s, count) : LS_OK));
+    LS_TRY(ls_comm_agree(s->comm, identify(s, identity)));
+    LS_TRY(ls_comm_agree(s->comm, take_target(s)));
+    LS_TRY(ls_comm_agree(s->comm, first ? open_file(s, count, identity) : LS_OK));
     LS_TRY(ls_comm_broadcast(s->comm, &s->steps, sizeof s->steps, 0));
     for (int i = 0; i < count; i++)
         LS_TRY(run_size(s, &sizes[i]));
+    /* The largest first: in strong mode its steps are those of all. */
+    for (int i = count - 1; i >= 0 && s->job->target; i--)
+        LS_TRY(train_size(s, &sizes[i]));
     return ls_comm_agree(s->comm, first ? finish(s, result) : LS_OK);
 }
 

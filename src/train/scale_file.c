@@ -12,6 +12,7 @@
 
 #define GROUP "scale"
 
+enum { TRAINING_VALUES = sizeof(ls_scale_training) / sizeof(double) };
 enum { DIGEST_WORDS = 4, DIGEST_DIGITS = (LS_DIGEST_TEXT - 1) / DIGEST_WORDS };
 
 /* ---- a row's fields ------------------------------------------------------------------------- */
@@ -79,6 +80,12 @@ static const field fields[] = {
      PLACE(digest),
      0,
      UINT32_MAX},
+    {{"training", TRAINING_VALUES, "1",
+      "to the target: 1 reached or 0 not, steps, epochs, samples, learning rate", false},
+     REAL,
+     PLACE(training),
+     -INFINITY,
+     INFINITY},
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 
@@ -188,6 +195,18 @@ static ls_status take_note(ls_run_reader *reader, const char *name, const char *
     return *value ? LS_OK : LS_ERR_SYSTEM;
 }
 
+/* A text of the group, in new memory; NULL where there is none. */
+static ls_status take_text(ls_run_reader *reader, const char *name, char **value) {
+    const char *there = ls_run_text(reader, name);
+    *value = there ? ls_strdup(there) : NULL;
+    return there && *value == NULL ? LS_ERR_SYSTEM : LS_OK;
+}
+
+static double noise_scale_of(ls_run_reader *reader) {
+    const char *text = ls_run_text(reader, "noise_scale");
+    return text ? strtod(text, NULL) : 0;
+}
+
 static ls_status take_study(ls_run_reader *reader, const char *path, ls_scale_study *study) {
     const char *invariant = ls_run_text(reader, "layout_invariant");
     LS_TRY(take_rows(reader, path, 0, &study->rows));
@@ -200,6 +219,9 @@ static ls_status take_study(ls_run_reader *reader, const char *path, ls_scale_st
     LS_TRY(take_note(reader, "provenance/version", "", &study->version));
     LS_TRY(take_note(reader, "provenance/isa", "", &study->isa));
     LS_TRY(take_note(reader, "provenance/hosts", "", &study->hosts));
+    LS_TRY(take_text(reader, "target", &study->target));
+    LS_TRY(take_text(reader, "lr_rule", &study->lr_rule));
+    study->noise_scale = noise_scale_of(reader);
     return ls_scale_summarize(study->rows, study->row_count, &study->points, &study->point_count);
 }
 
@@ -223,6 +245,8 @@ void ls_scale_study_free(ls_scale_study *study) {
     ls_free(study->version);
     ls_free(study->isa);
     ls_free(study->hosts);
+    ls_free(study->target);
+    ls_free(study->lr_rule);
     ls_free(study->rows);
     ls_free(study->points);
     *study = (ls_scale_study){0};
@@ -230,21 +254,37 @@ void ls_scale_study_free(ls_scale_study *study) {
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
-/* The rows that are there already. */
+static ls_status check_identity(ls_run_reader *reader, const char *path, const char *identity) {
+    const char *there = ls_run_note_text(reader, LS_RUN_NAME);
+    if (there && strcmp(there, identity) == 0)
+        return LS_OK;
+    return ls_fail(
+        LS_ERR_INPUT,
+        "'%s' is of another study: of another configuration, smallest size or --base, --steps, "
+        "instruction set or version; remove it, or choose another folder (--out)",
+        path);
+}
+
+/* What is there already. */
+static ls_status take_older(ls_run_reader *reader, const char *path, int64_t more,
+                            ls_scale_file *file) {
+    const char *hosts = ls_run_note_text(reader, "provenance/hosts");
+    LS_TRY(take_rows(reader, path, more, &file->rows));
+    file->count = ls_run_points(reader);
+    file->steps = steps_of(reader);
+    file->noise_scale = noise_scale_of(reader);
+    file->hosts = hosts ? ls_strdup(hosts) : NULL;
+    LS_TRY(take_text(reader, "target", &file->target));
+    return take_text(reader, "lr_rule", &file->lr_rule);
+}
+
 static ls_status read_older(const char *path, const char *identity, int64_t more,
                             ls_scale_file *file) {
     ls_run_reader *reader;
     LS_TRY(ls_run_open(path, &reader));
-    const char *there = ls_run_note_text(reader, LS_RUN_NAME);
-    ls_status status = take_rows(reader, path, more, &file->rows);
-    file->count = ls_run_points(reader);
-    file->steps = steps_of(reader);
-    if (status == LS_OK && (there == NULL || strcmp(there, identity) != 0))
-        status = ls_fail(
-            LS_ERR_INPUT,
-            "'%s' is of another study: of another configuration, smallest size or --base, --steps, "
-            "instruction set or version; remove it, or choose another folder (--out)",
-            path);
+    ls_status status = take_older(reader, path, more, file);
+    if (status == LS_OK)
+        status = check_identity(reader, path, identity);
     ls_run_close(reader);
     return status;
 }
@@ -264,6 +304,65 @@ static ls_status begin(const char *path, const char *identity, int64_t more, ls_
                          &file->run);
 }
 
+static ls_status replace(char **text, const char *value) {
+    char *made = ls_strdup(value);
+    if (made == NULL)
+        return LS_ERR_SYSTEM;
+    ls_free(*text);
+    *text = made;
+    return LS_OK;
+}
+
+/* All trainings of a study are to one target, with learning rates by one rule. */
+static ls_status take_target(const ls_scale_job *job, ls_scale_file *file) {
+    const char *rule = ls_scale_lr_rule_name(job->lr_rule);
+    if (job->noise_scale > 0)
+        file->noise_scale = job->noise_scale;
+    if (job->target == NULL)
+        return LS_OK;
+    if (file->target && file->lr_rule &&
+        (strcmp(file->target, job->target) != 0 || strcmp(file->lr_rule, rule) != 0))
+        return ls_fail(LS_ERR_INPUT,
+                       "'%s' has trainings to %s with --lr %s; this is %s with --lr %s: say the "
+                       "same, or choose another folder (--out)",
+                       job->path, file->target, file->lr_rule, job->target, rule);
+    LS_TRY(replace(&file->target, job->target));
+    return replace(&file->lr_rule, rule);
+}
+
+static ls_status describe_target(const ls_scale_file *file) {
+    if (file->noise_scale > 0)
+        LS_TRY(ls_run_set_number(file->run, "noise_scale", file->noise_scale));
+    if (file->target == NULL || file->lr_rule == NULL)
+        return LS_OK;
+    LS_TRY(ls_run_set_text(file->run, "target", file->target));
+    return ls_run_set_text(file->run, "lr_rule", file->lr_rule);
+}
+
+static const char *hosts_of(const ls_scale_job *job) {
+    for (size_t i = 0; i < job->note_count; i++)
+        if (strcmp(job->notes[i].name, "provenance/hosts") == 0)
+            return job->notes[i].value;
+    return NULL;
+}
+
+/* The hosts of before stay in the file. */
+static ls_status describe_hosts(const ls_scale_job *job, const ls_scale_file *file) {
+    const char *now = hosts_of(job);
+    bool strange;
+    char *all;
+    if (now == NULL || file->hosts == NULL)
+        return LS_OK;
+    LS_TRY(ls_scale_hosts_add(file->hosts, now, &all, &strange));
+    if (strange && file->count > 0)
+        ls_warn("%s has repeats measured on %s; now it is %s: such times go together only where "
+                "the hosts are alike; otherwise choose another folder (--out)",
+                job->path, file->hosts, now);
+    ls_status status = ls_run_note(file->run, "provenance/hosts", all);
+    ls_free(all);
+    return status;
+}
+
 static ls_status describe(const ls_config *config, const ls_scale_job *job, const char *identity,
                           const ls_scale_file *file) {
     bool fixed = config->exchange_sum == LS_EXCHANGE_FIXED;
@@ -272,7 +371,9 @@ static ls_status describe(const ls_config *config, const ls_scale_job *job, cons
     LS_TRY(ls_run_set_number(file->run, "warm_up_steps", LS_SCALE_WARM_UP));
     if (file->steps > 0)
         LS_TRY(ls_run_set_number(file->run, "steps", (double)file->steps));
+    LS_TRY(describe_target(file));
     LS_TRY(ls_notes_write_plain(file->run, config, job->notes, job->note_count));
+    LS_TRY(describe_hosts(job, file));
     return ls_run_commit(file->run, file->count);
 }
 
@@ -282,6 +383,7 @@ ls_status ls_scale_file_open(const ls_config *config, const ls_scale_job *job, c
     ls_status status;
     LS_TRY(LS_NEW(made, 1));
     LS_TRY_GOTO(failed, begin(job->path, identity, more, made));
+    LS_TRY_GOTO(failed, take_target(job, made));
     LS_TRY_GOTO(failed, describe(config, job, identity, made));
     *file = made;
     return LS_OK;
@@ -301,6 +403,21 @@ ls_status ls_scale_file_add(ls_scale_file *file, const ls_scale_row *row, int64_
     return ls_run_commit(file->run, file->count);
 }
 
+/* The attributes are set again for the file to be laid out anew, with the older rows. */
+ls_status ls_scale_file_train(ls_scale_file *file, const ls_scale_size *size,
+                              const ls_scale_training *training) {
+    for (int64_t i = 0; i < file->count; i++) {
+        ls_scale_row *row = &file->rows[i];
+        if (row->size.mode != size->mode || row->size.ranks != size->ranks)
+            continue;
+        row->training = *training;
+        for (size_t k = 0; k < FIELDS; k++)
+            put_field(&fields[k], row, ls_run_row(file->run, k, i));
+    }
+    LS_TRY(describe_target(file));
+    return ls_run_commit(file->run, file->count);
+}
+
 ls_status ls_scale_file_finish(ls_scale_file *file) {
     return ls_run_finish(file->run);
 }
@@ -309,6 +426,9 @@ void ls_scale_file_free(ls_scale_file *file) {
     if (file == NULL)
         return;
     ls_run_free(file->run);
+    ls_free(file->target);
+    ls_free(file->lr_rule);
+    ls_free(file->hosts);
     ls_free(file->rows);
     ls_free(file);
 }

@@ -5,6 +5,10 @@
 
 #include "train/scale_file.h"
 
+static bool same_text(const char *one, const char *other) {
+    return one && other ? strcmp(one, other) == 0 : one == other;
+}
+
 static ls_status check_same(const ls_scale_study *first, const char *first_path,
                             const ls_scale_study *other, const char *path) {
     if (strcmp(first->identity, other->identity) != 0)
@@ -16,6 +20,11 @@ static ls_status check_same(const ls_scale_study *first, const char *first_path,
         return ls_fail(LS_ERR_INPUT,
                        "repeats have %lld steps in '%s' and %lld in '%s': say --steps to each job",
                        (long long)first->steps, first_path, (long long)other->steps, path);
+    if (!same_text(first->target, other->target) || !same_text(first->lr_rule, other->lr_rule))
+        return ls_fail(LS_ERR_INPUT,
+                       "'%s' and '%s' were not trained alike: say the same --target and --lr to "
+                       "each job",
+                       first_path, path);
     return LS_OK;
 }
 
@@ -43,13 +52,24 @@ static ls_status predict_rows(ls_scale_row *rows, int64_t count) {
     return LS_OK;
 }
 
+static ls_scale_lr_rule rule_of(const char *name) {
+    int rule = LS_SCALE_LR_RULES - 1;
+    while (rule > 0 && !same_text(name, ls_scale_lr_rule_name((ls_scale_lr_rule)rule)))
+        rule--;
+    return (ls_scale_lr_rule)rule;
+}
+
 static ls_status write_rows(const ls_scale_study *first, const char *hosts, const char *path,
                             const ls_scale_row *rows, int64_t count) {
     const ls_note notes[] = {{"provenance/arguments", first->about},
                              {"provenance/isa", first->isa},
                              {"provenance/hosts", hosts}};
-    const ls_scale_job job = {
-        .path = path, .notes = notes, .note_count = sizeof notes / sizeof *notes};
+    const ls_scale_job job = {.path = path,
+                              .target = first->target,
+                              .lr_rule = rule_of(first->lr_rule),
+                              .noise_scale = first->noise_scale,
+                              .notes = notes,
+                              .note_count = sizeof notes / sizeof *notes};
     ls_config *config;
     ls_scale_file *file;
     LS_TRY(ls_config_create(first->configuration, &config));

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "train/engine.h"
+#include "train/judge.h"
 #include "train/steady.h"
 
 enum { LEAST_STEPS = 10, MOST_STEPS = 2000, EXCHANGES = 10 };
@@ -36,12 +37,14 @@ static ls_status describe(const ls_engine *engine, ls_scale_size *size) {
 }
 
 ls_status ls_scale_measure_create(ls_comm *comm, const ls_config *config, const char *name,
-                                  int64_t largest, ls_scale_size *size,
+                                  bool judged, int64_t largest, ls_scale_size *size,
                                   ls_scale_measure **measure) {
     ls_scale_measure *made;
     ls_status status;
     LS_TRY(ls_comm_agree(comm, LS_NEW(made, 1)));
-    LS_TRY_GOTO(failed, ls_engine_create(comm, config, name, false, &made->engine));
+    LS_TRY_GOTO(failed, ls_engine_create(comm, config, name, judged, &made->engine));
+    if (judged)
+        LS_TRY_GOTO(failed, ls_judge_check(made->engine));
     LS_TRY_GOTO(failed, check_samples(made->engine, largest));
     LS_TRY_GOTO(failed, ls_steady_begin(made->engine, &made->steady));
     LS_TRY_GOTO(failed, describe(made->engine, size));

@@ -15,6 +15,11 @@ const char *ls_scale_phase_name(ls_scale_phase phase) {
     return names[phase];
 }
 
+const char *ls_scale_lr_rule_name(ls_scale_lr_rule rule) {
+    static const char *const names[] = {"auto", "linear", "sqrt", "fixed"};
+    return names[rule];
+}
+
 static int by_value(const void *left, const void *right) {
     double a = *(const double *)left, b = *(const double *)right;
     return (a > b) - (a < b);
@@ -100,6 +105,29 @@ static void fill_point(const ls_scale_row *rows, int64_t count, double *room,
     point->error = point->step.median / point->predicted - 1;
 }
 
+/* Whether the training of a row is that of the point too: in strong mode all take the same steps.
+ */
+static bool shares_training(const ls_scale_row *row, const ls_scale_row *first,
+                            const ls_scale_point *point) {
+    if (isnan(row->training.reached) || row->size.mode != point->size.mode)
+        return false;
+    return is_of(row, &point->size) || (point->size.mode == LS_SCALE_STRONG && point->same_bits &&
+                                        strcmp(row->digest, first->digest) == 0);
+}
+
+static void find_training(const ls_scale_row *rows, int64_t count, ls_scale_point *point) {
+    const ls_scale_row *first = NULL;
+    point->training = LS_SCALE_NOT_TRAINED;
+    for (int64_t i = 0; i < count; i++) {
+        if (first == NULL && rows[i].size.mode == point->size.mode)
+            first = &rows[i];
+        if (shares_training(&rows[i], first, point))
+            point->training = rows[i].training;
+    }
+    point->to_target =
+        point->training.reached == 1 ? point->training.steps * point->step.median : (double)NAN;
+}
+
 static void compare(const ls_scale_point *base, ls_scale_point *point) {
     double batches = (double)point->size.batch / (double)base->size.batch * base->size.ranks;
     point->speedup = batches * base->step.median / point->step.median;
@@ -132,6 +160,7 @@ ls_status ls_scale_summarize(const ls_scale_row *rows, int64_t count, ls_scale_p
     for (size_t k = 0, base = 0; k < used; k++) {
         base = made[k].size.mode != made[base].size.mode ? k : base;
         fill_point(rows, count, room, &made[k]);
+        find_training(rows, count, &made[k]);
         compare(&made[base], &made[k]);
     }
     ls_free(room);

@@ -134,7 +134,7 @@ Test(scale, json_and_csv, .fini = workspace_remove) {
                                program(), make_config(), workspace());
     cr_expect_eq(strncmp(csv, "mode,ranks,nodes,batch,slices,repeats,step,", 43), 0, "%s", csv);
     cr_expect_eq(count_of(csv, "\n"), 7, "%s", csv);
-    cr_expect_eq(count_of(csv, ","), 7 * 24 - 7, "%s", csv);
+    cr_expect_eq(count_of(csv, ","), 7 * 30 - 7, "%s", csv);
     expect(csv, "\nstrong,3,1,96,8,3,");
     expect(csv, "\nweak,3,1,288,24,3,");
 }

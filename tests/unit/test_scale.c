@@ -143,3 +143,27 @@ Test(scale, uneven_slices_are_imbalance) {
     cr_expect_float_eq(found.phase[LS_SCALE_COMPUTE] + found.phase[LS_SCALE_IMBALANCE], 5e-3, 1e-9);
     ls_free(points);
 }
+
+/* Strong: what one size trained is that of all with its bits; weak: of its own size alone. */
+Test(scale, trainings) {
+    ls_scale_row rows[6];
+    ls_scale_point *points;
+    size_t count;
+    for (int i = 0; i < 6; i++) {
+        rows[i] = row_of(i < 3 ? LS_SCALE_STRONG : LS_SCALE_WEAK, 1 << i % 3);
+        rows[i].training = LS_SCALE_NOT_TRAINED;
+    }
+    rows[1].digest[0] = 'f';
+    rows[2].training = (ls_scale_training){1, 100, 2, 6400, 0.1};
+    rows[4].training = (ls_scale_training){0, 300, 6, 19200, 0.1};
+    cr_assert_eq(ls_scale_summarize(rows, 6, &points, &count), LS_OK);
+    cr_assert_eq(count, 6);
+    cr_expect_eq(points[0].training.steps, 100);
+    cr_expect_eq(points[0].to_target, 100 * points[0].step.median);
+    cr_expect(isnan(points[1].training.steps), "of other bits");
+    cr_expect_eq(points[2].to_target, 100 * points[2].step.median);
+    cr_expect(isnan(points[3].training.reached) && isnan(points[5].training.reached));
+    cr_expect_eq(points[4].training.steps, 300);
+    cr_expect(isnan(points[4].to_target), "not reached");
+    ls_free(points);
+}

@@ -37,7 +37,8 @@ static ls_scale_row make_row(ls_scale_mode mode, int ranks, int repeat) {
                         .predicted = ranks == 1 ? (double)NAN : 0.09 / ranks,
                         .low = ranks == 1 ? (double)NAN : 0.08 / ranks,
                         .high = ranks == 1 ? (double)NAN : 0.12 / ranks,
-                        .digest = "0123456789abcdef00000000fffffffe"};
+                        .digest = "0123456789abcdef00000000fffffffe",
+                        .training = LS_SCALE_NOT_TRAINED};
     for (int phase = 0; phase < LS_SCALE_PHASES; phase++)
         row.phase[phase] = row.step / LS_SCALE_PHASES;
     return row;
@@ -93,6 +94,8 @@ static void check_row(const ls_scale_row *row, const ls_scale_row *expected) {
     cr_expect(same(row->predicted, expected->predicted));
     cr_expect(same(row->low, expected->low) && same(row->high, expected->high));
     cr_expect_str_eq(row->digest, expected->digest);
+    cr_expect(same(row->training.reached, expected->training.reached));
+    cr_expect(same(row->training.steps, expected->training.steps));
 }
 
 static void check_study(const char *path, ls_scale_mode mode, int64_t first, int64_t count) {
@@ -330,4 +333,70 @@ Test(scale_file, error_bars_and_bars_in_the_script) {
     has(&script, "set label 'it''s' at first 1, first 3 center");
     has(&script, "set xrange [-0.325:1.325]");
     ls_text_free(&script);
+}
+
+/* ---- trainings and hosts -------------------------------------------------------------------- */
+
+/* What was trained is in the rows of its size, older ones too, and stays when the file goes on. */
+Test(scale_file, trainings, .fini = io_remove) {
+    const char *path = write_study("scale.h5");
+    const ls_scale_training training = {1, 120, 3, 15360, 0.05};
+    const ls_scale_size size = {.mode = LS_SCALE_WEAK, .ranks = 2};
+    ls_config *config = make_config();
+    ls_scale_job job = {
+        .path = path, .target = "accuracy 0.9", .lr_rule = LS_SCALE_LR_SQRT, .noise_scale = 300};
+    ls_scale_file *file;
+    ls_scale_study study;
+    cr_assert_eq(ls_scale_file_open(config, &job, "me", 1, &file), LS_OK, "%s", ls_message());
+    cr_assert_eq(ls_scale_file_train(file, &size, &training), LS_OK, "%s", ls_message());
+    ls_scale_file_free(file);
+    add_rows(file = open_file(path, "me", 1), LS_SCALE_WEAK, 0, 1);
+    ls_scale_file_free(file);
+    cr_assert_eq(ls_scale_read(path, &study), LS_OK, "%s", ls_message());
+    cr_expect_str_eq(study.target, "accuracy 0.9");
+    cr_expect_str_eq(study.lr_rule, "sqrt");
+    cr_expect_eq(study.noise_scale, 300);
+    for (int64_t i = 0; i < study.row_count; i++) {
+        const ls_scale_row *row = &study.rows[i];
+        bool there = row->size.mode == LS_SCALE_WEAK && row->size.ranks == 2;
+        cr_expect(same(row->training.reached, there ? 1 : (double)NAN));
+        cr_expect(same(row->training.lr, there ? 0.05 : (double)NAN));
+    }
+    ls_scale_study_free(&study);
+    job.target = "accuracy 0.8";
+    cr_expect_eq(ls_scale_file_open(config, &job, "me", 1, &file), LS_ERR_INPUT);
+    cr_expect_not_null(strstr(ls_message(), "accuracy 0.9 with --lr sqrt"), "%s", ls_message());
+    ls_config_free(config);
+}
+
+static void check_hosts(const char *before, const char *now, const char *expected, bool strange) {
+    char *all;
+    bool found;
+    cr_assert_eq(ls_scale_hosts_add(before, now, &all, &found), LS_OK);
+    cr_expect_str_eq(all, expected);
+    cr_expect_eq(found, strange, "%s, %s", before, now);
+    ls_free(all);
+}
+
+Test(scale_file, hosts) {
+    const char *two = "node1 (2 ranks), node2 (2 ranks)", *one = "node1 (4 ranks)";
+    check_hosts(two, one, two, false);
+    check_hosts(one, two, two, false);
+    check_hosts(one, "node12 (4 ranks)", "node1 (4 ranks); node12 (4 ranks)", true);
+    check_hosts("node1 (4 ranks); node12 (4 ranks)", "node12 (1 rank)",
+                "node1 (4 ranks); node12 (4 ranks)", false);
+}
+
+/* Repeats of one size go together only on as many nodes and cores. */
+Test(scale_file, layout, .fini = io_remove) {
+    ls_scale_file *file = open_file(write_study("scale.h5"), "me", 1);
+    ls_scale_size size = make_row(LS_SCALE_STRONG, 4, 0).size;
+    cr_expect_eq(ls_scale_file_check(file, "a", &size), LS_OK);
+    size.nodes = 2;
+    cr_expect_eq(ls_scale_file_check(file, "a", &size), LS_ERR_INPUT);
+    cr_expect_not_null(strstr(ls_message(), "4 ranks: 'a' has them on 1 node with 1.5 threads"),
+                       "%s", ls_message());
+    size.ranks = 8;
+    cr_expect_eq(ls_scale_file_check(file, "a", &size), LS_OK);
+    ls_scale_file_free(file);
 }

@@ -1,0 +1,130 @@
+/* system tests: scaling studies with a target: the steps to it, and the time that follows. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "system/command.h"
+#include "system/json.h"
+
+#define STUDY "--repeats 2 --steps 3 --set train.epochs=6 --set train.lr=0.02"
+
+static void expect(const char *output, const char *words) {
+    cr_expect_not_null(strstr(output, words), "no '%s' in: %s", words, output);
+}
+
+/* What a study into folder `out` on two ranks says; its JSON in out.json. */
+static const char *study(const char *options) {
+    return run_well("%s %s scale %s --out %s/out --json %s/out.json " STUDY " %s", mpirun(2),
+                    program(), make_config(), workspace(), workspace(), options);
+}
+
+static const char *json(void) {
+    const char *all = run_well("cat %s/out.json", workspace());
+    json_check(all);
+    return all;
+}
+
+/* Steps of `lockstep train` with the same end. */
+static double steps_of_training(const char *options) {
+    const char *said = run_well("%s train %s --quiet --out %s/plain --set train.epochs=6 "
+                                "--set train.target='accuracy 0.3' %s",
+                                program(), make_config(), workspace(), options);
+    run_well("mv %s/plain %s/plain-before", workspace(), workspace());
+    return atof(said);
+}
+
+/* Strong: one training for all sizes.  Weak: one each, with its batch and learning rate. */
+Test(scale_target, strong_and_weak, .fini = workspace_remove) {
+    const char *options = "--mode strong,weak --target accuracy=0.3 --lr linear";
+    make_dataset(2000, 200);
+    const char *said = study(options), *all = json_find(json(), "points");
+    expect(said, "time to accuracy 0.3, --lr linear");
+    expect(said, "strong, 2 ranks on 1 node: reached it in ");
+    cr_expect_null(strstr(said, "strong, 1 rank on 1 node: reached"), "%s", said);
+    expect(said, "weak, 1 rank on 1 node: reached it in ");
+    double steps = steps_of_training("--set train.lr=0.02");
+    run_well("rm -r %s/plain-before", workspace());
+    const double expected[] = {steps, steps, steps,
+                               steps_of_training("--set train.lr=0.04 --set batch.size=192 "
+                                                 "--set batch.slices=16")};
+    const double rates[] = {0.02, 0.02, 0.02, 0.04};
+    int count = 0;
+    for (const char *point = json_next(all, NULL); point; point = json_next(all, point), count++) {
+        double taken = json_number(point, "training.steps");
+        cr_assert_lt(count, 4);
+        cr_expect_eq(json_number(point, "training.reached"), 1);
+        cr_expect_eq(taken, expected[count], "%g, not %g", taken, expected[count]);
+        cr_expect_float_eq(json_number(point, "training.learning_rate"), rates[count], 1e-9);
+        cr_expect_eq(json_number(point, "training.samples"),
+                     2000 * json_number(point, "training.epochs"));
+        cr_expect_float_eq(json_number(point, "training.seconds") /
+                               (taken * json_number(point, "step_seconds.median")),
+                           1, 1e-6);
+    }
+    cr_expect_eq(count, 4);
+    /* What was trained once is not trained again. */
+    const char *before = json(), *again = study(options);
+    cr_expect_null(strstr(again, "training to"), "%s", again);
+    cr_expect_str_eq(json(), before);
+    REFUSED(WORDS("accuracy 0.3", "--lr linear", "--out"),
+            "%s %s scale %s --out %s/out " STUDY " --target accuracy=0.4 --lr linear", mpirun(2),
+            program(), make_config(), workspace());
+}
+
+/* A target is added to what was measured, with a range test for the batch; and missed. */
+Test(scale_target, not_reached, .fini = workspace_remove) {
+    make_dataset(1000, 100);
+    study("--ranks 2");
+    cr_expect_eq(
+        strncmp(json_find(json_next(json_find(json(), "points"), NULL), "training.reached"), "null",
+                4),
+        0);
+    const char *said = run_well("%s %s scale %s --out %s/out " STUDY
+                                " --ranks 2 --target loss=1e-9 --csv %s/a.csv --lr fixed",
+                                mpirun(2), program(), make_config(), workspace(), workspace());
+    cr_expect_null(strstr(said, "measured"), "%s", said);
+    expect(said, "strong, 2 ranks on 1 node: did not reach it in 6 epochs");
+    expect(said, "  not reached\n");
+    expect(said, "no size reached it");
+    expect(run_well("tail -1 %s/a.csv", workspace()), ",yes,0,66,6,6000,0.02,\n");
+}
+
+/* Ends with no target within reach: the same bits as a training that nobody killed. */
+Test(scale_target, killed_in_training, .fini = workspace_remove) {
+    make_dataset(2000, 100);
+    const char *config = make_config(), *folder = workspace();
+    const char *command =
+        text("%s %s scale %s --out %s/out " STUDY
+             " --ranks 2 --target loss=1e-9 --lr fixed --set checkpoint.every_steps=5",
+             mpirun(2), program(), config, folder);
+    outcome result = run("%s & job=$!\n"
+                         "until ls %s/out/train-strong/checkpoint-*; do\n"
+                         "  kill -0 $job || break; sleep 0.02\n"
+                         "done >/dev/null 2>&1\n"
+                         "kill -KILL $job; wait $job; echo \"ended with $?\"\n",
+                         command, folder);
+    expect(result.output, "ended with 137");
+    const char *said = run_well("%s", command);
+    expect(said, "going on from ");
+    expect(said, "did not reach it in 6 epochs");
+    run_well("%s train %s --quiet --out %s/plain --set train.epochs=6 --set train.lr=0.02 "
+             "--set train.target='loss 1e-9'",
+             program(), config, folder);
+    cr_expect_str_eq(digest_of(text("%s/out/train-strong/train.h5", folder)),
+                     digest_of(text("%s/plain/train.h5", folder)));
+}
+
+Test(scale_target, refusals, .fini = workspace_remove) {
+    make_dataset(500, 100);
+#define REFUSES(words, options)                                                                    \
+    REFUSED(WORDS words, "%s scale %s --out %s/out %s", program(), make_config(), workspace(),     \
+            options)
+    REFUSES(("--target", "'accuracy:0.9'", "accuracy=0.9"), "--target accuracy:0.9");
+    REFUSES(("--lr", "did you mean 'linear'?"), "--target accuracy=0.9 --lr linea");
+    REFUSES(("--lr", "needs --target"), "--lr linear");
+    REFUSES(("train.lr", "auto", "--lr linear"),
+            "--target accuracy=0.9 --lr linear --set train.lr=auto");
+    REFUSES(("train.target", "r2"), "--target r2=0.9");
+    REFUSES(("nowhere.h5"), "--target accuracy=0.9 --noise nowhere.h5");
+    cr_expect_not(exists("%s/out/scale.h5", workspace()));
+}
