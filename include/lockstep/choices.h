@@ -120,8 +120,7 @@ typedef struct ls_transforms {
 /* ---- summing over ranks --------------------------------------------------------------------- */
 
 /* auto: node where every node has the same number of ranks, otherwise flat.  node: through the
- * node's shared memory, then among nodes, each rank its part.  flat: one MPI_Iallreduce a bucket
- * over all ranks. */
+ * node's shared memory, then among nodes, each rank its part.  flat: each bucket over all ranks. */
 #define LS_EXCHANGE_MODES(X)                                                                       \
     X(LS_EXCHANGE_AUTO, "auto")                                                                    \
     X(LS_EXCHANGE_NODE, "node")                                                                    \

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "comm/comm.h"
+#include "comm/sum_ring.h"
 
 enum { MESSAGE_SIZE = 2048, SUM_PIECE = 4096 };
 
@@ -44,6 +44,8 @@ ls_status ls_mpi_check(ls_comm *comm, int code, const char *call) {
 
 ls_status ls_wait_for(ls_comm *comm, MPI_Request *request) {
     ls_wait_begin(comm);
+    while (*request != MPI_REQUEST_NULL && ls_sum_ring_travels(comm->ring))
+        LS_TRY(ls_sum_ring_wait(comm->ring, request));
     LS_MPI(comm, MPI_Wait(request, MPI_STATUS_IGNORE));
     ls_wait_end(comm);
     return LS_OK;
@@ -97,6 +99,7 @@ static ls_status check_mpi(MPI_Comm mpi) {
 }
 
 static ls_status fill(ls_comm *comm, MPI_Comm mpi, int ranks) {
+    LS_TRY(ls_sum_ring_create(comm, &comm->ring));
     LS_TRY(duplicate(comm, mpi, &comm->world));
     LS_MPI(comm, MPI_Comm_rank(comm->world, &comm->rank));
     LS_MPI(comm, MPI_Comm_size(comm->world, &comm->size));
@@ -140,6 +143,7 @@ void ls_comm_free(ls_comm *comm) {
         return;
     ls_comm_watch_end(comm);
     ls_shared_free(comm->barrier_memory);
+    ls_sum_ring_free(comm->ring);
     free_mpi(comm, &comm->mail);
     free_mpi(comm, &comm->peers);
     free_mpi(comm, &comm->node);

@@ -6,6 +6,7 @@
 #include "lockstep/mpi.h"
 
 typedef struct ls_node_barrier ls_node_barrier;
+typedef struct ls_sum_ring ls_sum_ring;
 typedef struct ls_watch ls_watch;
 
 struct ls_comm {
@@ -23,7 +24,8 @@ struct ls_comm {
     void *failure_context;
     ls_shared *barrier_memory;
     ls_node_barrier *barrier;
-    ls_watch *watch; /* NULL: none */
+    ls_watch *watch;   /* NULL: none */
+    ls_sum_ring *ring; /* sums that all waits move on */
     ls_control_traffic traffic;
 };
 
@@ -32,7 +34,7 @@ ls_status ls_mpi_check(ls_comm *comm, int code, const char *call);
 #define LS_MPI(comm, call)                                                                         \
     LS_TRY((comm)->broken ? ls_comm_check(comm) : ls_mpi_check((comm), (call), #call))
 
-/* MPI_Wait, seen by the watch. */
+/* MPI_Wait, seen by the watch; sums of the ring go on meanwhile. */
 ls_status ls_wait_for(ls_comm *comm, MPI_Request *request);
 
 /* Waits for another rank of the node: pauses first, then gives the core away, as there may be more

@@ -2,12 +2,14 @@
  *
  * Buckets are filled from the end of the array, as backward is.  In node mode every rank writes its
  * addends into the node's shared memory (node_sums.h); once all ranks of the node have finished a
- * bucket, each rank sums its share of it and exchanges that share with its peers on the other
- * nodes.  In flat mode each bucket is one MPI_Iallreduce over all ranks.  In both, each rank
- * visits its share of the sums. */
+ * bucket, each rank sums its share of it, and that share with its peers on the other nodes.  In
+ * flat mode each bucket is summed over all ranks.  Both by a ring of few ranks (sum_ring.h) or by
+ * MPI_Iallreduce; in both, each rank visits its share of the sums. */
 #include <string.h>
 
+#include "comm/addend.h"
 #include "comm/node_sums.h"
+#include "comm/sum_ring.h"
 #include "lockstep/threads.h"
 
 enum {
@@ -19,8 +21,10 @@ typedef struct ls_bucket {
     size_t first, end;       /* elements of the array */
     size_t my_first, my_end; /* this rank's share of them; a multiple of LS_CHUNK from the start */
     size_t place;            /* of the share, in elements of `partial` and `sums` */
-    MPI_Request request;
-    double final; /* when it became so on this rank; only with a recorder */
+    bool travels;            /* started, and not known to be complete */
+    ls_ring_sum sum;         /* over few ranks, */
+    MPI_Request request;     /* or MPI's */
+    double final;            /* when it became so on this rank; only with a recorder */
 } ls_bucket;
 
 struct ls_exchange {
@@ -71,16 +75,6 @@ static ls_status make_buckets(ls_exchange *x) {
         size = BUCKET_CHUNKS;
     }
     return LS_OK;
-}
-
-const char *ls_addend_name(ls_addend addend) {
-    static const char *const names[] = {
-        [LS_ADDEND_INT32] = "int32", [LS_ADDEND_INT64] = "int64", [LS_ADDEND_FLOAT32] = "float32"};
-    return names[addend];
-}
-
-size_t ls_addend_bytes(ls_addend addend) {
-    return addend == LS_ADDEND_INT64 ? sizeof(int64_t) : sizeof(int32_t);
 }
 
 /* ---- set-up --------------------------------------------------------------------------------- */
@@ -217,19 +211,26 @@ static void note_wait(ls_exchange *x, int index, double start) {
     ls_record_end(x->recorder, LS_EVENT_WAIT, index, start);
 }
 
-/* The sums of a bucket can be had. */
+/* Once the sums of a bucket can be had. */
 static void note_complete(ls_exchange *x, int index) {
-    ls_record_end(x->recorder, LS_EVENT_BUCKET, index, x->buckets[index].final);
+    ls_bucket *bucket = &x->buckets[index];
+    if (bucket->request != MPI_REQUEST_NULL || !ls_ring_sum_complete(&bucket->sum))
+        return;
+    bucket->travels = false;
+    ls_record_end(x->recorder, LS_EVENT_BUCKET, index, bucket->final);
 }
 
 /* ---- a step --------------------------------------------------------------------------------- */
 
-static ls_status start_sum(ls_exchange *x, MPI_Comm mpi, const void *from, void *to, size_t count,
-                           MPI_Request *request) {
-    static const MPI_Datatype types[] = {[LS_ADDEND_INT32] = MPI_INT32_T,
-                                         [LS_ADDEND_INT64] = MPI_INT64_T,
-                                         [LS_ADDEND_FLOAT32] = MPI_FLOAT};
-    LS_MPI(x->comm, MPI_Iallreduce(from, to, (int)count, types[x->addend], MPI_SUM, mpi, request));
+/* Over the ranks of `mpi`, `ranks`. */
+static ls_status start_sum(ls_exchange *x, MPI_Comm mpi, int ranks, ls_bucket *bucket,
+                           const void *from, void *to, size_t count) {
+    if (ls_sum_ring_suits(ranks)) {
+        bucket->sum = (ls_ring_sum){.from = from, .to = to, .addend = x->addend, .count = count};
+        return ls_sum_ring_start(x->comm->ring, mpi, &bucket->sum);
+    }
+    LS_MPI(x->comm, MPI_Iallreduce(from, to, (int)count, ls_addend_type(x->addend), MPI_SUM, mpi,
+                                   &bucket->request));
     return LS_OK;
 }
 
@@ -237,14 +238,14 @@ static ls_status start_sum(ls_exchange *x, MPI_Comm mpi, const void *from, void 
 static ls_status start_bucket(ls_exchange *x, ls_bucket *bucket) {
     size_t first = bucket->first * x->width, place = bucket->place * x->width;
     if (x->mode == LS_EXCHANGE_FLAT && x->comm->size > 1)
-        return start_sum(x, x->comm->buckets, x->addends + first, x->sums + first,
-                         bucket->end - bucket->first, &bucket->request);
+        return start_sum(x, x->comm->buckets, x->comm->size, bucket, x->addends + first,
+                         x->sums + first, bucket->end - bucket->first);
     if (x->mode != LS_EXCHANGE_NODE || !several_nodes(x))
         return LS_OK;
     const void *partial = ls_node_sums_of(x->node, bucket->my_first, bucket->my_end,
                                           x->partial ? x->partial + place : NULL);
-    return start_sum(x, x->comm->peers, partial, x->sums + place, bucket->my_end - bucket->my_first,
-                     &bucket->request);
+    return start_sum(x, x->comm->peers, x->comm->node_count, bucket, partial, x->sums + place,
+                     bucket->my_end - bucket->my_first);
 }
 
 /* Whether all ranks of the node have finished bucket `index` of this step. */
@@ -271,19 +272,20 @@ static ls_status start_buckets(ls_exchange *x, bool wait) {
                 return LS_OK;
             wait_for_node(x, index);
         }
+        bucket->travels = true;
         LS_TRY(start_bucket(x, bucket));
-        if (bucket->request == MPI_REQUEST_NULL)
-            note_complete(x, index);
+        note_complete(x, index);
     }
     return LS_OK;
 }
 
 static ls_status wait_for_bucket(ls_exchange *x, int index) {
     ls_bucket *bucket = &x->buckets[index];
-    if (bucket->request == MPI_REQUEST_NULL)
+    if (!bucket->travels)
         return LS_OK;
     double start = ls_seconds();
     LS_TRY(ls_wait_for(x->comm, &bucket->request));
+    LS_TRY(ls_sum_ring_wait_for(x->comm->ring, &bucket->sum));
     note_wait(x, index, start);
     note_complete(x, index);
     return LS_OK;
@@ -293,6 +295,7 @@ void ls_exchange_begin(ls_exchange *x) {
     x->final_count = 0;
     x->started_count = 0;
     x->waited = 0;
+    ls_sum_ring_begin(x->comm->ring);
 }
 
 void ls_exchange_add(ls_exchange *x, size_t offset, size_t count, bool first,
@@ -311,16 +314,16 @@ void ls_exchange_add_zeros(ls_exchange *x) {
 }
 
 /* Makes progress on the buckets that travel. */
-static void test_buckets(ls_exchange *x) {
+static ls_status test_buckets(ls_exchange *x) {
+    LS_TRY(ls_sum_ring_test(x->comm->ring));
     for (int i = 0; i < x->started_count; i++) {
-        int complete = 0;
-        if (x->buckets[i].request == MPI_REQUEST_NULL)
+        int complete;
+        if (!x->buckets[i].travels)
             continue;
-        ls_mpi_check(x->comm, MPI_Test(&x->buckets[i].request, &complete, MPI_STATUS_IGNORE),
-                     "MPI_Test");
-        if (complete)
-            note_complete(x, i);
+        LS_MPI(x->comm, MPI_Test(&x->buckets[i].request, &complete, MPI_STATUS_IGNORE));
+        note_complete(x, i);
     }
+    return LS_OK;
 }
 
 void ls_exchange_final(ls_exchange *x, size_t offset) {
@@ -329,9 +332,8 @@ void ls_exchange_final(ls_exchange *x, size_t offset) {
         x->buckets[x->final_count++].final = ls_record_start(x->recorder);
     if (x->mode == LS_EXCHANGE_NODE && x->final_count != before)
         ls_node_sums_give(x->node, x->finished + (uint64_t)x->final_count);
-    if (start_buckets(x, false) != LS_OK)
-        return; /* finish meets the same failure again and reports it */
-    test_buckets(x);
+    if (start_buckets(x, false) == LS_OK)
+        test_buckets(x); /* finish meets the same failure again and reports it */
 }
 
 /* The sums of one chunk of a bucket, wherever they are. */

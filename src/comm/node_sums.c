@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "comm/addend.h"
 #include "lockstep/threads.h"
 
 enum { ARRAY_BYTES = 64 }; /* that all arrays of a node take of an element, at most */
@@ -153,40 +154,12 @@ bool ls_node_sums_given(const ls_node_sums *sums, uint64_t count) {
 
 /* ---- sums over the node --------------------------------------------------------------------- */
 
-/* out = a + b; out may be a. */
-LS_CLONES
-static void add_int32(size_t count, const int32_t *a, const int32_t *b, int32_t *out) {
-    for (size_t i = 0; i < count; i++)
-        out[i] = a[i] + b[i];
-}
-
-LS_CLONES
-static void add_int64(size_t count, const int64_t *a, const int64_t *b, int64_t *out) {
-    for (size_t i = 0; i < count; i++)
-        out[i] = a[i] + b[i];
-}
-
-LS_CLONES
-static void add_float(size_t count, const float *a, const float *b, float *out) {
-    for (size_t i = 0; i < count; i++)
-        out[i] = a[i] + b[i];
-}
-
-static void add(ls_addend addend, size_t count, const void *a, const void *b, void *out) {
-    if (addend == LS_ADDEND_INT32)
-        add_int32(count, a, b, out);
-    else if (addend == LS_ADDEND_INT64)
-        add_int64(count, a, b, out);
-    else
-        add_float(count, a, b, out);
-}
-
 /* In the order of the arrays. */
 const void *ls_node_sums_of(const ls_node_sums *sums, size_t first, size_t end, void *out) {
     const char *addends = sums->data + first * sums->width;
     const void *sum = addends;
     for (int array = 1; array < sums->arrays; array++, sum = out)
-        add(sums->addend, end - first, sum, addends + (size_t)array * sums->stride, out);
+        ls_addends_add(sums->addend, end - first, sum, addends + (size_t)array * sums->stride, out);
     return sum;
 }
 
