@@ -36,6 +36,8 @@ ls_status ls_mpi_check(ls_comm *comm, int code, const char *call);
 
 /* MPI_Wait, seen by the watch; sums of the ring go on meanwhile. */
 ls_status ls_wait_for(ls_comm *comm, MPI_Request *request);
+/* True once that would return at once; what fails comes again then. */
+bool ls_test_for(ls_comm *comm, MPI_Request *request);
 
 /* Waits for another rank of the node: pauses first, then gives the core away, as there may be more
  * ranks than cores, and moves this rank's messages on, which the other one may be waiting for: the

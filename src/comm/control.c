@@ -1,11 +1,10 @@
-/* What travels while backward runs, beside the gradients: rows gathered to rank 0, elementwise
- * reductions over all ranks, broadcasts of rank 0. */
+/* What travels while backward runs, beside gradients and losses: elementwise reductions over all
+ * ranks, broadcasts of rank 0. */
 #include <string.h>
 
 #include "comm/comm.h"
 
-/* True once a wait would return at once. */
-static bool test(ls_comm *comm, MPI_Request *request) {
+bool ls_test_for(ls_comm *comm, MPI_Request *request) {
     int done = 1;
     if (*request != MPI_REQUEST_NULL)
         ls_mpi_check(comm, MPI_Test(request, &done, MPI_STATUS_IGNORE), "MPI_Test");
@@ -19,88 +18,6 @@ static void count_message(ls_comm *comm, size_t bytes) {
 
 ls_control_traffic ls_comm_control_traffic(const ls_comm *comm) {
     return comm->traffic;
-}
-
-/* ---- gather --------------------------------------------------------------------------------- */
-
-struct ls_gather {
-    ls_comm *comm;
-    int slices, first, end; /* own rows: [first, end) */
-    size_t bytes;           /* of a row */
-    unsigned char *mine;    /* (end - first, bytes): what is sent */
-    unsigned char *rows;    /* rank 0 of several: (slices, bytes) */
-    int *counts, *places;   /* rank 0 of several: bytes of each rank */
-    MPI_Request request;
-};
-
-/* What rank 0 needs to receive. */
-static ls_status make_root(ls_gather *made) {
-    size_t ranks = (size_t)made->comm->size;
-    LS_TRY(LS_NEW(made->rows, (size_t)made->slices * made->bytes));
-    LS_TRY(LS_NEW(made->counts, ranks));
-    LS_TRY(LS_NEW(made->places, ranks));
-    for (int rank = 0; rank < made->comm->size; rank++) {
-        int first, end;
-        ls_slice_range(made->slices, made->comm->size, rank, &first, &end);
-        made->counts[rank] = (int)((size_t)(end - first) * made->bytes);
-        made->places[rank] = (int)((size_t)first * made->bytes);
-    }
-    return LS_OK;
-}
-
-ls_status ls_gather_create(ls_comm *comm, int slices, size_t bytes, ls_gather **gather) {
-    ls_gather *made = NULL;
-    LS_REQUIRE((size_t)slices * bytes <= INT32_MAX); /* MPI counts are int */
-    LS_TRY(LS_NEW(made, 1));
-    *made = (ls_gather){.comm = comm, .slices = slices, .bytes = bytes};
-    made->request = MPI_REQUEST_NULL;
-    ls_slice_range(slices, comm->size, comm->rank, &made->first, &made->end);
-    ls_status status = LS_NEW(made->mine, (size_t)(made->end - made->first) * bytes);
-    if (status == LS_OK && comm->rank == 0 && comm->size > 1)
-        status = make_root(made);
-    if (status != LS_OK) {
-        ls_gather_free(made);
-        return status;
-    }
-    *gather = made;
-    return LS_OK;
-}
-
-void *ls_gather_mine(ls_gather *gather, int slice) {
-    LS_ASSERT(slice >= gather->first && slice < gather->end);
-    return gather->mine + (size_t)(slice - gather->first) * gather->bytes;
-}
-
-const void *ls_gather_row(const ls_gather *gather, int slice) {
-    LS_ASSERT(gather->comm->rank == 0 && slice >= 0 && slice < gather->slices);
-    return (gather->rows ? gather->rows : gather->mine) + (size_t)slice * gather->bytes;
-}
-
-ls_status ls_gather_start(ls_gather *gather) {
-    ls_comm *comm = gather->comm;
-    size_t sent = (size_t)(gather->end - gather->first) * gather->bytes;
-    if (comm->size > 1)
-        LS_MPI(comm, MPI_Igatherv(gather->mine, (int)sent, MPI_BYTE, gather->rows, gather->counts,
-                                  gather->places, MPI_BYTE, 0, comm->control, &gather->request));
-    return LS_OK;
-}
-
-bool ls_gather_test(ls_gather *gather) {
-    return test(gather->comm, &gather->request);
-}
-
-ls_status ls_gather_wait(ls_gather *gather) {
-    return ls_wait_for(gather->comm, &gather->request);
-}
-
-void ls_gather_free(ls_gather *gather) {
-    if (gather == NULL)
-        return;
-    ls_free(gather->places);
-    ls_free(gather->counts);
-    ls_free(gather->rows);
-    ls_free(gather->mine);
-    ls_free(gather);
 }
 
 /* ---- allreduce ------------------------------------------------------------------------------ */
@@ -156,7 +73,7 @@ ls_status ls_allreduce_start(ls_allreduce *allreduce) {
 }
 
 bool ls_allreduce_test(ls_allreduce *allreduce) {
-    return test(allreduce->comm, &allreduce->request);
+    return ls_test_for(allreduce->comm, &allreduce->request);
 }
 
 ls_status ls_allreduce_wait(ls_allreduce *allreduce) {
@@ -209,7 +126,7 @@ ls_status ls_broadcast_start(ls_broadcast *broadcast) {
 }
 
 bool ls_broadcast_test(ls_broadcast *broadcast) {
-    return test(broadcast->comm, &broadcast->request);
+    return ls_test_for(broadcast->comm, &broadcast->request);
 }
 
 ls_status ls_broadcast_wait(ls_broadcast *broadcast) {
