@@ -135,8 +135,8 @@ void *ls_gather_mine(ls_gather *gather, int slice);
 /* On rank 0, after the wait: the row of any slice. */
 const void *ls_gather_row(const ls_gather *gather, int slice);
 ls_status ls_gather_start(ls_gather *gather); /* Collective */
-/* Not collective.  True once the wait would return at once; makes progress, of other ranks' rows too:
- * they come along a tree. */
+/* Not collective.  True once the wait would return at once; makes progress, also of
+ * other ranks' rows, which come along a tree. */
 bool ls_gather_test(ls_gather *gather);
 /* Not collective.  On rank 0: all rows are here; elsewhere: the own ones may be written again. */
 ls_status ls_gather_wait(ls_gather *gather);

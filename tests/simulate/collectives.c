@@ -318,8 +318,11 @@ int MPI_Waitsome(int count, MPI_Request *requests, int *done, int *indices, MPI_
     const struct timespec nap = {0, 20000};
     const bool own = find(&requests[count - 1]) != NULL;
 #ifdef SIMULATED
-    if (!own)
-        return PMPI_Waitsome(count, requests, done, indices, statuses);
+    if (!own) { /* SMPI's waitsome tests each request, which takes time */
+        PMPI_Waitany(count, requests, indices, MPI_STATUS_IGNORE);
+        *done = 1;
+        return MPI_SUCCESS;
+    }
 #endif
     for (;; nanosleep(&nap, NULL)) {
         int there = 0;
