@@ -250,7 +250,7 @@ static bool describe_target(picture *made, ls_plot *panel) {
     double low = 0;
     span(panel, &low, &panel->y_high);
     panel->y_high *= 1.15;
-    snprintf(made->target_label, sizeof made->target_label, "time to %s, s", made->study.target);
+    snprintf(made->target_label, sizeof made->target_label, "to %s, s", made->study.target);
     return true;
 }
 

@@ -64,10 +64,9 @@ static void add_best(const ls_scale_point *points, size_t count, ls_text *text) 
         best = point->to_target < best->to_target ? point : best;
         last = point;
     }
-    if (best == last)
-        ls_text_add(text, "least time on %d ranks, the most that reached it\n", best->size.ranks);
-    else
-        ls_text_add(text, "least time on %d ranks: more of them do not pay\n", best->size.ranks);
+    ls_text_add(text, "least time on %d rank%s%s\n", best->size.ranks,
+                best->size.ranks == 1 ? "" : "s",
+                best == last ? ", the most that reached it" : ": more do not pay");
 }
 
 static void add_noise(const ls_scale_study *study, const ls_scale_point *points, ls_text *text) {

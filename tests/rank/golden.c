@@ -3,8 +3,8 @@
  * under their schedules), weights and statistics after them, an evaluation.
  *
  * Of the resnet, 100 steps with AVX2 keep to PyTorch's path only with some orders of summation:
- * with chunks of 48 or 96 outputs in conv_loops.c (errors of 0.15 of the tolerance), not with 64 or
- * 128 (0.003 in the losses), though its first loss and gradients are right with each.
+ * with chunks of 96 outputs in conv_loops.c (errors of 0.15 of the tolerance), not with 64 or 128
+ * (0.003 in the losses), though the first loss and gradients of 128 are right as well.
  *
  * Usage: mpirun -n RANKS golden [FOLDER [NET [ISA]]], ISA as in compute.isa */
 #include <math.h>

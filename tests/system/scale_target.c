@@ -89,22 +89,26 @@ Test(scale_target, not_reached, .fini = workspace_remove) {
     expect(run_well("tail -1 %s/a.csv", workspace()), ",yes,0,66,6,6000,0.02,\n");
 }
 
-/* Ends with no target within reach: the same bits as a training that nobody killed. */
+/* A rank is killed, and the target is out of reach: the same bits as a training that nobody killed.
+ */
 Test(scale_target, killed_in_training, .fini = workspace_remove) {
     make_dataset(2000, 100);
     const char *config = make_config(), *folder = workspace();
-    const char *command =
-        text("%s %s scale %s --out %s/out " STUDY
+    const char *study =
+        text("scale %s --out %s/out " STUDY
              " --ranks 2 --target loss=1e-9 --lr fixed --set checkpoint.every_steps=5",
-             mpirun(2), program(), config, folder);
-    outcome result = run("%s & job=$!\n"
-                         "until ls %s/out/train-strong/checkpoint-*; do\n"
-                         "  kill -0 $job || break; sleep 0.02\n"
-                         "done >/dev/null 2>&1\n"
-                         "kill -KILL $job; wait $job; echo \"ended with $?\"\n",
-                         command, folder);
-    expect(result.output, "ended with 137");
-    const char *said = run_well("%s", command);
+             config, folder);
+    outcome result =
+        run("%s bash -c 'echo $$ >%s/pid-${OMPI_COMM_WORLD_RANK:-$PMI_RANK}; exec \"$@\"' - %s "
+            "%s & job=$!\n"
+            "until ls %s/out/train-strong/checkpoint-*; do\n"
+            "  kill -0 $job || break; sleep 0.02\n"
+            "done >/dev/null 2>&1\n"
+            "kill -KILL $(cat %s/pid-1); wait $job; echo \"ended with $?\"\n",
+            mpirun(2), folder, program(), study, folder, folder);
+    cr_expect_null(strstr(result.output, "ended with 0"), "%s", result.output);
+    cr_expect_null(strstr(result.output, "did not reach it"), "%s", result.output);
+    const char *said = run_well("%s %s %s", mpirun(2), program(), study);
     expect(said, "going on from ");
     expect(said, "did not reach it in 6 epochs");
     run_well("%s train %s --quiet --out %s/plain --set train.epochs=6 --set train.lr=0.02 "
