@@ -45,9 +45,11 @@ class Results:
             if all(row.get(name) == value for name, value in wanted.items())))
 
 
-def spread(values, digits=0):
-    """Median (min-max)."""
+def spread(values, digits=None):
+    """Median (min-max), by default with three significant digits or more."""
     low, middle, high = min(values), statistics.median(values), max(values)
+    if digits is None:
+        digits = max(0, 3 - len(str(int(middle))))
     return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
 
 

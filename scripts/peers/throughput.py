@@ -33,8 +33,7 @@ class Group:
         """One program's turn; its median goes into the results."""
         windows = opened.turn(seconds, WINDOWS)
         rate = statistics.median(windows)
-        print(f"{self.name}: {phase} {round_}: {program}: {rate:.0f} samples/s "
-              f"({min(windows):.0f}-{max(windows):.0f})", flush=True)
+        print(f"{self.name}: {phase} {round_}: {program}: {spread(windows)} samples/s", flush=True)
         self.results.add(rate, **self.key, program=program, round=round_, phase=phase,
                          measure=MEASURE)
         return rate

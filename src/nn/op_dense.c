@@ -324,10 +324,22 @@ static ls_status dense_backward(ls_op *op, ls_plan *plan) {
     return wanted ? input_gradient(dense, plan) : LS_OK;
 }
 
+static const char *name_of(const ls_prepared *prepared, int which) {
+    return prepared->product[which] ? ls_product_name(prepared->product[which]) : NULL;
+}
+
+static void name_kernels(const ls_prepared *prepared, ls_pass_work *forward,
+                         ls_pass_work *backward) {
+    forward->kernel[0] = name_of(prepared, FORWARD);
+    backward->kernel[0] = name_of(prepared, WEIGHTS);
+    backward->kernel[1] = name_of(prepared, DATA);
+}
+
 static const ls_op_class DENSE = {.products = PRODUCTS,
                                   .prepare = dense_prepare,
                                   .forward_all = dense_forward,
-                                  .backward_all = dense_backward};
+                                  .backward_all = dense_backward,
+                                  .name_kernels = name_kernels};
 
 /* ---- building ------------------------------------------------------------------------------- */
 

@@ -171,7 +171,8 @@ typedef struct ls_product_spec {
 /* Owned by the engine; equal ones are one. */
 ls_status ls_product_get(ls_dnnl_engine *engine, const ls_product_spec *spec,
                          const ls_product **product);
-size_t ls_product_scratch(const ls_product *product); /* bytes */
+size_t ls_product_scratch(const ls_product *product);   /* bytes */
+const char *ls_product_name(const ls_product *product); /* of what computes it */
 ls_status ls_product_run(const ls_product *product, const void *a, const void *b, void *c,
                          void *scratch);
 /* A product of float32 alone, which needs no preparation. */

@@ -1,6 +1,8 @@
-/* nn/dnnl: matrix products.  In float32 the library's function, in bf16, for which it has none, a
- * kernel for each set of sizes. */
+/* nn/dnnl: matrix products.  In float32 the library's function, or our loops where they are faster;
+ * in bf16, for which it has none, a kernel for each set of sizes. */
+#include "lockstep/nn.h"
 #include "nn/dnnl/engine.h"
+#include "nn/product_loops.h"
 
 struct ls_product {
     ls_product *next;
@@ -82,7 +84,17 @@ size_t ls_product_scratch(const ls_product *product) {
     return product->kernel ? ls_kernel_bytes(product->kernel, LS_ARG_SCRATCH) : 0;
 }
 
+const char *ls_product_name(const ls_product *product) {
+    if (product->kernel)
+        return ls_kernel_name(product->kernel);
+    return ls_product_loops_pay(&product->spec) ? LS_OWN_LOOPS : "sgemm";
+}
+
 ls_status ls_product_float32(const ls_product_spec *s, const float *a, const float *b, float *c) {
+    if (ls_product_loops_pay(s)) {
+        ls_product_loops(s, a, b, c);
+        return LS_OK;
+    }
     return ls_dnnl(dnnl_sgemm(s->transpose_a ? 'T' : 'N', s->transpose_b ? 'T' : 'N', s->m, s->n,
                               s->k, 1.0f, a, s->lda, b, s->ldb, s->add ? 1.0f : 0.0f, c, s->ldc),
                    "matrix product");
