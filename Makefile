@@ -19,7 +19,8 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 # -O3 for vectorised loops; no -march: one binary must run, with the same bits, on every node.
-# No contraction to fused multiply-adds: the bits may not hang on the compiler's choice.
+# No contraction to fused multiply-adds: the bits may not hang on the compiler's choice.  Nobody asks for
+# floating-point exceptions: gcc may compute what a condition then drops, or it would not vectorise.
 OPTIMIZE ?= $(if $(SAN),-O1,-O3)
 
 # ---- how everything is compiled ------------------------------------------------------------------
@@ -29,7 +30,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing
             -Wwrite-strings -Wvla -Wimplicit-fallthrough $(if $(WERROR),-Werror) \
             $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
 SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -DLS_DEBUG)
-LANGUAGE := -std=c11 -D_GNU_SOURCE $(OPTIMIZE) -g -ffp-contract=off -fPIC -fvisibility=hidden $(SANITIZE)
+LANGUAGE := -std=c11 -D_GNU_SOURCE $(OPTIMIZE) -g -ffp-contract=off -fno-trapping-math -fPIC -fvisibility=hidden $(SANITIZE)
 COMPILE = $(CC) $(LANGUAGE) $(WARNINGS) -Iinclude -Isrc $(LIBRARY_CFLAGS) $(CFLAGS) -MMD -MP
 LINK = $(CC) $(SANITIZE) $(LDFLAGS)
 

@@ -32,7 +32,6 @@ static inline uint16_t narrow(float x) {
     return (uint16_t)((is_nan ? bits | 0x400000 : rounded) >> 16);
 }
 
-/* In a loop the compiler decides the type once, before it. */
 static inline float get(ls_compute_type type, const void *x, size_t i) {
     return type == LS_COMPUTE_FLOAT32 ? ((const float *)x)[i] : widen(((const uint16_t *)x)[i]);
 }
@@ -43,6 +42,20 @@ static inline void put(ls_compute_type type, void *y, size_t i, float value) {
     else
         ((uint16_t *)y)[i] = narrow(value);
 }
+
+/* A loop for each type: with both in one, compilers would not vectorise it, or read both. */
+#define FOR_ELEMENTS(statement)                                                                    \
+    if (e->type == LS_COMPUTE_FLOAT32) {                                                           \
+        const ls_compute_type type = LS_COMPUTE_FLOAT32;                                           \
+        INDEPENDENT                                                                                \
+        for (size_t i = first; i < end; i++)                                                       \
+            statement;                                                                             \
+    } else {                                                                                       \
+        const ls_compute_type type = LS_COMPUTE_BF16;                                              \
+        INDEPENDENT                                                                                \
+        for (size_t i = first; i < end; i++)                                                       \
+            statement;                                                                             \
+    }
 
 /* ---- shared among threads, piece by piece --------------------------------------------------- */
 
@@ -76,15 +89,13 @@ static void run(ls_elements e) {
 
 LS_CLONES
 static void leaky(const ls_elements *e, size_t first, size_t end) {
-    const ls_compute_type type = e->type;
     const float slope = e->factor;
     const void *x = e->a;
     void *y = e->y;
-    INDEPENDENT
-    for (size_t i = first; i < end; i++) {
+    FOR_ELEMENTS({
         float value = get(type, x, i);
         put(type, y, i, value <= 0.0f ? slope * value : value);
-    }
+    })
 }
 
 void ls_loop_leaky(ls_compute_type type, size_t count, float slope, const void *x, void *y) {
@@ -94,15 +105,13 @@ void ls_loop_leaky(ls_compute_type type, size_t count, float slope, const void *
 
 LS_CLONES
 static void leaky_gradient(const ls_elements *e, size_t first, size_t end) {
-    const ls_compute_type type = e->type;
     const float slope = e->factor;
     const void *reference = e->a, *dy = e->b;
     void *dx = e->y;
-    INDEPENDENT
-    for (size_t i = first; i < end; i++) {
+    FOR_ELEMENTS({
         float gradient = get(type, dy, i);
         put(type, dx, i, get(type, reference, i) <= 0.0f ? slope * gradient : gradient);
-    }
+    })
 }
 
 void ls_loop_leaky_gradient(ls_compute_type type, size_t count, float slope, const void *reference,
@@ -118,15 +127,13 @@ void ls_loop_leaky_gradient(ls_compute_type type, size_t count, float slope, con
 
 LS_CLONES
 static void add(const ls_elements *e, size_t first, size_t end) {
-    const ls_compute_type type = e->type;
     const bool relu = e->relu;
     const void *a = e->a, *b = e->b;
     void *y = e->y;
-    INDEPENDENT
-    for (size_t i = first; i < end; i++) {
+    FOR_ELEMENTS({
         float sum = get(type, a, i) + get(type, b, i);
         put(type, y, i, relu && sum <= 0.0f ? 0.0f : sum);
-    }
+    })
 }
 
 void ls_loop_add(ls_compute_type type, size_t count, bool relu, const void *a, const void *b,
@@ -137,13 +144,10 @@ void ls_loop_add(ls_compute_type type, size_t count, bool relu, const void *a, c
 
 LS_CLONES
 static void scale(const ls_elements *e, size_t first, size_t end) {
-    const ls_compute_type type = e->type;
     const float factor = e->factor;
     const void *x = e->a;
     void *y = e->y;
-    INDEPENDENT
-    for (size_t i = first; i < end; i++)
-        put(type, y, i, factor * get(type, x, i));
+    FOR_ELEMENTS(put(type, y, i, factor * get(type, x, i)))
 }
 
 void ls_loop_scale(ls_compute_type type, size_t count, float factor, const void *x, void *y) {
@@ -153,14 +157,14 @@ void ls_loop_scale(ls_compute_type type, size_t count, float factor, const void 
 
 LS_CLONES
 static void mask(const ls_elements *e, size_t first, size_t end) {
-    const ls_compute_type type = e->type;
     const float factor = e->factor;
     const uint8_t *keep = e->keep;
     const void *x = e->a;
     void *y = e->y;
-    INDEPENDENT
-    for (size_t i = first; i < end; i++)
-        put(type, y, i, keep[i] ? factor * get(type, x, i) : 0.0f);
+    FOR_ELEMENTS({
+        float value = factor * get(type, x, i);
+        put(type, y, i, keep[i] ? value : 0.0f);
+    })
 }
 
 void ls_loop_mask(ls_compute_type type, size_t count, float factor, const uint8_t *keep,
