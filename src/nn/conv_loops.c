@@ -74,10 +74,6 @@ bool ls_conv_gradient_pays(const ls_conv_shape *s, bool library_fast) {
     return s->samples * s->out[0] * s->out[1] * s->out[2] >= few;
 }
 
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 static int64_t kernel_size(const ls_conv_shape *s) {
     return s->kernel[0] * s->kernel[1] * s->kernel[2];
 }
@@ -95,14 +91,14 @@ static int64_t reach(const ls_conv_shape *s, int i, int64_t outputs) {
 }
 
 static ls_conv_cut cut(const ls_conv_shape *s) {
-    ls_conv_cut c = {.channels = s->inner > 1 ? s->inner : smaller(s->channels, PLAIN_CHANNELS),
+    ls_conv_cut c = {.channels = s->inner > 1 ? s->inner : ls_smaller(s->channels, PLAIN_CHANNELS),
                      .blocks = (s->filters + s->lanes - 1) / s->lanes};
     c.taps = c.channels * kernel_size(s);
     c.padded[1] = reach(s, 1, s->out[1]);
     c.padded[2] = reach(s, 2, s->out[2]);
     int64_t planes = SLAB_FLOATS / (c.padded[1] * c.padded[2] * c.channels);
     c.slab = (planes - reach(s, 0, 1)) / s->stride[0] + 1;
-    c.slab = smaller(s->out[0], planes < reach(s, 0, 1) ? 1 : c.slab);
+    c.slab = ls_smaller(s->out[0], planes < reach(s, 0, 1) ? 1 : c.slab);
     c.padded[0] = reach(s, 0, c.slab);
     c.channel = s->inner > 1 ? 1 : c.padded[0] * c.padded[1] * c.padded[2];
     c.offsets = take(&c.total, 2 * c.taps); /* int64_t */
@@ -146,8 +142,8 @@ static void set_positions(const ls_conv_shape *s, const ls_conv_cut *c, int32_t 
 
 /* A row of the input, NULL: zeros, with its padding. */
 static float *pad_row(const ls_conv_shape *s, const ls_conv_cut *c, const float *row, float *to) {
-    int64_t left = smaller(s->padding[2], c->padded[2]);
-    int64_t middle = row ? smaller(s->in[2], c->padded[2] - left) : 0;
+    int64_t left = ls_smaller(s->padding[2], c->padded[2]);
+    int64_t middle = row ? ls_smaller(s->in[2], c->padded[2] - left) : 0;
     int64_t right = c->padded[2] - left - middle;
     memset(to, 0, (size_t)(left * s->inner) * sizeof *to);
     to += left * s->inner;
@@ -215,7 +211,7 @@ static void fetch(const ls_tile *tile, int64_t part, int64_t parts) {
 static void add_taps(const ls_tile *tile, int64_t first, int64_t taps, const int64_t *offset,
                      float *sums) {
     const int64_t groups = (taps + LS_TILE_TAPS - 1) / LS_TILE_TAPS;
-    const int64_t fetches = smaller(groups, FETCHES);
+    const int64_t fetches = ls_smaller(groups, FETCHES);
     for (int64_t group = 0; group < groups; group++) {
         int64_t tap = first + group * taps / groups, end = first + (group + 1) * taps / groups;
         ls_tile_add(tile, (int)(end - tap), offset + tap, sums + tap * tile->blocks * tile->lanes);
@@ -231,7 +227,7 @@ static void add_outputs(const ls_conv_shape *s, const ls_conv_cut *c, const ls_c
                         float *bias) {
     const int32_t *position = (const int32_t *)(const void *)(base + c->positions);
     for (int64_t i = 0; i < outputs; i += CHUNK) {
-        tile.count = smaller(CHUNK, outputs - i);
+        tile.count = ls_smaller(CHUNK, outputs - i);
         tile.position = position + i;
         add_taps(&tile, part->tap, part->taps, (const int64_t *)(const void *)(base + c->offsets),
                  sums);
@@ -247,11 +243,11 @@ static void add_part(const ls_conv_shape *s, const ls_conv_cut *c, const ls_conv
     memset(base + c->sums, 0, (size_t)(c->blocks * c->taps * s->lanes) * sizeof *base);
     for (int64_t sample = 0; sample < s->samples; sample++)
         for (int64_t first = 0; first < s->out[0]; first += c->slab) {
-            int64_t outputs = smaller(c->slab, s->out[0] - first) * plane;
+            int64_t outputs = ls_smaller(c->slab, s->out[0] - first) * plane;
             pad(s, c, x, sample, part->channel, part->count, first, base + c->input);
             for (int64_t block = 0; block < c->blocks; block += LS_TILE_BLOCKS) {
                 ls_tile tile = {s->lanes,
-                                (int)smaller(LS_TILE_BLOCKS, c->blocks - block),
+                                (int)ls_smaller(LS_TILE_BLOCKS, c->blocks - block),
                                 0,
                                 NULL,
                                 base + c->input,
@@ -268,8 +264,8 @@ static void add_part(const ls_conv_shape *s, const ls_conv_cut *c, const ls_conv
 /* The sums (taps, blocks, lanes) of the filters from block `block` on, as (filters, taps) in dw. */
 static void write_sums(const ls_conv_shape *s, const ls_conv_cut *c, const ls_conv_part *part,
                        int64_t block, float *base, float *dw) {
-    const int64_t rows = smaller(LS_TILE_BLOCKS, c->blocks - block) * s->lanes;
-    const int64_t first = block * s->lanes, filters = smaller(s->filters - first, rows);
+    const int64_t rows = ls_smaller(LS_TILE_BLOCKS, c->blocks - block) * s->lanes;
+    const int64_t first = block * s->lanes, filters = ls_smaller(s->filters - first, rows);
     float *transposed = base + c->transposed;
     ls_loop_transpose(part->taps, rows, base + c->sums + first * c->taps + part->tap * rows,
                       transposed);
@@ -293,7 +289,7 @@ static ls_conv_part part_at(const ls_conv_pass *pass, int64_t index) {
     const ls_conv_shape *s = pass->shape;
     const int64_t share = index % pass->shares, channel = index / pass->shares * pass->cut.channels;
     ls_conv_part part = {.channel = channel,
-                         .count = smaller(pass->cut.channels, s->channels - channel),
+                         .count = ls_smaller(pass->cut.channels, s->channels - channel),
                          .bias = pass->db && index == 0};
     const int64_t taps = part.count * kernel_size(s);
     part.tap = ls_part_start(taps, share, pass->shares);
@@ -326,7 +322,7 @@ static int64_t group_count(const ls_conv_shape *s, const ls_conv_cut *c) {
 /* The taps of few channels are shared among the threads: each then copies the input anew. */
 static int64_t shares_of_taps(int64_t groups, int64_t taps) {
     int64_t most = (taps + LS_TILE_TAPS - 1) / LS_TILE_TAPS, wanted = ls_threads() / groups;
-    wanted = smaller(wanted, most);
+    wanted = ls_smaller(wanted, most);
     return wanted < 1 ? 1 : wanted;
 }
 

@@ -11,6 +11,10 @@
 
 #include "lockstep/model.h"
 
+static inline int64_t ls_smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
 /* Arrays may be the same, but not overlap otherwise. */
 
 /* y = x > 0 ? x : slope x; a NaN stays. */

@@ -24,10 +24,6 @@ typedef struct ls_dense {
     bool bias;
 } ls_dense;
 
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
@@ -199,7 +195,7 @@ static ls_status multiply_forward(void *context, int64_t index) {
     const int slots = pass->plan->slot_count;
     const ls_work *work = ls_op_work(pass->plan, &dense->op, (int)(index % slots));
     int64_t first = index / slots * dense->block;
-    return multiply(dense, work, FORWARD, smaller(dense->block, dense->units - first),
+    return multiply(dense, work, FORWARD, ls_smaller(dense->block, dense->units - first),
                     weights_at(dense, pass->plan->net, first),
                     dense->type == LS_COMPUTE_FLOAT32 ? work->workspace : work->in[0],
                     transposed_output(dense, work) + first * work->samples);
@@ -253,7 +249,7 @@ static ls_dense_unit gradient_unit(const ls_dense_pass *pass, int64_t index) {
     const ls_dense *dense = pass->dense;
     const int slots = pass->plan->slot_count;
     int64_t first = (blocks_of(dense) - 1 - index / slots) * dense->block;
-    return (ls_dense_unit){first, smaller(dense->block, dense->units - first),
+    return (ls_dense_unit){first, ls_smaller(dense->block, dense->units - first),
                            (int)(index % slots)};
 }
 
@@ -287,7 +283,7 @@ static ls_status weight_gradient(const ls_dense *dense, ls_plan *plan) {
     const int64_t units = blocks_of(dense) * plan->slot_count;
     ls_dense_pass pass = {dense, plan, 0};
     for (; pass.first < units; pass.first += ls_threads()) {
-        int64_t count = smaller(ls_threads(), units - pass.first);
+        int64_t count = ls_smaller(ls_threads(), units - pass.first);
         LS_TRY(run_units(dense, count, multiply_gradient, &pass));
         for (int64_t i = 0; i < count; i++)
             emit_gradient(&pass, i);
@@ -359,7 +355,7 @@ static void set_type(ls_dense *dense, ls_compute_type type) {
     dense->type = type;
     dense->block = rows_per_block(type, dense->inputs, dense->units);
     dense->data_block =
-        type == LS_COMPUTE_FLOAT32 ? smaller(DATA_ROWS, dense->units) : dense->units;
+        type == LS_COMPUTE_FLOAT32 ? ls_smaller(DATA_ROWS, dense->units) : dense->units;
 }
 
 ls_status ls_dense_add(ls_builder *builder, const ls_layer_spec *layer, int in, int *out) {

@@ -7,11 +7,11 @@
 
 #include <string.h>
 
-#include "nn/dnnl/kernel.h"
+#include "nn/loops.h"
 
 enum {
-    ROWS = 6,           /* of C by */
-    COLUMNS = 16,       /* : 12 sums, as many as fit into the registers of AVX2 */
+    ROWS = 6,           /* of C at a time, */
+    COLUMNS = 16,       /* with as many columns: 12 sums, all that the registers of AVX2 take */
     STRIPS = 4,         /* of COLUMNS, in a panel of B */
     DEPTH = 128,        /* of a panel at most: B's then fits into the first cache */
     FLOATS = 96 * DEPTH /* of a panel of A */
@@ -76,10 +76,6 @@ AVX2 static void whole_tile(const ls_panel *panel, int rows, const float *a, con
     default:
         make_tile(panel, ROWS, a, b, c, ldc);
     }
-}
-
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
 }
 
 /* A tile whose last columns C does not have. */
@@ -147,7 +143,7 @@ static void add_terms(const ls_product_spec *s, int64_t row, int64_t height, int
         panel.lda = depth;
     }
     for (int64_t column = 0; column < s->n; column += STRIPS * COLUMNS) {
-        const int64_t width = smaller(STRIPS * COLUMNS, s->n - column);
+        const int64_t width = ls_smaller(STRIPS * COLUMNS, s->n - column);
         copy_b(b + first * s->ldb + column, s->ldb, depth, width, columns);
         make_panel(&panel, height, width, c + row * s->ldc + column);
     }
@@ -165,11 +161,11 @@ bool ls_product_loops_pay(const ls_product_spec *s) {
 }
 
 void ls_product_loops(const ls_product_spec *s, const float *a, const float *b, float *c) {
-    const int64_t height = FLOATS / smaller(DEPTH, s->k);
+    const int64_t height = FLOATS / ls_smaller(DEPTH, s->k);
     for (int64_t row = 0; row < s->m; row += height)
         for (int64_t first = 0; first < s->k; first += DEPTH)
-            add_terms(s, row, smaller(height, s->m - row), first, smaller(DEPTH, s->k - first), a,
-                      b, c);
+            add_terms(s, row, ls_smaller(height, s->m - row), first,
+                      ls_smaller(DEPTH, s->k - first), a, b, c);
 }
 
 #else
