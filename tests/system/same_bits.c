@@ -16,22 +16,24 @@ static const char *find_lr(const char *name, int ranks, const char *options) {
 static void same(const char *one, const char *other) {
     static const char *const series[] = {"lr", "loss", "smoothed_loss", "slice_loss",
                                          "gradient_norm"};
+    const char *diffs = "";
     for (size_t i = 0; i < sizeof series / sizeof *series; i++)
-        run_well("h5diff -v %s %s /find_lr/%s", one, other, series[i]);
+        diffs = text("%sh5diff -v %s %s /find_lr/%s && ", diffs, one, other, series[i]);
+    run_well("%strue", diffs);
     cr_expect_str_eq(digest_of(one), digest_of(other));
 }
 
 /* Without mpirun too, however gradients are exchanged; and another seed must give other bits. */
 Test(same_bits, layouts, .fini = workspace_remove) {
-    static const int ranks[] = {2, 3, 4, 5, 8};
+    static const int ranks[] = {2, 5, 8};
     make_dataset(1000, 100); /* 11 batches of 96, the last one of 40 */
-    const char *one = find_lr("alone", 1, "");
+    run_well("%s find-lr %s --quiet --out %s/serial", program(), make_config(), workspace());
+    const char *one = text("%s/serial/find-lr.h5", workspace());
+    same(one, find_lr("alone", 1, ""));
     for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++)
         same(one, find_lr(text("ranks-%d", ranks[i]), ranks[i], ""));
     same(one, find_lr("node", 3, "--set exchange=node"));
     same(one, find_lr("flat", 3, "--set exchange=flat"));
-    run_well("%s find-lr %s --quiet --out %s/serial", program(), make_config(), workspace());
-    same(one, text("%s/serial/find-lr.h5", workspace()));
     const char *other = find_lr("other", 1, "--set seed=8");
     cr_expect_neq(run("h5diff %s %s /find_lr/loss", one, other).code, 0);
     cr_expect_str_neq(digest_of(one), digest_of(other));
@@ -56,7 +58,7 @@ Test(same_bits, threads, .fini = workspace_remove) {
 
 /* With AVX2, for whose sake gradients of weights are loops of lockstep's own. */
 Test(same_bits, own_loops, .fini = workspace_remove) {
-    static const int ranks[] = {2, 3, 8};
+    static const int ranks[] = {3, 8};
     const char *avx2 = "--set compute.isa=avx2";
     make_dataset(500, 100);
     if (run("%s bench %s --quiet --steps 1 --windows 1 %s", program(), make_config(), avx2).code)
@@ -68,29 +70,32 @@ Test(same_bits, own_loops, .fini = workspace_remove) {
         same(one, find_lr(text("ranks-%d", ranks[i]), ranks[i], avx2));
 }
 
+/* Of MPI's sums; up to 8 ranks, sums go around a ring of lockstep's own instead. */
 Test(same_bits, allreduce_algorithms, .fini = workspace_remove) {
+    enum { RING = 1, RABENSEIFNER = 3 };
+    static const int algorithms[] = {RING, RABENSEIFNER};
+    const char *more = "--set batch.slices=9 --set find_lr.steps=12 --set exchange=flat";
     make_dataset(1000, 100);
-    const char *one = find_lr("alone", 1, "");
-    for (int algorithm = 1; algorithm <= 6; algorithm++) {
-        const char *out = text("%s/algorithm-%d", workspace(), algorithm);
-        run_well("export OMPI_MCA_coll_tuned_use_dynamic_rules=1 "
-                 "OMPI_MCA_coll_tuned_allreduce_algorithm=%d; "
-                 "%s %s find-lr %s --quiet --set exchange=flat --out %s",
-                 algorithm, mpirun(3), program(), make_config(), out);
+    const char *one = find_lr("alone", 1, more);
+    for (size_t i = 0; i < sizeof algorithms / sizeof *algorithms; i++) {
+        const char *out = text("%s/algorithm-%d", workspace(), algorithms[i]);
+        run_well("OMPI_MCA_coll_libnbc_iallreduce_algorithm=%d %s %s find-lr %s --quiet %s --out "
+                 "%s",
+                 algorithms[i], mpirun(9), program(), make_config(), more, out);
         same(one, text("%s/find-lr.h5", out));
     }
 }
 
-/* Up to a slice a sample: above 512 of them sums are int64.  20 ranks of a node share arrays. */
+/* Up to a slice a sample: above 512 of them sums are int64.  Above 16 ranks of a node, 8 where sums
+ * are int64, some share arrays. */
 Test(same_bits, many_slices, .fini = workspace_remove) {
-    static const char *const more = "--set batch.size=1024 --set find_lr.steps=4 "
+    static const char *const more = "--set batch.size=1024 --set find_lr.steps=3 "
                                     "--set find_lr.start=0.01 --set batch.slices=";
     make_dataset(1100, 100);
     const char *narrow = text("%s256", more), *wide = text("%s1024", more);
     same(find_lr("narrow", 1, narrow),
-         find_lr("narrow-20", 20, text("%s --set exchange=node", narrow)));
+         find_lr("narrow-18", 18, text("%s --set exchange=node", narrow)));
     const char *one = find_lr("wide", 1, wide);
-    same(one, find_lr("wide-20", 20, text("%s --set exchange=node", wide)));
     same(one, find_lr("wide-3", 3, text("%s --set exchange=flat", wide)));
-    same(one, find_lr("wide-18", 18, text("%s --set compute.threads=2", wide)));
+    same(one, find_lr("wide-11", 11, text("%s --set exchange=node --set compute.threads=2", wide)));
 }
