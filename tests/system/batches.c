@@ -43,7 +43,7 @@ Test(batches, a_norm_of_one_value_is_refused, .fini = workspace_remove) {
 Test(batches, a_short_last_batch_is_left_out, .fini = workspace_remove) {
     make_dataset(97, 20);
     const char *config = dense_config(), *digest = NULL;
-    for (int ranks = 1; ranks <= 4; ranks++) {
+    for (int ranks = 1; ranks <= 4; ranks += 3) {
         const char *said = run_well("%s %s train %s --out %s/r%d" SMALL "4", mpirun(ranks),
                                     program(), config, workspace(), ranks);
         const char *told = strstr(said, "1 sample, is left out");

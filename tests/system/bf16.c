@@ -72,14 +72,14 @@ Test(bf16, auto_equals_the_number, .fini = workspace_remove) {
 /* Checkpoints are float32 arrays: another run, an evaluation may take them in either type. */
 Test(bf16, resumed_in_its_own_type_only, .fini = workspace_remove) {
     make_dataset(1000, 100);
-    const char *whole = train("whole", 1, BF16), *one = train("one", 2, BF16);
+    const char *one = train("one", 2, BF16), *whole = last_digest(one);
     const char *resume =
         text("%s train %s --quiet --resume --out %s " TRAINING, program(), make_config(), one);
     run_well("rm %s/checkpoint-22.h5", one);
     if (machine_has_bf16())
         REFUSED(WORDS("computed in bf16", "in float32", "compute.type", "init"), "%s", resume);
     run_well("%s" BF16, resume);
-    cr_expect_str_eq(last_digest(one), last_digest(whole));
+    cr_expect_str_eq(last_digest(one), whole);
     run_well("%s eval %s/best.h5 --set compute.type=float32", program(), one);
-    train("tuned", 2, text("--set init=%s/best.h5", one));
+    train("tuned", 1, text("--set init=%s/best.h5", one));
 }

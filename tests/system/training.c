@@ -9,7 +9,7 @@
 
 #include "system/command.h"
 
-enum { KILLS = 12 };
+enum { KILLS = 8 };
 
 #define TRAINING                                                                                   \
     "--set train.lr=0.05 --set train.epochs=3 --set train.weight_decay=1e-4 "                      \
@@ -27,12 +27,15 @@ static const char *train(const char *name, int ranks, const char *options) {
 static void same_curves(const char *one, const char *other) {
     static const char *const series[] = {
         "lr", "loss", "smoothed_loss", "gradient_norm", "test_loss", "test_accuracy"};
+    const char *diffs = "";
     for (size_t i = 0; i < sizeof series / sizeof *series; i++)
-        run_well("h5diff -v %s/train.h5 %s/train.h5 /train/%s", one, other, series[i]);
+        diffs =
+            text("%sh5diff -v %s/train.h5 %s/train.h5 /train/%s && ", diffs, one, other, series[i]);
+    run_well("%strue", diffs);
 }
 
 Test(training, same_bits_at_any_rank_count, .fini = workspace_remove) {
-    static const int ranks[] = {2, 5, 8};
+    static const int ranks[] = {5, 8};
     make_dataset(1000, 100);
     const char *one = train("alone", 1, "");
     for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++) {
@@ -424,11 +427,11 @@ Test(training, a_rank_that_is_late, .fini = workspace_remove) {
     const char *out = text("%s/run", workspace());
     const char *said =
         run_well("%s bash -c 'if [ ${OMPI_COMM_WORLD_RANK:-$PMI_RANK} = 1 ]; then\n"
-                 "  (until ls %s/checkpoint-*.h5; do sleep 0.1; done; kill -STOP $$; sleep 7; kill "
+                 "  (until ls %s/checkpoint-*.h5; do sleep 0.1; done; kill -STOP $$; sleep 4; kill "
                  "-CONT $$) "
                  ">/dev/null 2>&1 &\n"
                  "fi; exec \"$@\"' - %s train %s --quiet --out %s --set train.lr=0.05 "
-                 "--set train.epochs=20 --set checkpoint.every_steps=5 --set stall_seconds=2 2>&1",
+                 "--set train.epochs=20 --set checkpoint.every_steps=5 --set stall_seconds=1 2>&1",
                  mpirun(2), out, program(), make_config(), out);
     cr_expect_not_null(strstr(said, "wait for rank 1 (process "), "%s", said);
     cr_expect_not_null(strstr(said, "no progress for "), "%s", said);
