@@ -193,9 +193,12 @@ ls_status ls_scale(ls_comm *comm, ls_config *config, const ls_scale_job *job,
 /* Not collective.  The study of a run file, finished or not. */
 ls_status ls_scale_read(const char *path, ls_scale_study *study);
 
-/* Not collective.  The rows of several files of one study, of jobs with a size each, in a new file.
- * What had no smaller size in its own file is predicted from those of the others. LS_ERR_INPUT: of
- * different studies, or with other steps; `path` is there already. */
+/* Not collective.  The rows of several files of one study, of jobs with a size each, in a new file,
+ * in the order of one job: by mode and ranks.  What had no smaller size in its own file is
+ * predicted from those of the others.  Not every file needs to have trainings.  LS_ERR_INPUT: of
+ * different studies, or with other steps; trainings to other targets, or of a size with another
+ * outcome; a repeat that is in two files, or of a size on other nodes or cores; `path` is there
+ * already. */
 ls_status ls_scale_join(const char *const *paths, size_t count, const char *path);
 
 #ifdef __cplusplus

@@ -283,15 +283,27 @@ static ls_status join_files(const ls_scale_args *args, ls_scale_output *output, 
     return status;
 }
 
+static ls_status check_join(const ls_scale_args *args) {
+    const ls_words *operands = &args->run.operands;
+    const char *measuring = args->target ? "--target" : args->noise ? "--noise" : NULL;
+    if (!args->join && operands->count > 1)
+        return ls_fail(LS_ERR_INPUT, "scale: unexpected '%s': files to put together need --join",
+                       operands->word[1]);
+    if (args->join && measuring)
+        return ls_fail(LS_ERR_INPUT,
+                       "scale: --join trains nothing: say %s to a job that trains, or go on with "
+                       "the joined study",
+                       measuring);
+    return LS_OK;
+}
+
 static ls_status run_scale(ls_comm *comm, void *context) {
     const ls_scale_args *args = context;
     const ls_words *operands = &args->run.operands;
     ls_scale_job job = {.name = operands->word[0]};
     ls_scale_output output = {.path = {args->json, args->csv, args->extra_p}};
     ls_run_log_level(comm, &args->run);
-    if (!args->join && operands->count > 1)
-        return ls_fail(LS_ERR_INPUT, "scale: unexpected '%s': files to put together need --join",
-                       operands->word[1]);
+    LS_TRY(check_join(args));
     LS_TRY(read_options(comm, args, &job));
     output.mode = job.modes[LS_SCALE_WEAK] ? LS_SCALE_WEAK : LS_SCALE_STRONG;
     job.folder = args->run.folder ? args->run.folder : ".";
@@ -387,7 +399,8 @@ const ls_command ls_command_scale = {
         "\n"
         "A job for each size, where one over the largest waits long: with the same --base and\n"
         "--steps, --ranks its size and a folder each. --join puts their files together, in\n"
-        "DIR/scale.h5, predicts each size from the smaller ones, and prints the whole.\n"
+        "DIR/scale.h5, predicts each size from the smaller ones, and prints the whole. --target\n"
+        "is only for jobs that shall train: for strong scaling one of them.\n"
         "\n"
         "JSON, in s and bytes: config, version, isa, hosts, steps, warm_up_steps, points [{mode,\n"
         "ranks, nodes, batch, slices, crowd (threads for each core of a node, at least 1),\n"

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "system/command.h"
+#include "system/json.h"
 
 #define TRAINING "--set train.lr=0.05 --set checkpoint.every_steps=5"
 
@@ -78,16 +79,16 @@ static void expect(const char *output, const char *words) {
     cr_expect_not_null(strstr(output, words), "no \"%s\" in: %s", words, output);
 }
 
-/* The digest of the curves of a run in folder `name`. */
+/* The digest of a run's file in the workspace. */
 static const char *digest(const char *name) {
-    return digest_of(text("%s/%s/train.h5", workspace(), name));
+    return digest_of(text("%s/%s", workspace(), name));
 }
 
 /* The job's bits are those of a run without SLURM. */
 static void expect_same_bits(int epochs) {
     run_well("%s %s train %s --quiet --out %s/plain " TRAINING " --set train.epochs=%d", mpirun(1),
              program(), make_config(), workspace(), epochs);
-    cr_expect_str_eq(digest("out"), digest("plain"));
+    cr_expect_str_eq(digest("out/train.h5"), digest("plain/train.h5"));
 }
 
 /* ---- tests ---------------------------------------------------------------------------------- */
@@ -243,7 +244,8 @@ Test(slurm, an_array_of_three_seeds, .fini = workspace_remove) {
         run_well("%s train %s --quiet --out %s/plain-%d --set seed=%d " TRAINING
                  " --set train.epochs=1",
                  program(), make_config(), workspace(), seed, seed);
-        cr_expect_str_eq(digest(text("run-%d", seed)), digest(text("plain-%d", seed)));
+        cr_expect_str_eq(digest(text("run-%d/train.h5", seed)),
+                         digest(text("plain-%d/train.h5", seed)));
     }
 }
 
@@ -306,4 +308,76 @@ Test(slurm, study_requeued, .fini = workspace_remove) {
     expect(seen, "JobState=COMPLETED");
     expect(seen, "Restarts=1 ");
     expect_same_study();
+}
+
+/* ---- a job for each size, joined ------------------------------------------------------------ */
+
+enum { SIZES = 3, REPEATS = 3 };
+static const int size_ranks[SIZES] = {1, 2, 4}, size_nodes[SIZES] = {1, 2, 2};
+
+/* As README says: each with the same --base and --steps, its --ranks and its folder, size-RANKS. */
+static void run_a_job_a_size(const char *options) {
+    const char *script = "", *folder = workspace();
+    for (int i = 0; i < SIZES; i++) {
+        int ranks = size_ranks[i], nodes = size_nodes[i];
+        script = text("%ssbatch --wait --nodes=%d --ntasks-per-node=%d --output=%s/log "
+                      "scripts/scale.sbatch %s --out %s/size-%d --ranks %d --base 1 --steps 8 "
+                      "--repeats 3 %s & jobs+=($!)\n",
+                      script, nodes, ranks / nodes, folder, make_config(), folder, ranks, ranks,
+                      options);
+    }
+    outcome result =
+        run_slurm(2, "", text("%sfor job in ${jobs[@]}; do wait $job || exit; done\n", script));
+    cr_assert_eq(result.code, 0, "%d: %s\n%s", result.code, result.output, log_text());
+}
+
+/* The points of the joined study, as JSON; *said: what --join printed. */
+static const char *join_sizes(const char **said) {
+    const char *folder = workspace();
+    *said = run_well("%s scale --join %s/size-*/scale.h5 --out %s/study --json %s/study.json",
+                     program(), folder, folder, folder);
+    const char *json = run_well("cat %s/study.json", folder);
+    json_check(json);
+    return json_find(json, "points");
+}
+
+static void check_joined(const char *point, bool weak, int i) {
+    int grown = weak ? size_ranks[i] : 1;
+    cr_expect_str_eq(json_string(point, "mode"), weak ? "weak" : "strong");
+    cr_expect_eq(json_number(point, "ranks"), size_ranks[i]);
+    cr_expect_eq(json_number(point, "nodes"), size_nodes[i]);
+    cr_expect_eq(json_number(point, "batch"), 96 * grown);
+    cr_expect_eq(json_number(point, "slices"), 8 * grown);
+    cr_expect_eq(json_number(point, "repeats"), REPEATS);
+    cr_expect_eq(strncmp(json_find(point, "same_bits"), "true", 4), 0);
+    cr_expect_eq(strncmp(json_find(point, "error"), "null", 4) == 0, i == 0, "predicted");
+    cr_expect_float_eq(json_number(point, "efficiency") * size_ranks[i],
+                       json_number(point, "speedup.median"), 1e-6);
+}
+
+Test(slurm, study_of_a_job_a_size, .fini = workspace_remove) {
+    need_slurm(2);
+    make_dataset(1000, 100);
+    run_a_job_a_size("--mode strong,weak");
+    const char *said, *all = join_sizes(&said), *base = NULL, *folder = workspace();
+    expect(said, "strong scaling: batch 96 in 8 slices at every size; same bits at every size\n");
+    int count = 0;
+    for (const char *point = json_next(all, NULL); point; point = json_next(all, point), count++) {
+        check_joined(point, count >= SIZES, count % SIZES);
+        base = count % SIZES == 0 ? point : base;
+        cr_expect_float_eq(json_number(point, "speedup.median") *
+                               json_number(point, "step_seconds.median") /
+                               (json_number(base, "step_seconds.median") *
+                                json_number(point, "batch") / json_number(base, "batch")),
+                           1, 1e-6);
+    }
+    cr_expect_eq(count, 2 * SIZES);
+    expect(run_well("%s info %s/study/scale.h5", program(), folder), ", 18 points");
+    /* The bits are those of a study in one piece, without SLURM. */
+    run_well("%s %s scale %s --quiet --out %s/plain --mode strong,weak --steps 8 --repeats 3",
+             mpirun(4), program(), make_config(), folder);
+    cr_expect_str_eq(digest("study/scale.h5"), digest("plain/scale.h5"));
+    expect(run_well("%s plot %s/study/scale.h5", program(), folder), "weak");
+    run_well("%s plot %s/study/scale.h5 -o %s/study.svg && grep -q '</svg>' %s/study.svg",
+             program(), folder, folder, folder);
 }

@@ -183,8 +183,15 @@ Test(scale, joined, .fini = workspace_remove) {
         cr_expect_eq(strncmp(json_find(point, "error"), "null", 4) == 0, count % 3 == 0);
     }
     cr_expect_eq(count, 6);
+    /* Whatever the order of the files, it is the study of one job. */
+    cr_expect_str_eq(digest_of(text("%s/joined/scale.h5", folder)),
+                     digest_of(text("%s/all/scale.h5", folder)));
     REFUSED(WORDS("joined/scale.h5", "is there already"),
             "%s scale --join %s/job-1/scale.h5 --out %s/joined", program(), folder, folder);
+    REFUSED(WORDS("job-2/scale.h5", "joined/scale.h5", "the same repeat", "strong, 2 ranks"),
+            "%s scale --join %s/job-2/scale.h5 %s/joined/scale.h5 --out %s/x", program(), folder,
+            folder, folder);
+    cr_expect_not(exists("%s/x/*", folder));
     study(2, "other", "--ranks 2 --set seed=9", &said);
     REFUSED(WORDS("of different studies", "other/scale.h5"),
             "%s scale --join %s/job-1/scale.h5 %s/other/scale.h5 --out %s/x", program(), folder,

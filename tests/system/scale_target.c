@@ -118,6 +118,64 @@ Test(scale_target, killed_in_training, .fini = workspace_remove) {
                      digest_of(text("%s/plain/train.h5", folder)));
 }
 
+/* ---- a job for each size -------------------------------------------------------------------- */
+
+/* A study on `ranks` ranks alone into folder size-RANKS; --base 1 and 3 steps are those of all. */
+static const char *study_of_size(int ranks, const char *options) {
+    return run_well("%s %s scale %s --out %s/size-%d --ranks %d --base 1 " STUDY " %s",
+                    mpirun(ranks), program(), make_config(), workspace(), ranks, ranks, options);
+}
+
+static const char *training_value(const char *points, int i, const char *name) {
+    return json_find(points, text("%d.training.%s", i, name));
+}
+
+/* Strong is trained on the largest size alone, weak on both, and what is missing afterwards. */
+Test(scale_target, joined, .fini = workspace_remove) {
+    const char *folder = workspace(), *target = "--target accuracy=0.3 --lr linear";
+    make_dataset(2000, 200);
+    study_of_size(1, "--mode strong,weak");
+    study_of_size(2, text("--mode strong,weak %s", target));
+    const char *said = run_well("%s scale --join %s/size-*/scale.h5 --out %s/out --json "
+                                "%s/out.json",
+                                program(), folder, folder, folder);
+    const char *points = json_find(json(), "points");
+    expect(said, "time to accuracy 0.3, --lr linear");
+    cr_expect_eq(json_number(points, "0.training.reached"), 1, "%s", said);
+    cr_expect_eq(json_number(points, "0.training.steps"), json_number(points, "1.training.steps"));
+    cr_expect_eq(strncmp(training_value(points, 2, "reached"), "null", 4), 0, "%s", said);
+    cr_expect_eq(json_number(points, "3.training.learning_rate"), 0.04, "%s", said);
+    /* The joined study goes on. */
+    said = study(text("--mode strong,weak --ranks 1,2 --base 1 %s", target));
+    expect(said, "weak, 1 rank on 1 node: reached it in ");
+    cr_expect_null(strstr(said, "strong, 2 ranks on 1 node: reached"), "%s", said);
+    cr_expect_null(strstr(said, "measured"), "%s", said);
+    /* The same training twice is one. */
+    study_of_size(1, text("--mode strong,weak %s", target));
+    said = run_well("%s scale --join %s/size-*/scale.h5 --out %s/twice --json %s/twice.json",
+                    program(), folder, folder, folder);
+    cr_expect_str_eq(digest_of(text("%s/twice/scale.h5", folder)),
+                     digest_of(text("%s/out/scale.h5", folder)));
+    const char *all = run_well("cat %s/twice.json", folder);
+    for (int i = 0; i < 4; i++)
+        cr_expect_eq(json_number(all, text("points.%d.training.steps", i)),
+                     json_number(json(), text("points.%d.training.steps", i)));
+}
+
+Test(scale_target, joined_of_several_targets, .fini = workspace_remove) {
+    const char *folder = workspace();
+    make_dataset(1000, 100);
+    study_of_size(1, "--target loss=3 --lr fixed");
+    study_of_size(2, "--target loss=2.9 --lr fixed");
+    REFUSED(WORDS("size-1/scale.h5", "loss 3 with --lr fixed", "size-2/scale.h5",
+                  "loss 2.9 with --lr fixed"),
+            "%s scale --join %s/size-*/scale.h5 --out %s/x", program(), folder, folder);
+    REFUSED(WORDS("--target", "--join"),
+            "%s scale --join %s/size-*/scale.h5 --out %s/x --target loss=3", program(), folder,
+            folder);
+    cr_expect_not(exists("%s/x/*", folder));
+}
+
 Test(scale_target, refusals, .fini = workspace_remove) {
     make_dataset(500, 100);
 #define REFUSES(words, options)                                                                    \

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/plot.h"
 #include "cli/scale.h"
@@ -188,6 +189,63 @@ Test(scale_file, examples_of_the_format, .fini = io_remove) {
     write_study("scale.h5");
     cr_expect_str_eq(io_examples("scale.h5"), "strong 1 0.105\nstrong 2 0.0525\nstrong 4 0.0263\n"
                                               "weak 1 0.105\nweak 2 0.0525\nweak 4 0.0263\n");
+}
+
+/* ---- joined --------------------------------------------------------------------------------- */
+
+/* A study of one repeat of strong scaling on 2 ranks, as `row` has it. */
+static const char *write_row(const char *name, const ls_scale_row *row, double noise_scale) {
+    const char *path = io_path(name);
+    ls_config *config = make_config();
+    const ls_scale_job job = {.path = path, .target = "accuracy 0.9", .noise_scale = noise_scale};
+    ls_scale_file *file;
+    remove(path);
+    cr_assert_eq(ls_scale_file_open(config, &job, "me", 1, &file), LS_OK, "%s", ls_message());
+    cr_assert_eq(ls_scale_file_add(file, row, STEPS), LS_OK, "%s", ls_message());
+    cr_assert_eq(ls_scale_file_finish(file), LS_OK, "%s", ls_message());
+    ls_scale_file_free(file);
+    ls_config_free(config);
+    return path;
+}
+
+/* Another repeat of the size, with one thing that does not go with the first. */
+Test(scale_file, what_cannot_be_joined, .fini = io_remove) {
+    const ls_scale_training training = {1, 500, 5, 64000, 0.1};
+    ls_scale_row row = make_row(LS_SCALE_STRONG, 2, 0), next = make_row(LS_SCALE_STRONG, 2, 1);
+    row.training = next.training = training;
+    char one[512], two[512], joined[512];
+    const char *paths[] = {one, two};
+    snprintf(one, sizeof one, "%s", write_row("one.h5", &row, 0));
+    snprintf(two, sizeof two, "%s", io_path("two.h5"));
+    snprintf(joined, sizeof joined, "%s", io_path("joined.h5"));
+    ls_scale_study study;
+#define REFUSED_ROW(...) REFUSED(ls_scale_join(paths, 2, joined), LS_ERR_INPUT, __VA_ARGS__)
+    write_row("two.h5", &row, 0);
+    REFUSED_ROW("one.h5", "two.h5", "the same repeat", "strong, 2 ranks");
+    ls_scale_row other = next;
+    other.size.nodes = 2;
+    write_row("two.h5", &other, 0);
+    REFUSED_ROW("one.h5", "two.h5", "strong, 2 ranks", "on 1 node", "on 2 nodes");
+    other = next;
+    other.size.crowd = 2;
+    write_row("two.h5", &other, 0);
+    REFUSED_ROW("one.h5", "two.h5", "1.5 threads a core", "2 threads a core");
+    other = next;
+    other.training.steps = 600;
+    write_row("two.h5", &other, 0);
+    REFUSED_ROW("one.h5", "two.h5", "strong, 2 ranks", "500 steps", "600");
+    write_row("one.h5", &row, 300);
+    write_row("two.h5", &next, 400);
+    REFUSED_ROW("one.h5", "two.h5", "noise scale", "300", "400");
+    cr_expect_neq(access(joined, F_OK), 0);
+    /* One noise scale is that of all. */
+    write_row("one.h5", &row, 0);
+    cr_assert_eq(ls_scale_join(paths, 2, joined), LS_OK, "%s", ls_message());
+    cr_assert_eq(ls_scale_read(joined, &study), LS_OK, "%s", ls_message());
+    cr_expect_eq(study.noise_scale, 400);
+    cr_expect_eq(study.row_count, 2);
+    cr_expect_eq(study.points[0].training.steps, 500);
+    ls_scale_study_free(&study);
 }
 
 /* ---- sizes ---------------------------------------------------------------------------------- */
