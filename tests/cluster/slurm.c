@@ -310,6 +310,43 @@ Test(slurm, study_requeued, .fini = workspace_remove) {
     expect_same_study();
 }
 
+#define TRAINED "--ranks 2 --repeats 2 --steps 3 --set train.lr=0.02 --set train.epochs=2"
+
+/* All repeats are there: what the job has to show for its time are checkpoints of the training. */
+Test(slurm, study_requeued_in_a_training, .fini = workspace_remove) {
+    need_slurm(1);
+    make_dataset(20000, 100);
+    const char *config = make_config(), *folder = workspace();
+    run_well("%s %s scale %s --quiet --out %s/out " TRAINED " --set checkpoint.every_steps=5",
+             mpirun(2), program(), config, folder);
+    const char *seen = submit_job(
+        1, "",
+        text("sbatch --parsable --nodes=1 --ntasks-per-node=2 --output=%s/log "
+             "scripts/scale.sbatch %s --out %s/out " TRAINED
+             " --set checkpoint.every_steps=5 --target loss=1e-9 --lr fixed",
+             folder, config, folder),
+        text("ls %s/out/train-strong/checkpoint-*", folder), "scancel --batch --signal=USR1 $job");
+    expect(seen, "JobState=COMPLETED");
+    expect(seen, "Restarts=1 ");
+    expect(seen, "going on from ");
+    run_well("%s %s train %s --quiet --out %s/plain --set train.epochs=2 --set train.lr=0.02 "
+             "--set train.target='loss 1e-9'",
+             mpirun(2), program(), config, folder);
+    cr_expect_str_eq(digest("out/train-strong/train.h5"), digest("plain/train.h5"));
+}
+
+/* Whom a user has cancelled stays so. */
+Test(slurm, study_cancelled, .fini = workspace_remove) {
+    need_slurm(1);
+    make_dataset(1000, 100);
+    const char *seen = submit_job(
+        1, "", sbatch_study(1, "--parsable"),
+        text("%s info %s/out/scale.h5 | grep '[1-9][0-9]* points'", program(), workspace()),
+        "scancel $job");
+    expect(seen, "JobState=CANCELLED");
+    expect(seen, "Restarts=0 ");
+}
+
 /* ---- a job for each size, joined ------------------------------------------------------------ */
 
 enum { SIZES = 3, REPEATS = 3 };
