@@ -205,9 +205,11 @@ static void tell_trained(void *context, const ls_scale_point *point) {
     char seconds[LS_DIGITS_TEXT], *what = size_text(&point->size);
     (void)context;
     if (what && training->reached == 1)
-        ls_log(LS_LOG_NORMAL, "%s: reached it in %g epochs, %g steps of %.3g ms: %s s", what,
-               training->epochs, training->steps, 1e3 * point->step.median,
-               ls_digits(point->to_target, seconds));
+        ls_log(LS_LOG_NORMAL, "%s: reached it in %g epoch%s, %g steps of %.3g ms: %s s", what,
+               training->epochs, training->epochs == 1 ? "" : "s", training->steps,
+               1e3 * point->step.median, ls_digits(point->to_target, seconds));
+    else if (what && training->steps == 0)
+        ls_log(LS_LOG_NORMAL, "%s: diverged, and did not reach it", what);
     else if (what)
         ls_log(LS_LOG_NORMAL, "%s: did not reach it in %g epochs", what, training->epochs);
     ls_free(what);

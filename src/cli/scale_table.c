@@ -58,7 +58,7 @@ static void add_heading(const ls_scale_study *study, const ls_scale_point *point
         ls_text_add(text, " on %d rank%s, growing with the ranks", first->ranks,
                     plural(first->ranks));
     add_bits(study, points, count, text);
-    ls_text_add(text, "\n%6s%6s%10s%8s%8s%10s%11s |%8s%9s%8s%8s%10s |%10s%9s\n", "ranks", "nodes",
+    ls_text_add(text, "\n%6s%6s%10s%8s%8s%10s%11s |%8s%9s%8s%8s%10s |%10s%11s\n", "ranks", "nodes",
                 "step, ms", "low", "high", "speed-up", "efficiency", "compute", "exchange",
                 "update", "data", "imbalance", "predicted", "error");
 }
@@ -77,9 +77,9 @@ static void add_row(const ls_scale_point *point, ls_text *text) {
     ls_text_add(text, " |");
     add_ms(text, 10, point->predicted);
     if (isnan(point->error))
-        ls_text_add(text, "%9s\n", "-");
+        ls_text_add(text, "%11s\n", "-");
     else
-        ls_text_add(text, "%+7.1f %%\n", 100 * point->error);
+        ls_text_add(text, "%+9.1f %%\n", 100 * point->error);
 }
 
 static int by_value(const void *left, const void *right) {

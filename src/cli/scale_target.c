@@ -82,9 +82,11 @@ void ls_scale_add_target(const ls_scale_study *study, const ls_scale_point *poin
                          ls_text *text) {
     const ls_scale_point *base = ls_scale_first_reached(points, count);
     bool noise = points->size.mode == LS_SCALE_WEAK && study->noise_scale > 0;
-    bool trained = false;
-    for (size_t i = 0; i < count; i++)
+    bool trained = false, ended = false;
+    for (size_t i = 0; i < count; i++) {
         trained = trained || !isnan(points[i].training.reached);
+        ended = ended || points[i].training.steps > 0; /* and did not diverge */
+    }
     if (!trained || study->target == NULL || study->lr_rule == NULL)
         return;
     add_heading(study, noise, text);
@@ -93,7 +95,9 @@ void ls_scale_add_target(const ls_scale_study *study, const ls_scale_point *poin
     if (base)
         add_best(points, count, text);
     else
-        ls_text_add(text, "no size reached it: more train.epochs, or an easier --target\n");
+        ls_text_add(text, "no size reached it: %s\n",
+                    ended ? "more train.epochs, or an easier --target"
+                          : "a smaller train.lr, or --lr auto");
     if (noise)
         add_noise(study, points, text);
 }

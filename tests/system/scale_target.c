@@ -89,6 +89,26 @@ Test(scale_target, not_reached, .fini = workspace_remove) {
     expect(run_well("tail -1 %s/a.csv", workspace()), ",yes,0,66,6,6000,0.02,\n");
 }
 
+/* A learning rate that the few steps of a repeat bear, and a training does not. */
+Test(scale_target, diverged, .fini = workspace_remove) {
+    make_dataset(2000, 100);
+    const char *config = write_file("plain.yaml", text("data: {file: %s/data.h5}\n"
+                                                       "batch: {size: 96, slices: 8}\n"
+                                                       "train: {lr: 30, epochs: 4}\n"
+                                                       "model: {layers: [flatten, dense: {units: "
+                                                       "32}, relu, dense: {units: 10}]}\n",
+                                                       workspace()));
+    const char *command = text("%s scale %s --out %s/out --repeats 1 --steps 1 --lr fixed "
+                               "--target accuracy=0.3",
+                               program(), config, workspace());
+    const char *said = run_well("%s", command);
+    expect(said, "warning: the loss is not a number at step ");
+    expect(said, "strong, 1 rank on 1 node: diverged, and did not reach it\n");
+    expect(said, "  not reached: diverged\n");
+    expect(said, "no size reached it: a smaller train.lr, or --lr auto\n");
+    cr_expect_null(strstr(run_well("%s", command), "warning"), "it is not trained again");
+}
+
 /* A rank is killed, and the target is out of reach: the same bits as a training that nobody killed.
  */
 Test(scale_target, killed_in_training, .fini = workspace_remove) {

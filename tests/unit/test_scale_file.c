@@ -288,6 +288,10 @@ Test(scale_file, table, .fini = io_remove) {
     has(&text, "\n     2     1      52.5");
     has(&text, "median error 16.7 %, largest 16.7 %\n");
     ls_text_free(&text);
+    study.points[1].error = 47.438; /* a column of its own */
+    ls_scale_table(&study, &text);
+    has(&text, "|      45.0  +4743.8 %\n");
+    ls_text_free(&text);
     study.points[1].same_bits = false;
     ls_scale_table(&study, &text);
     has(&text, "; NOT the same bits at every size\n");
