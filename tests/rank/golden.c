@@ -1,10 +1,9 @@
 /* The engine against PyTorch: tests/golden, written by scripts/golden.py.  For each network the
  * loss and every gradient of the first step, the loss of 100 steps (200 of the optimizer's runs
- * under their schedules), weights and statistics after them, an evaluation.
+ * under their schedules, 40 of lenet and resnet), weights and statistics after them, an evaluation.
  *
- * Of the resnet, 100 steps with AVX2 keep to PyTorch's path only with some orders of summation:
- * with chunks of 96 outputs in conv_loops.c (errors of 0.15 of the tolerance), not with 64 or 128
- * (0.003 in the losses), though the first loss and gradients of 128 are right as well.
+ * For so long any order of summation keeps those two to the path: the sign of one ReLU's input that
+ * changes a step sooner or later would lead them elsewhere, PyTorch in float64 too.
  *
  * Usage: mpirun -n RANKS golden [FOLDER [NET [ISA]]], ISA as in compute.isa */
 #include <math.h>
@@ -30,10 +29,18 @@ typedef struct golden_case {
 } golden_case;
 
 static const golden_case cases[] = {
-    {"mlp", "mlp", 100},          {"lenet", "lenet", 100},           {"resnet", "resnet", 100},
-    {"conv3d", "conv3d", 100},    {"regression", "regression", 100}, {"mlp_momentum", "mlp", 200},
-    {"mlp_nesterov", "mlp", 200}, {"mlp_one_cycle", "mlp", 200},     {"weights", "weights", 100},
-    {"mlp_adamw", "mlp", 200},    {"mlp_adamw_cycle", "mlp", 200},   {"mlp_lars", "mlp", 200},
+    {"mlp", "mlp", 100},
+    {"lenet", "lenet", 40},
+    {"resnet", "resnet", 40},
+    {"conv3d", "conv3d", 100},
+    {"regression", "regression", 100},
+    {"mlp_momentum", "mlp", 200},
+    {"mlp_nesterov", "mlp", 200},
+    {"mlp_one_cycle", "mlp", 200},
+    {"weights", "weights", 100},
+    {"mlp_adamw", "mlp", 200},
+    {"mlp_adamw_cycle", "mlp", 200},
+    {"mlp_lars", "mlp", 200},
 };
 
 /* One network under test. */
