@@ -19,7 +19,7 @@ static const char *slurm(int nodes) {
 static void need_slurm(int nodes) {
     outcome result = run("%s true", slurm(nodes));
     if (result.code == 77)
-        cr_skip_test("%s", result.output);
+        skip_test("%s", result.output);
 }
 
 /* The command that submits a training on two ranks, which writes to `out` and `log`. */
@@ -132,7 +132,7 @@ static void stopped_and_requeued(const char *settings) {
 Test(slurm, requeued_with_srun, .fini = workspace_remove) {
     need_slurm(1);
     if (run("%s srun --mpi=list 2>&1 | grep -q pmix", slurm(1)).code != 0)
-        cr_skip_test("this SLURM has no PMIx");
+        skip_test("this SLURM has no PMIx");
     stopped_and_requeued("");
 }
 

@@ -14,7 +14,7 @@ static const char *some_hosts(int hosts, int ranks) {
     if (tried < hosts)
         result = run("HOSTS=%d scripts/two-hosts -n %d true", hosts, hosts);
     if (result.code == 77)
-        cr_skip_test("%s", result.output);
+        skip_test("%s", result.output);
     tried = hosts;
     return text("MPIRUN_OPTIONS='--mca mpi_yield_when_idle 1' HOSTS=%d scripts/two-hosts -n %d",
                 hosts, ranks);
@@ -147,7 +147,7 @@ Test(two_hosts, spread_and_resumed, .fini = workspace_remove, .timeout = 600) {
 Test(two_hosts, spread_in_quarters, .fini = workspace_remove, .timeout = 600) {
     const char *four = some_hosts(4, 4), *folder = workspace(), *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     make_dataset(1000, 100);
     const char *file = text("%s/bench.json", folder);
     const char *said = run_well("%s %s bench %s --quiet --steps 4 --windows 1 --json %s "
@@ -186,7 +186,7 @@ Test(two_hosts, spread_by_itself, .fini = workspace_remove, .timeout = 600) {
 Test(two_hosts, data_of_its_own, .fini = workspace_remove) {
     const char *two = two_hosts(2), *folder = workspace(), *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     make_dataset(1000, 100);
     run_well("cp %s/data.h5 %s/same.h5", folder, folder);
     make_dataset(900, 100);

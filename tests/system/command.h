@@ -10,6 +10,12 @@
 /* A new folder for the test, the same on every call within it; removed by workspace_remove. */
 const char *workspace(void);
 void workspace_remove(void);
+/* Skips the test, which then runs no .fini. */
+#define skip_test(...)                                                                             \
+    do {                                                                                           \
+        workspace_remove();                                                                        \
+        cr_skip_test(__VA_ARGS__);                                                                 \
+    } while (0)
 
 /* The folder that the build went to, and the program. */
 const char *build_folder(void);

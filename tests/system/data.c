@@ -33,7 +33,7 @@ static void change_data(const char *python, const char *script) {
 Test(data, a_checkpoint_is_enough, .fini = workspace_remove) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     make_dataset(500, 60);
     const char *folder = workspace(), *model = text("%s/run/best.h5", folder);
     run_well("%s train %s --quiet --out %s/run --set train.epochs=2", program(), make_config(),
@@ -58,7 +58,7 @@ Test(data, a_checkpoint_is_enough, .fini = workspace_remove) {
 Test(data, classes_that_are_not_there, .fini = workspace_remove) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     make_dataset(500, 60);
     const char *folder = workspace(), *config = make_config();
     change_data(python, "t = f[\"test/targets\"]\nt[...] = np.minimum(t[...], 8)");
@@ -79,7 +79,7 @@ Test(data, classes_that_are_not_there, .fini = workspace_remove) {
 Test(data, axes_in_other_places, .fini = workspace_remove) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     make_dataset(200, 20);
     const char *folder = workspace();
     const char *config =
@@ -127,7 +127,7 @@ static const char *trained_on(int ranks, const char *config, const char *name) {
 Test(data, booleans, .fini = workspace_remove) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     const char *config = small_dataset(python), *numbers = trained_on(1, config, "numbers");
     change_data(python, "for s in (\"train\", \"test\"):\n y = f[s + \"/targets\"][:]\n"
                         " del f[s + \"/targets\"]\n f[s + \"/targets\"] = y > 0");
@@ -165,7 +165,7 @@ Test(data, values_in_other_files, .fini = workspace_remove) {
     };
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     const char *config = small_dataset(python), *whole = trained_on(1, config, "whole");
     const char *prelude =
         text("%sdef link(to):\n del f[\"train/targets\"]\n f[\"train/targets\"] = to\n",
@@ -198,7 +198,7 @@ Test(data, values_in_other_files, .fini = workspace_remove) {
 Test(data, strings_and_filters, .fini = workspace_remove) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     const char *config = small_dataset(python), *folder = workspace();
     change_data(python, "y = f[\"train/targets\"][:]\ndel f[\"train/targets\"]\n"
                         "f.create_dataset(\"train/targets\", data=0 * y, compression=\"lzf\")");

@@ -18,13 +18,13 @@ static void check_files(const char *python, const char *script, const char *oper
 Test(elsewhere, h5py, .fini = workspace_remove) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     check_files(python, "read_results.py", text("%s/train.h5", workspace()));
 }
 
 Test(elsewhere, torch, .fini = workspace_remove) {
     const char *python = python_with("h5py, torch");
     if (!python)
-        cr_skip_test("no PyTorch");
+        skip_test("no PyTorch");
     check_files(python, "torch_predict.py", "");
 }

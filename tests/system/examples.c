@@ -73,7 +73,7 @@ Test(examples, diamonds_that_are_none, .fini = workspace_remove) {
 Test(examples, fields_3d, .fini = workspace_remove) {
     const char *python = python_with("h5py, numpy");
     if (python == NULL)
-        cr_skip_test("no h5py and numpy");
+        skip_test("no h5py and numpy");
     const char *file = text("%s/data/fields-3d.h5", workspace());
     run_well("%s scripts/make-fields.py --train 64 --test 16 %s", python, file);
     tells(train_tiny("fields-3d", ""), "output 1   RMSE");
@@ -87,7 +87,7 @@ Test(examples, fields_3d, .fini = workspace_remove) {
 Test(examples, cosmoflow, .fini = workspace_remove) {
     const char *python = python_with("h5py, numpy");
     if (python == NULL)
-        cr_skip_test("no h5py and numpy");
+        skip_test("no h5py and numpy");
     const char *file = text("%s/data/cosmoflow.h5", workspace());
     const char *make = text("%s scripts/make-cosmo --size 32", python);
     run_well("%s --train 8 --validation 4 %s", make, file);

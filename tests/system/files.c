@@ -118,7 +118,7 @@ Test(files, a_picture_on_a_full_disk, .fini = workspace_remove) {
         folder, folder, folder, folder, program(), folder, folder, program(), config, folder,
         folder, folder);
     if (strstr(result.output, "unshare failed"))
-        cr_skip_test("no namespaces: %s", result.output);
+        skip_test("no namespaces: %s", result.output);
     cr_expect_eq(result.code, 0, "%s", result.output);
     cr_expect_not_null(strstr(result.output, "No space left"), "%s", result.output);
     cr_expect_not_null(strstr(result.output, "a.svg\nfill\nbefore"), "%s", result.output);
@@ -197,7 +197,7 @@ Test(files, memory_limit_of_the_job, .fini = workspace_remove, .timeout = 300) {
     const char *group = text("/sys/fs/cgroup/%s/lockstep-test-%ld",
                              exists("/sys/fs/cgroup/memory") ? "memory" : ".", (long)getpid());
     if (!python || run("mkdir %s", group).code != 0)
-        cr_skip_test("no h5py, or no control group can be made here");
+        skip_test("no h5py, or no control group can be made here");
     const char *folder = workspace();
     run_well("%s -c 'import h5py, numpy as np\nf = h5py.File(\"%s/data.h5\", \"w\")\n"
              "d = f.create_dataset(\"train/inputs\", (250000, 1, 28, 28), \"f4\", "

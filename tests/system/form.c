@@ -57,7 +57,7 @@ Test(form, channels_last, .fini = workspace_remove, .timeout = 600) {
     };
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     const char *config = colour_config(colours(python, "first", FIRST));
     const char *first = train(2, config, "first", ""), *folder = workspace();
     const char *const residences[] = {"--set data.residence=node", STREAM};
@@ -109,7 +109,7 @@ Test(form, transforms, .fini = workspace_remove, .timeout = 600) {
     };
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     const char *folder = workspace();
     for (int i = 0; i < 3; i++) {
         const char *layout = i == 2 ? "channels_last" : "channels_first";
@@ -137,7 +137,7 @@ Test(form, transforms, .fini = workspace_remove, .timeout = 600) {
 Test(form, what_log1p_refuses, .fini = workspace_remove) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     const char *file = colours(python, "raw",
                                "def store(name, x):\n if len(x) == 500: x[345, 1, 2, 3] = -1\n"
                                " g[name] = x");
@@ -168,7 +168,7 @@ Test(form, several_datasets, .fini = workspace_remove, .timeout = 600) {
     };
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     const char *config = colour_config(colours(python, "one", FIRST)), *folder = workspace();
     const char *one = train(1, config, "one", "");
     for (int i = 0; i < 2; i++) {
@@ -218,7 +218,7 @@ Test(form, datasets_that_do_not_fit, .fini = workspace_remove) {
     };
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     const char *store = "def store(name, x):\n g[name + \"/a\"] = x";
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         store = text("%s\n g[name + \"/b%zu\"] = %s", store, i, cases[i].change);
@@ -237,7 +237,7 @@ Test(form, datasets_that_do_not_fit, .fini = workspace_remove) {
 Test(form, scaled_targets, .fini = workspace_remove, .timeout = 600) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     run_well(
         "cd %s && %s -c 'import h5py, numpy as np\n"
         "f, g = h5py.File(\"raw.h5\", \"w\"), h5py.File(\"scaled.h5\", \"w\")\n"

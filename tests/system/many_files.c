@@ -33,7 +33,7 @@ static const char *train(int ranks, const char *out, const char *sets) {
 Test(many_files, same_bits, .fini = workspace_remove) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     make_dataset(1000, 100);
     cut(python, 150);
     const char *parts = text(PARTS, workspace(), workspace());
@@ -53,7 +53,7 @@ Test(many_files, same_bits, .fini = workspace_remove) {
 Test(many_files, one_sample_a_file, .fini = workspace_remove) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     make_dataset(120, 50);
     run_well("cd %s && %s -c 'import h5py\nf = h5py.File(\"data.h5\")\n"
              "for i in range(120):\n"
@@ -80,7 +80,7 @@ Test(many_files, one_sample_a_file, .fini = workspace_remove) {
 Test(many_files, refusals, .fini = workspace_remove) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     make_dataset(300, 100);
     cut(python, 100);
     const char *find = text("%s find-lr %s --out %s/out", program(), make_config(), workspace());

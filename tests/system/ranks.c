@@ -58,7 +58,7 @@ Test(ranks, golden_with_avx2) {
     static const char *const networks[] = {"lenet", "resnet", "conv3d"};
     const char *golden = text("%s/tests/rank/golden", build_folder());
     if (!strstr(run_well("cat /proc/cpuinfo"), "avx2"))
-        cr_skip_test("no AVX2");
+        skip_test("no AVX2");
     for (size_t i = 0; i < sizeof networks / sizeof *networks; i++)
         run_well("%s %s tests/golden %s avx2", mpirun(2), golden, networks[i]);
 }
@@ -67,7 +67,7 @@ Test(ranks, golden_with_avx2) {
 Test(ranks, adamw_and_lars) {
     const char *file = text("%s/tests/rank/engine optimizers", build_folder());
     if (ranks_spin())
-        cr_skip_test("MPICH's ranks spin while they wait");
+        skip_test("MPICH's ranks spin while they wait");
     const char *one = bits_of(file, 1);
     cr_expect_not_null(strstr(one, "optimizer=lars"), "%s", one);
     for (int ranks = 7; ranks <= 8; ranks++)

@@ -62,7 +62,7 @@ Test(same_bits, own_loops, .fini = workspace_remove) {
     const char *avx2 = "--set compute.isa=avx2";
     make_dataset(500, 100);
     if (run("%s bench %s --quiet --steps 1 --windows 1 %s", program(), make_config(), avx2).code)
-        cr_skip_test("no AVX2");
+        skip_test("no AVX2");
     run_well("%s bench %s --quiet --steps 1 --windows 1 %s | grep 'own loops .*conv1 (gradient'",
              program(), make_config(), avx2);
     const char *one = find_lr("alone", 1, avx2);

@@ -149,7 +149,7 @@ Test(scale, extra_p, .fini = workspace_remove) {
     cr_expect_eq(count_of(content, "\nDATA "), 6 * 3, "%s", content);
     const char *python = python_with("extrap");
     if (python == NULL)
-        cr_skip_test("there is no Extra-P");
+        skip_test("there is no Extra-P");
     cr_expect_str_eq(
         run_well("%s -c 'from extrap.fileio.file_reader.text_file_reader import TextFileReader\n"
                  "import sys\n"

@@ -22,7 +22,7 @@ static const char *simulate(int hosts) {
 
 Test(simulate, same_sums, .fini = workspace_remove) {
     if (run("command -v smpirun && ls %s/tests/simulated", build_folder()).code != 0)
-        cr_skip_test("no SimGrid");
+        skip_test("no SimGrid");
     FILE *file = fopen(text("%s/network.txt", workspace()), "w");
     fputs(network, file);
     fclose(file);

@@ -55,7 +55,7 @@ Test(stream, same_bits_however_stored, .fini = workspace_remove, .timeout = 600)
     };
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     const char *file = make_dataset(1000, 100), *stores = "", *wide = NULL;
     const char *node = train(1, file, "--set data.residence=node");
     cr_expect_str_eq(train(2, file, STREAM " --set data.buffer=8"), node);
@@ -76,7 +76,7 @@ Test(stream, same_bits_however_stored, .fini = workspace_remove, .timeout = 600)
 Test(stream, many_chunks, .fini = workspace_remove, .timeout = 600) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     const char *node = train(1, make_dataset(1000, 100), "--set data.residence=node");
     const char *file = store(python, "many", "chunks=(1, 1, 4, 7)");
     cr_expect_str_eq(train(2, file, STREAM " --set data.buffer=20"), node);
@@ -92,7 +92,7 @@ Test(stream, many_chunks, .fini = workspace_remove, .timeout = 600) {
 Test(stream, same_bits_at_any_size, .fini = workspace_remove, .timeout = 600) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     make_dataset(1000, 300);
     const char *file = store(python, "chunks", "chunks=(16, 1, 28, 28), compression=1");
     const char *sets =
@@ -149,7 +149,7 @@ static double read_over_needed(const char *file, const char *buffer) {
 Test(stream, chunks_are_not_read_for_each_sample, .fini = workspace_remove, .timeout = 600) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     make_dataset(1000, 300);
     const char *file = store(python, "large", "chunks=(250, 1, 28, 28), compression=1");
     const double all = read_over_needed(file, "8"), third = read_over_needed(file, "1");
@@ -163,7 +163,7 @@ Test(stream, chunks_are_not_read_for_each_sample, .fini = workspace_remove, .tim
 Test(stream, windows_read_each_chunk_once, .fini = workspace_remove, .timeout = 600) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     const char *plain = make_dataset(2000, 100);
     const char *file = store(python, "windows", "chunks=(16, 1, 28, 28), compression=1");
     const char *node = train(1, file, WINDOW "--set data.residence=node");
@@ -198,7 +198,7 @@ Test(stream, windows_of_another_chunk_are_another_run, .fini = workspace_remove,
 Test(stream, failures_on_the_way, .fini = workspace_remove, .timeout = 600) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     make_dataset(2000, 100);
     const char *file = store(python, "long", "");
     const char *run_it = text("%s %s train %s --quiet --out %s/out --set data.file=%s "
@@ -228,7 +228,7 @@ Test(stream, failures_on_the_way, .fini = workspace_remove, .timeout = 600) {
 Test(stream, a_failure_leaves_a_checkpoint, .fini = workspace_remove, .timeout = 600) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     make_dataset(1000, 100);
     const char *file = store(python, "cut", "chunks=(8, 1, 28, 28), fletcher32=True");
     const char *sets = STREAM " --set data.normalize=false --set data.buffer=2";

@@ -343,7 +343,7 @@ Test(training, no_room_for_a_checkpoint, .fini = workspace_remove) {
                                                        "relu, dense: {units: 10}]}\n",
                                                        workspace()));
     if (run("unshare -rm mount -t tmpfs none %s", workspace()).code != 0)
-        cr_skip_test("no right to mount a small disk here");
+        skip_test("no right to mount a small disk here");
     /* 64 MB for best.h5 and the checkpoints of both epochs, 25 MB each */
     outcome result =
         run("mkdir %s/disk; unshare -rm sh -c 'mount -t tmpfs -o size=64m none %s/disk "
@@ -374,7 +374,7 @@ Test(training, no_room_for_shared_memory, .fini = workspace_remove) {
                                      "dense: {units: 10}]}\n",
                                      workspace()));
     if (run("unshare -rm mount -t tmpfs none /dev/shm").code != 0)
-        cr_skip_test("no right to mount a small /dev/shm here");
+        skip_test("no right to mount a small /dev/shm here");
     int told = 0;
     for (int mebibytes = 10; mebibytes <= 40; mebibytes += mebibytes < 20 ? 2 : 10) {
         const char *script = write_file(

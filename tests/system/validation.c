@@ -138,7 +138,7 @@ Test(validation, best_by_it, .fini = workspace_remove) {
 Test(validation, class_weights, .fini = workspace_remove) {
     const char *python = python_with("h5py");
     if (!python)
-        cr_skip_test("no h5py");
+        skip_test("no h5py");
     make_dataset(3000, 1000);
     run_well("cd %s && %s -c 'import h5py, numpy as np\nf = h5py.File(\"data.h5\", \"r+\")\n"
              "t = f[\"train/targets\"][:]\nkeep = (t < 5) | (np.arange(len(t)) %% 25 == 0)\n"
