@@ -183,19 +183,22 @@ void ls_net_record(ls_net *net, ls_recorder *recorder);
 
 /* What an operation has to do in one pass over all slots of a plan. */
 typedef struct ls_pass_work {
-    /* Multiplications and additions of dense and conv layers.  Backward: the gradient of the
-     * weights, and that of the input unless the layer is the first with parameters. */
+    /* Multiplications and additions of dense and conv layers, of convolutions as sums over all
+     * taps: Winograd's method makes fewer.  Backward: the gradient of the weights, and that of the
+     * input unless the layer is the first with parameters. */
     double flops;
     /* Memory that must be touched, whatever is in cache: each slot's inputs and outputs and, once a
      * pass, the parameters; backward the gradients that come and go, what is read again, the
      * parameters' gradients and, for the gradient of the input, the parameters. */
     double bytes;
-    /* What computes it, where there is a choice: the library's name of its kernel, LS_OWN_LOOPS, or
-     * NULL.  Backward of conv layers: the gradient of the weights, then that of the input. */
+    /* What computes it, where there is a choice: the library's name of its kernel, LS_OWN_LOOPS,
+     * LS_WINOGRAD, or NULL.  Backward of conv layers: the gradient of the weights, then that of the
+     * input. */
     const char *kernel[2];
 } ls_pass_work;
 
 #define LS_OWN_LOOPS "own loops"
+#define LS_WINOGRAD "winograd"
 
 void ls_plan_work(const ls_plan *plan, size_t index, ls_pass_work *forward, ls_pass_work *backward);
 

@@ -232,20 +232,30 @@ static void add_kinds(const ls_bench_result *result, ls_text *text) {
     }
 }
 
-static bool is_own(const ls_bench_pass *pass) {
-    const char *name = pass->work.kernel[0];
-    return name && strcmp(name, LS_OWN_LOOPS) == 0;
+static bool is_made_by(const ls_bench_pass *pass, const char *name) {
+    const char *kernel = pass->work.kernel[0];
+    return kernel && strcmp(kernel, name) == 0;
 }
 
-static void add_own_loops(const ls_bench_result *result, ls_text *text) {
+/* The layers that loops of our own, called `name`, compute; gives their number. */
+static int add_made_by(const ls_bench_result *result, const char *name, ls_text *text) {
     int count = 0;
     for (size_t i = 0; i < result->layer_count; i++) {
         const ls_bench_layer *layer = &result->layers[i];
-        bool forward = is_own(&layer->forward);
-        if (forward || is_own(&layer->backward))
-            ls_text_add(text, "%s%s%s", count++ ? ", " : "\nown loops   ", layer->name,
-                        forward ? "" : " (gradient of the weights)");
+        bool forward = is_made_by(&layer->forward, name);
+        if (!forward && !is_made_by(&layer->backward, name))
+            continue;
+        if (count++ == 0)
+            ls_text_add(text, "\n%-12s", name);
+        ls_text_add(text, "%s%s%s", count > 1 ? ", " : "", layer->name,
+                    forward ? "" : " (gradient of the weights)");
     }
+    return count;
+}
+
+static void add_own_loops(const ls_bench_result *result, ls_text *text) {
+    int count = add_made_by(result, LS_OWN_LOOPS, text);
+    count += add_made_by(result, LS_WINOGRAD, text);
     ls_text_add(text, count ? "\n" : "");
 }
 

@@ -56,9 +56,11 @@ typedef struct ls_prepared {
     ls_sharing backward[LS_OP_VALUES]; /* gradient of in[*], from that of out[0] */
     size_t workspace; /* bytes of the slot, from forward on; until backward if the op keeps it */
     size_t scratch;   /* bytes shared by the slots, while forward or backward runs */
-    size_t loops;     /* bytes that each thread needs for loops of our own; 0: there are none */
+    size_t loops;     /* bytes that each thread needs for loops of our own */
     int parts[LS_SHARES]; /* that threads share of a slot; 0: no matter, or not parted */
-    int calls;            /* of the kernels, then of their parts */
+    const char
+        *own[LS_SHARES]; /* what of our own makes a pass, as ls_pass_work names it; or NULL */
+    int calls;           /* of the kernels, then of their parts */
 } ls_prepared;
 
 /* An operation on the arrays of one slot.  Gradients are NULL where none is wanted. */

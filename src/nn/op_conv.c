@@ -5,6 +5,7 @@
 #include "lockstep/threads.h"
 #include "nn/conv_loops.h"
 #include "nn/conv_parts.h"
+#include "nn/winograd.h"
 
 /* ---- preparing ------------------------------------------------------------------------------ */
 
@@ -38,8 +39,50 @@ static ls_status adapt(ls_conv *conv, const ls_layout *from, const ls_layout *to
     return from == to ? LS_OK : ls_reorder(conv->net->engine, from, to, kernel);
 }
 
+/* True where our loops can do the gradient of the weights. */
+static bool by_loops(const ls_conv *conv, const ls_variant *variant, ls_conv_shape *shape) {
+    return ls_conv_shape_make(&conv->window, &conv->weights, ls_layout_of(variant, conv->op.in[0]),
+                              ls_layout_of(variant, conv->op.out[0]), shape);
+}
+
+/* True where Winograd's method does the pass. */
+static bool by_winograd(const ls_conv *conv, const ls_variant *variant, int pass,
+                        ls_winograd *winograd) {
+    ls_conv_shape shape;
+    if (!by_loops(conv, variant, &shape) || !ls_winograd_make(&shape, pass == DATA, winograd))
+        return false;
+    return pass == WEIGHTS ? ls_winograd_gradient_pays(winograd) : ls_winograd_pays(winograd);
+}
+
+/* The pass is made by loops of our own, called `name`. */
+static void prepare_own(ls_prepared *prepared, int pass, const char *name, size_t scratch,
+                        int parts) {
+    prepared->own[pass] = name;
+    prepared->parts[pass] = parts;
+    prepared->loops = scratch > prepared->loops ? scratch : prepared->loops;
+}
+
+/* Forward or the gradient of the input. */
+static ls_status prepare_winograd(ls_conv *conv, const ls_winograd *winograd,
+                                  ls_prepared *prepared) {
+    const size_t count = ls_winograd_weight_floats(winograd);
+    ls_packed *packed = &conv->winograd[winograd->reverse];
+    prepare_own(prepared, winograd->reverse ? DATA : FORWARD, LS_WINOGRAD,
+                ls_winograd_scratch(winograd), ls_winograd_parts(winograd));
+    if (packed->data)
+        return LS_OK;
+    packed->data = ls_calloc(count, sizeof(float));
+    if (!packed->data)
+        return LS_ERR_SYSTEM;
+    conv->net->packed_bytes += count * sizeof(float);
+    return LS_OK;
+}
+
 static ls_status prepare_data(ls_conv *conv, const ls_variant *variant, ls_prepared *prepared) {
     ls_kernel **kernel = prepared->kernel;
+    ls_winograd winograd;
+    if (by_winograd(conv, variant, DATA, &winograd))
+        return prepare_winograd(conv, &winograd, prepared);
     const ls_layout *in = ls_layout_of(variant, conv->op.in[0]);
     const ls_layout *out = ls_layout_of(variant, conv->op.out[0]);
     LS_TRY(ls_conv_backward_data(conv->net->engine, &conv->window, kernel[FORWARD], false,
@@ -51,25 +94,25 @@ static ls_status prepare_data(ls_conv *conv, const ls_variant *variant, ls_prepa
     return ls_conv_prepare_pack(conv, prepared, DATA, PACK_DATA);
 }
 
-/* True where our loops can do the gradient of the weights. */
-static bool by_loops(const ls_conv *conv, const ls_variant *variant, ls_conv_shape *shape) {
-    return ls_conv_shape_make(&conv->window, &conv->weights, ls_layout_of(variant, conv->op.in[0]),
-                              ls_layout_of(variant, conv->op.out[0]), shape);
-}
-
 static ls_status prepare_weights(ls_conv *conv, const ls_variant *variant, ls_prepared *prepared) {
     ls_kernel **kernel = prepared->kernel;
     const ls_layout *in = ls_layout_of(variant, conv->op.in[0]), *plain, *packed;
     const ls_layout *out = ls_layout_of(variant, conv->op.out[0]);
     ls_conv_shape shape;
+    ls_winograd winograd;
+    if (by_winograd(conv, variant, WEIGHTS, &winograd)) {
+        prepare_own(prepared, WEIGHTS, LS_WINOGRAD, ls_winograd_gradient_scratch(&winograd),
+                    ls_winograd_gradient_parts(&winograd));
+        return LS_OK;
+    }
     LS_TRY(ls_conv_backward_weights(conv->net->engine, &conv->window, kernel[FORWARD], false,
                                     &kernel[WEIGHTS]));
     if (by_loops(conv, variant, &shape) &&
         ls_conv_gradient_pays(&shape, !ls_kernel_is_reference(kernel[WEIGHTS]))) {
         ls_kernel_free(kernel[WEIGHTS]);
         kernel[WEIGHTS] = NULL;
-        prepared->loops = ls_conv_gradient_scratch(&shape);
-        prepared->parts[LS_SHARE_GRADIENT] = ls_conv_gradient_parts(&shape);
+        prepare_own(prepared, WEIGHTS, LS_OWN_LOOPS, ls_conv_gradient_scratch(&shape),
+                    ls_conv_gradient_parts(&shape));
         return LS_OK;
     }
     LS_TRY(choose_layouts(conv, kernel, WEIGHTS, ls_conv_backward_weights));
@@ -80,6 +123,21 @@ static ls_status prepare_weights(ls_conv *conv, const ls_variant *variant, ls_pr
     packed = ls_kernel_layout(kernel[WEIGHTS], LS_ARG_DIFF_WEIGHTS);
     LS_TRY(ls_conv_plain_block(conv, packed, &plain));
     return adapt(conv, packed, plain, &kernel[UNPACK]);
+}
+
+/* After the passes that ask the library's whole kernel. */
+static ls_status prepare_forward(ls_conv *conv, const ls_variant *variant, ls_prepared *prepared) {
+    static const int unused[] = {FORWARD, SRC_FORWARD};
+    ls_winograd winograd;
+    if (!by_winograd(conv, variant, FORWARD, &winograd)) {
+        LS_TRY(part(conv, prepared, FORWARD));
+        return ls_conv_prepare_pack(conv, prepared, FORWARD, PACK_FORWARD);
+    }
+    for (int i = 0; i < 2; i++) {
+        ls_kernel_free(prepared->kernel[unused[i]]);
+        prepared->kernel[unused[i]] = NULL;
+    }
+    return prepare_winograd(conv, &winograd, prepared);
 }
 
 static ls_status conv_prepare(ls_op *op, ls_variant *variant, ls_prepared *prepared) {
@@ -98,8 +156,7 @@ static ls_status conv_prepare(ls_op *op, ls_variant *variant, ls_prepared *prepa
         if (values[op->in[0]].needs_gradient)
             LS_TRY(prepare_data(conv, variant, prepared));
     }
-    LS_TRY(part(conv, prepared, FORWARD)); /* after those that ask the whole one */
-    LS_TRY(ls_conv_prepare_pack(conv, prepared, FORWARD, PACK_FORWARD));
+    LS_TRY(prepare_forward(conv, variant, prepared));
     prepared->calls = ls_conv_first_call(conv, prepared, CONV_KERNELS);
     prepared->scratch = ls_conv_lay_out(conv, prepared).total;
     return LS_OK;
@@ -127,30 +184,72 @@ static ls_status refresh(ls_conv *conv, const ls_work *work, int user, int pack)
     return LS_OK;
 }
 
+static void refresh_winograd(ls_conv *conv, const ls_plan *plan, int slot, int pass) {
+    ls_packed *packed = &conv->winograd[pass == DATA];
+    ls_winograd winograd;
+    if (!plan->slots[slot].variant->prepared[conv->op.index].own[pass] ||
+        packed->version == conv->net->version ||
+        !by_winograd(conv, plan->slots[slot].variant, pass, &winograd))
+        return;
+    ls_winograd_pack(&winograd, ls_param_data(conv->net, conv->op.first_param), packed->data);
+    packed->version = conv->net->version;
+}
+
 static ls_status conv_refresh(ls_op *op, ls_plan *plan, int slot) {
+    ls_conv *conv = (ls_conv *)op;
     const ls_work *work = ls_op_work(plan, op, slot);
-    LS_TRY(refresh((ls_conv *)op, work, FORWARD, PACK_FORWARD));
-    return refresh((ls_conv *)op, work, DATA, PACK_DATA);
+    refresh_winograd(conv, plan, slot, FORWARD);
+    refresh_winograd(conv, plan, slot, DATA);
+    LS_TRY(refresh(conv, work, FORWARD, PACK_FORWARD));
+    return refresh(conv, work, DATA, PACK_DATA);
+}
+
+/* Forward or the gradient of the input. */
+static ls_status run_winograd(const ls_conv *conv, ls_plan *plan, int slot, int pass) {
+    const ls_work *work = ls_op_work(plan, &conv->op, slot);
+    const bool reverse = pass == DATA;
+    const float *bias = conv->bias ? ls_param_data(conv->net, conv->op.first_param + 1) : NULL;
+    ls_winograd winograd;
+    LS_REQUIRE(by_winograd(conv, plan->slots[slot].variant, pass, &winograd));
+    ls_winograd_run(&winograd, reverse ? work->out_gradient[0] : work->in[0],
+                    conv->winograd[reverse].data, reverse ? NULL : bias,
+                    reverse ? work->in_gradient[0] : work->out[0], work->loops, work->loops_step);
+    return LS_OK;
 }
 
 static ls_status conv_forward(ls_op *op, ls_plan *plan, int slot) {
     const ls_work *work = ls_op_work(plan, op, slot);
+    if (work->prepared->own[FORWARD])
+        return run_winograd((const ls_conv *)op, plan, slot, FORWARD);
     LS_TRY(ls_work_run(work, SRC_FORWARD));
     return run_parts((const ls_conv *)op, work, FORWARD);
+}
+
+static ls_status own_gradient(const ls_conv *conv, ls_plan *plan, int slot, float *dw, float *db) {
+    const ls_work *work = ls_op_work(plan, &conv->op, slot);
+    const ls_variant *variant = plan->slots[slot].variant;
+    ls_winograd winograd;
+    ls_conv_shape shape;
+    if (by_winograd(conv, variant, WEIGHTS, &winograd)) {
+        ls_winograd_gradient(&winograd, work->in[0], work->out_gradient[0],
+                             (char *)work->loops + (size_t)ls_thread_number() * work->loops_step,
+                             dw, db);
+        return LS_OK;
+    }
+    LS_REQUIRE(by_loops(conv, variant, &shape));
+    ls_conv_gradient(&shape, work->in[0], work->out_gradient[0], work->loops, work->loops_step, dw,
+                     db);
+    return LS_OK;
 }
 
 static ls_status conv_gradient(ls_op *op, ls_plan *plan, int slot) {
     const ls_conv *conv = (const ls_conv *)op;
     const ls_work *work = ls_op_work(plan, op, slot);
     unsigned char *base = work->scratch;
-    ls_conv_shape shape;
-    if (work->prepared->loops) {
+    if (work->prepared->own[WEIGHTS]) {
         const ls_conv_scratch scratch = ls_conv_lay_out(conv, work->prepared);
-        LS_REQUIRE(by_loops(conv, plan->slots[slot].variant, &shape));
-        ls_conv_gradient(&shape, work->in[0], work->out_gradient[0], work->loops, work->loops_step,
-                         (float *)(base + scratch.plain_gradient),
-                         conv->bias ? (float *)(base + scratch.bias_gradient) : NULL);
-        return LS_OK;
+        return own_gradient(conv, plan, slot, (float *)(base + scratch.plain_gradient),
+                            conv->bias ? (float *)(base + scratch.bias_gradient) : NULL);
     }
     LS_TRY(ls_work_run(work, SRC_WEIGHTS));
     LS_TRY(ls_work_run(work, DST_WEIGHTS));
@@ -173,22 +272,30 @@ static ls_status conv_emit(ls_op *op, ls_plan *plan, int slot) {
 
 static ls_status conv_backward(ls_op *op, ls_plan *plan, int slot) {
     const ls_work *work = ls_op_work(plan, op, slot);
+    if (work->prepared->own[DATA])
+        return run_winograd((const ls_conv *)op, plan, slot, DATA);
     LS_TRY(ls_work_run(work, DST_DATA));
     LS_TRY(run_parts((const ls_conv *)op, work, DATA));
     return ls_work_run(work, SRC_GRADIENT);
 }
 
+static const char *pass_name(const ls_prepared *prepared, int pass) {
+    return prepared->own[pass] ? prepared->own[pass] : ls_prepared_name(prepared, pass);
+}
+
 static void name_kernels(const ls_prepared *prepared, ls_pass_work *forward,
                          ls_pass_work *backward) {
-    forward->kernel[0] = ls_prepared_name(prepared, FORWARD);
-    backward->kernel[0] = prepared->loops ? LS_OWN_LOOPS : ls_prepared_name(prepared, WEIGHTS);
-    backward->kernel[1] = ls_prepared_name(prepared, DATA);
+    forward->kernel[0] = pass_name(prepared, FORWARD);
+    backward->kernel[0] = pass_name(prepared, WEIGHTS);
+    backward->kernel[1] = pass_name(prepared, DATA);
 }
 
 static void conv_clear(ls_op *op) {
     ls_conv *conv = (ls_conv *)op;
     for (int i = 0; i < conv->packed_count; i++)
         ls_free(conv->packed[i].data);
+    for (int i = 0; i < 2; i++)
+        ls_free(conv->winograd[i].data);
 }
 
 static const ls_op_class CONV = {.kernels = CONV_KERNELS,

@@ -151,7 +151,12 @@ static ls_bench_layer layers[] = {
      {0.010, {4e8, 1e6, {"jit:avx2"}}},
      {0.020, {4e8, 2e6, {LS_OWN_LOOPS, "jit:avx2"}}}},
     {"dense\"2\"", "dense", 80, 0, {0.004, {2e8, 8e6, {NULL}}}, {0.010, {4e8, 16e6, {NULL}}}},
-    {"conv3", "conv", 9, 0, {0.010, {2e8, 1e6, {"jit:avx2"}}}, {0.020, {4e8, 2e6, {"jit", "jit"}}}},
+    {"conv3",
+     "conv",
+     9,
+     0,
+     {0.010, {2e8, 1e6, {LS_WINOGRAD}}},
+     {0.020, {4e8, 2e6, {"jit", "jit"}}}},
     {"pool", "max_pool", 0, 0, {0, {0, 0, {LS_OWN_LOOPS}}}, {0, {0, 0, {LS_OWN_LOOPS}}}},
     {"loss", "loss", 0, 0, {0, {0, 0, {NULL}}}, {0, {0, 0, {NULL}}}},
 };
@@ -235,7 +240,7 @@ Test(bench, table) {
     has(&table, "\nloss                             -       -       -         -       -       -    "
                 "0.0 %\n");
     has(&table, "\npeak resident                 1.00      2.00      3.00  shared pages in full\n");
-    has(&table, "\nown loops   conv1 (gradient of the weights), pool\n");
+    has(&table, "\nown loops   conv1 (gradient of the weights), pool\nwinograd    conv3\n");
     has(&table, "for the node: data 10.0, weights and momentum 0.0, gradients 0.0;\n");
     cr_expect_null(strstr(table.data, " \n"), "spaces at a line's end:\n%s", table.data);
     ls_text_free(&table);

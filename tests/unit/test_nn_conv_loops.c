@@ -4,87 +4,21 @@
 #include <math.h>
 #include <string.h>
 
+#include "conv_sums.h"
 #include "lockstep/nn.h"
 #include "lockstep/threads.h"
-#include "nn/conv_loops.h"
 #include "nn_check.h"
-
-/* An array in blocks of `inner` channels, numbers in [-1, 1], 0 in channels that are not there. */
-static float *make_array(int64_t samples, int64_t channels, int64_t inner, const int64_t size[3],
-                         unsigned seed) {
-    int64_t blocks = (channels + inner - 1) / inner, spatial = size[0] * size[1] * size[2];
-    float *x = ls_calloc((size_t)(samples * blocks * spatial * inner), sizeof *x);
-    for (int64_t i = 0; i < samples * blocks * spatial * inner; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        if (i / (spatial * inner) % blocks * inner + i % inner < channels)
-            x[i] = (float)(seed >> 8) / (1 << 23) - 1;
-    }
-    return x;
-}
-
-/* Element (sample, channel, at) of such an array; 0 outside. */
-static double element(const float *x, int64_t channels, int64_t inner, const int64_t size[3],
-                      int64_t sample, int64_t channel, const int64_t at[3]) {
-    int64_t blocks = (channels + inner - 1) / inner, place = sample * blocks + channel / inner;
-    for (int i = 0; i < 3; i++) {
-        if (at[i] < 0 || at[i] >= size[i])
-            return 0;
-        place = place * size[i] + at[i];
-    }
-    return x[place * inner + channel % inner];
-}
-
-#define FOR_EACH(i, size)                                                                          \
-    for (int64_t i[3] = {0}; i[0] < (size)[0]; i[0]++)                                             \
-        for (i[1] = 0; i[1] < (size)[1]; i[1]++)                                                   \
-            for (i[2] = 0; i[2] < (size)[2]; i[2]++)
-
-/* The gradient of one weight, and the sum of the magnitudes. */
-static double wanted_gradient(const ls_conv_shape *s, const float *x, const float *dy,
-                              int64_t filter, int64_t channel, const int64_t tap[3],
-                              double *magnitude) {
-    double sum = 0;
-    *magnitude = 0;
-    for (int64_t sample = 0; sample < s->samples; sample++)
-        FOR_EACH(o, s->out) {
-            int64_t at[3];
-            for (int i = 0; i < 3; i++)
-                at[i] = o[i] * s->stride[i] - s->padding[i] + tap[i] * s->dilation[i];
-            double term = element(x, s->channels, s->inner, s->in, sample, channel, at) *
-                          element(dy, s->filters, s->lanes, s->out, sample, filter, o);
-            sum += term;
-            *magnitude += fabs(term);
-        }
-    return sum;
-}
-
-static double wanted_bias(const ls_conv_shape *s, const float *dy, int64_t filter,
-                          double *magnitude) {
-    double sum = 0;
-    *magnitude = 0;
-    for (int64_t sample = 0; sample < s->samples; sample++)
-        FOR_EACH(o, s->out) {
-            double term = element(dy, s->filters, s->lanes, s->out, sample, filter, o);
-            sum += term;
-            *magnitude += fabs(term);
-        }
-    return sum;
-}
-
-static void check_near(double value, double wanted, double magnitude) {
-    cr_assert_float_eq(value, wanted, 1e-6 * magnitude + 1e-12, "%.9g, not %.9g", value, wanted);
-}
 
 static void check_gradient(const ls_conv_shape *s, const float *x, const float *dy, const float *dw,
                            const float *db) {
     double magnitude;
     for (int64_t filter = 0; filter < s->filters; filter++) {
-        double bias = wanted_bias(s, dy, filter, &magnitude);
-        check_near(db[filter], bias, magnitude);
+        double bias = conv_bias_sum(s, dy, filter, &magnitude);
+        conv_check_near(db[filter], bias, magnitude);
         for (int64_t channel = 0; channel < s->channels; channel++)
-            FOR_EACH(tap, s->kernel) {
-                double gradient = wanted_gradient(s, x, dy, filter, channel, tap, &magnitude);
-                check_near(*dw++, gradient, magnitude);
+            CONV_EACH(tap, s->kernel) {
+                double gradient = conv_gradient_sum(s, x, dy, filter, channel, tap, &magnitude);
+                conv_check_near(*dw++, gradient, magnitude);
             }
     }
 }
@@ -97,8 +31,8 @@ static void check_shape(ls_conv_shape s) {
             (s.in[i] + 2 * s.padding[i] - (s.kernel[i] - 1) * s.dilation[i] - 1) / s.stride[i] + 1;
     size_t weights = (size_t)(s.filters * s.channels * s.kernel[0] * s.kernel[1] * s.kernel[2]);
     size_t filters = (size_t)s.filters, scratch_bytes = ls_conv_gradient_scratch(&s);
-    float *x = make_array(s.samples, s.channels, s.inner, s.in, 1);
-    float *dy = make_array(s.samples, s.filters, s.lanes, s.out, 2);
+    float *x = conv_array(s.samples, s.channels, s.inner, s.in, 1);
+    float *dy = conv_array(s.samples, s.filters, s.lanes, s.out, 2);
     float *dw = ls_calloc(weights + BEHIND, sizeof *dw);
     float *db = ls_calloc(filters + BEHIND, sizeof *db);
     unsigned char *scratch = ls_calloc(scratch_bytes + BEHIND, 1);
