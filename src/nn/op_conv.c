@@ -49,9 +49,8 @@ static bool by_loops(const ls_conv *conv, const ls_variant *variant, ls_conv_sha
 static bool by_winograd(const ls_conv *conv, const ls_variant *variant, int pass,
                         ls_winograd *winograd) {
     ls_conv_shape shape;
-    if (!by_loops(conv, variant, &shape) || !ls_winograd_make(&shape, pass == DATA, winograd))
-        return false;
-    return pass == WEIGHTS ? ls_winograd_gradient_pays(winograd) : ls_winograd_pays(winograd);
+    return by_loops(conv, variant, &shape) && ls_winograd_make(&shape, pass == DATA, winograd) &&
+           ls_winograd_pays(winograd);
 }
 
 /* The pass is made by loops of our own, called `name`. */

@@ -16,26 +16,15 @@
 enum {
     LANES = LS_WINOGRAD_LANES,
     STRIP = LS_PANEL_COLUMNS,
-    TILES = 48, /* at a time */
-    APART = 16  /* floats between matrices: else all begin in the same lines of the first cache */
+    TILES = 48, /* at a time, at most */
+    FEWEST = 12,
+    APART = 16 /* floats between matrices: else all begin in the same lines of the first cache */
 };
 
 /* ---- sizes ---------------------------------------------------------------------------------- */
 
-static int point_count(const ls_winograd *w) {
-    return w->deep ? LS_WINOGRAD_POINTS : LS_WINOGRAD_POINTS / 4;
-}
-
-static int tap_count(const ls_winograd *w) {
-    return w->deep ? LS_WINOGRAD_TAPS : LS_WINOGRAD_TAPS / 3;
-}
-
 static int64_t tile_count(const ls_winograd *w) {
     return w->samples * w->tiles[0] * w->tiles[1] * w->tiles[2];
-}
-
-static int64_t block_count(const ls_winograd *w) {
-    return (tile_count(w) + TILES - 1) / TILES;
 }
 
 static int64_t strip_count(int64_t columns) {
@@ -55,9 +44,24 @@ static int64_t sums_step(const ls_winograd *w) {
     return w->channels * w->filters + APART;
 }
 
-static bool suits(const ls_conv_shape *s, int axis) {
-    return s->kernel[axis] == 3 && s->stride[axis] == 1 && s->dilation[axis] == 1 &&
-           s->padding[axis] <= 2;
+/* Tiles that a thread makes outputs of at a time: few, so that their points stay in the second
+ * cache; many where the weights do not fit into the third, and are read anew each time. */
+static int64_t tiles_at_a_time(const ls_winograd *w) {
+    const int64_t second = 64 * 1024, third = 2 * 1024 * 1024; /* floats */
+    const int64_t points = ls_winograd_points(&w->kind);
+    const int64_t tiles = second / (points * (w->channels + w->filters)) / FEWEST * FEWEST;
+    if (points * weights_step(w) > third || tiles > TILES)
+        return TILES;
+    return tiles < FEWEST ? FEWEST : tiles;
+}
+
+static int64_t block_count(const ls_winograd *w) {
+    return (tile_count(w) + tiles_at_a_time(w) - 1) / tiles_at_a_time(w);
+}
+
+static bool suits(const ls_conv_shape *s, int axis, int64_t taps) {
+    return s->kernel[axis] == taps && s->stride[axis] == 1 && s->dilation[axis] == 1 &&
+           s->padding[axis] < taps;
 }
 
 /* Two dimensions are depth and width to ls_conv_shape, and height and width here. */
@@ -70,15 +74,38 @@ static void set_axis(const ls_conv_shape *s, int axis, int to, ls_winograd *w) {
     w->in[to] = w->reverse ? s->out[axis] : s->in[axis];
     w->out[to] = w->reverse ? s->in[axis] : s->out[axis];
     w->padding[to] = w->reverse ? s->kernel[axis] - 1 - s->padding[axis] : s->padding[axis];
-    w->tiles[to] = s->kernel[axis] == 3 ? (w->out[to] + 1) / 2 : 1;
+}
+
+static void set_tiles(ls_winograd *w, int outputs) {
+    w->kind.outputs = outputs;
+    for (int i = 0; i < 3; i++)
+        w->tiles[i] = i == 0 && w->kind.axes == 2 ? 1 : (w->out[i] + outputs - 1) / outputs;
+}
+
+/* Multiplications of one channel and filter; to transform the weights takes as long as these tiles.
+ */
+static double work(const ls_winograd *w) {
+    const double weights = 25;
+    return ls_winograd_points(&w->kind) * ((double)tile_count(w) + weights);
+}
+
+/* As many outputs as leave 6 points along each axis; of volumes 2, where that is less work. */
+static void choose_tiles(ls_winograd *w) {
+    ls_winograd small = *w;
+    set_tiles(w, w->kind.taps == 5 ? 2 : 4);
+    set_tiles(&small, 2);
+    if (w->kind.axes == 3 && work(&small) < work(w))
+        *w = small;
 }
 
 bool ls_winograd_make(const ls_conv_shape *s, bool reverse, ls_winograd *winograd) {
     const bool flat = is_flat(s);
+    const int taps = flat && s->kernel[2] == 5 ? 5 : 3;
     if (!ls_panel_there() || s->lanes != LANES || s->inner != LANES || s->channels % LANES != 0 ||
-        s->filters % LANES != 0 || !suits(s, 0) || !suits(s, 2) || !(flat || suits(s, 1)))
+        s->filters % LANES != 0 || !suits(s, 0, taps) || !suits(s, 2, taps) ||
+        !(flat || suits(s, 1, taps)))
         return false;
-    *winograd = (ls_winograd){.deep = !flat,
+    *winograd = (ls_winograd){.kind = {.axes = flat ? 2 : 3, .taps = taps},
                               .reverse = reverse,
                               .samples = s->samples,
                               .channels = reverse ? s->filters : s->channels,
@@ -86,33 +113,32 @@ bool ls_winograd_make(const ls_conv_shape *s, bool reverse, ls_winograd *winogra
     set_axis(s, flat ? 1 : 0, 0, winograd);
     set_axis(s, flat ? 0 : 1, 1, winograd);
     set_axis(s, 2, 2, winograd);
+    choose_tiles(winograd);
     return true;
 }
 
+/* Measured on one core of a Zen 3 with oneDNN 2.6.3, see scripts/peers/README.md. */
 bool ls_winograd_pays(const ls_winograd *w) {
-    const int64_t least = w->deep ? 16 : 32;
-    return w->channels >= least && w->filters >= least;
-}
-
-bool ls_winograd_gradient_pays(const ls_winograd *w) {
-    return ls_winograd_pays(w);
+    const int64_t least = 16;
+    const double faster = 0.75, outputs = (double)(w->samples * w->out[0] * w->out[1] * w->out[2]);
+    return w->channels >= least && w->filters >= least &&
+           work(w) < faster * ls_winograd_all(&w->kind, w->kind.taps) * outputs;
 }
 
 /* ---- tiles ---------------------------------------------------------------------------------- */
 
 /* Sets what tile `index` is of the outputs, and gives its sample. */
 static int64_t find_tile(const ls_winograd *w, int64_t index, ls_winograd_tile *outputs) {
-    outputs->deep = w->deep;
     for (int i = 2; i >= 0; i--) {
         outputs->size[i] = w->out[i];
-        outputs->first[i] = index % w->tiles[i] * 2; /* of an axis without tiles 0 */
+        outputs->first[i] = index % w->tiles[i] * w->kind.outputs;
         index /= w->tiles[i];
     }
     return index;
 }
 
 static ls_winograd_tile inputs_of(const ls_winograd *w, const ls_winograd_tile *outputs) {
-    ls_winograd_tile inputs = {.deep = w->deep};
+    ls_winograd_tile inputs;
     for (int i = 0; i < 3; i++) {
         inputs.size[i] = w->in[i];
         inputs.first[i] = outputs->first[i] - w->padding[i];
@@ -127,7 +153,7 @@ static int64_t sample_floats(int64_t channels, const int64_t size[3]) {
 static void put_inputs(const ls_winograd *w, int64_t sample, const ls_winograd_tile *outputs,
                        const float *from, float *points) {
     const ls_winograd_tile inputs = inputs_of(w, outputs);
-    ls_winograd_inputs(&inputs, w->channels / LANES,
+    ls_winograd_inputs(&w->kind, &inputs, w->channels / LANES,
                        from + sample * sample_floats(w->channels, w->in), points,
                        tiles_step(w->channels));
 }
@@ -135,7 +161,7 @@ static void put_inputs(const ls_winograd *w, int64_t sample, const ls_winograd_t
 /* ---- forward and the gradient of the input -------------------------------------------------- */
 
 size_t ls_winograd_weight_floats(const ls_winograd *w) {
-    return (size_t)(point_count(w) * weights_step(w));
+    return (size_t)(ls_winograd_points(&w->kind) * weights_step(w));
 }
 
 typedef struct ls_winograd_packing {
@@ -148,7 +174,7 @@ typedef struct ls_winograd_packing {
  * convolution's filters, and taps are in reverse order. */
 static void collect_taps(const ls_winograd *w, const float *weights, int64_t filter,
                          int64_t channel, float *taps) {
-    const int count = tap_count(w);
+    const int count = ls_winograd_all(&w->kind, w->kind.taps);
     for (int lane = 0; lane < LANES; lane++) {
         const int64_t f = filter + lane;
         const float *from =
@@ -166,7 +192,7 @@ static ls_status pack_strip(void *context, int64_t strip) {
     for (int64_t channel = 0; channel < w->channels; channel++, packed += STRIP)
         for (int64_t i = 0; i < count; i += LANES) {
             collect_taps(w, packing->weights, first + i, channel, taps);
-            ls_winograd_weights(w->deep, taps, packed + i, weights_step(w));
+            ls_winograd_weights(&w->kind, taps, packed + i, weights_step(w));
         }
     return LS_OK;
 }
@@ -189,13 +215,14 @@ int ls_winograd_parts(const ls_winograd *w) {
 }
 
 size_t ls_winograd_scratch(const ls_winograd *w) {
-    return (size_t)(point_count(w) * (tiles_step(w->channels) + tiles_step(w->filters))) *
+    return (size_t)(ls_winograd_points(&w->kind) *
+                    (tiles_step(w->channels) + tiles_step(w->filters))) *
            sizeof(float);
 }
 
 static void multiply(const ls_winograd *w, int64_t tiles, const float *inputs, const float *packed,
                      float *products) {
-    for (int point = 0; point < point_count(w); point++)
+    for (int point = 0; point < ls_winograd_points(&w->kind); point++)
         for (int64_t first = 0; first < w->filters; first += STRIP) {
             const ls_panel panel = {w->channels,
                                     inputs + point * tiles_step(w->channels),
@@ -212,10 +239,11 @@ static void multiply(const ls_winograd *w, int64_t tiles, const float *inputs, c
 static ls_status run_block(void *context, int64_t index) {
     const ls_winograd_pass *pass = context;
     const ls_winograd *w = pass->winograd;
-    const int64_t first = index * TILES, tiles = ls_smaller(TILES, tile_count(w) - first);
+    const int64_t most = tiles_at_a_time(w), first = index * most;
+    const int64_t tiles = ls_smaller(most, tile_count(w) - first);
     float *inputs =
         (float *)(void *)((char *)pass->scratch + (size_t)ls_thread_number() * pass->step);
-    float *products = inputs + point_count(w) * tiles_step(w->channels);
+    float *products = inputs + ls_winograd_points(&w->kind) * tiles_step(w->channels);
     ls_winograd_tile tile;
     for (int64_t i = 0; i < tiles; i++) {
         const int64_t sample = find_tile(w, first + i, &tile);
@@ -224,7 +252,7 @@ static ls_status run_block(void *context, int64_t index) {
     multiply(w, tiles, inputs, pass->packed, products);
     for (int64_t i = 0; i < tiles; i++) {
         const int64_t sample = find_tile(w, first + i, &tile);
-        ls_winograd_outputs(&tile, w->filters / LANES, products + i * w->filters,
+        ls_winograd_outputs(&w->kind, &tile, w->filters / LANES, products + i * w->filters,
                             tiles_step(w->filters), pass->bias,
                             pass->to + sample * sample_floats(w->filters, w->out));
     }
@@ -250,14 +278,14 @@ typedef struct ls_winograd_gradients {
 } ls_winograd_gradients;
 
 size_t ls_winograd_gradient_scratch(const ls_winograd *w) {
-    return (size_t)(point_count(w) *
+    return (size_t)(ls_winograd_points(&w->kind) *
                         (tiles_step(w->channels) + tiles_step(w->filters) + sums_step(w)) +
                     w->filters) *
            sizeof(float);
 }
 
 int ls_winograd_gradient_parts(const ls_winograd *w) {
-    return point_count(w);
+    return ls_winograd_points(&w->kind);
 }
 
 /* The points of tile `index` of the block: of its inputs, and, in strips, of its outputs'
@@ -268,7 +296,7 @@ static ls_status put_points(void *context, int64_t index) {
     ls_winograd_tile tile;
     const int64_t sample = find_tile(w, s->first + index, &tile);
     put_inputs(w, sample, &tile, s->x, s->inputs + index * w->channels);
-    ls_winograd_slopes(&tile, w->filters / LANES,
+    ls_winograd_slopes(&w->kind, &tile, w->filters / LANES,
                        s->dy + sample * sample_floats(w->filters, w->out),
                        s->outputs + index * STRIP, tiles_step(w->filters), s->tiles * STRIP);
     return LS_OK;
@@ -277,7 +305,7 @@ static ls_status put_points(void *context, int64_t index) {
 /* One of the points of a tile is the sum of its gradients. */
 static void add_bias(const ls_winograd_gradients *s) {
     const ls_winograd *w = s->winograd;
-    const int point = w->deep ? LS_WINOGRAD_POINT_OF_SUM : LS_WINOGRAD_POINT_OF_SUM % 16;
+    const int point = ls_winograd_point_of_sum(&w->kind);
     for (int64_t filter = 0; filter < w->filters; filter++) {
         const float *sums = s->outputs + point * tiles_step(w->filters) +
                             filter / STRIP * STRIP * s->tiles + filter % STRIP;
@@ -308,9 +336,9 @@ static ls_status add_products(void *context, int64_t point) {
 /* The gradient of the weights of 8 filters for one channel. */
 static void write_taps(const ls_winograd_gradients *s, int64_t filter, int64_t channel) {
     const ls_winograd *w = s->winograd;
-    const int count = tap_count(w);
+    const int count = ls_winograd_all(&w->kind, w->kind.taps);
     float taps[LS_WINOGRAD_TAPS * LANES];
-    ls_winograd_taps(w->deep, s->sums + channel * w->filters + filter, sums_step(w), taps);
+    ls_winograd_taps(&w->kind, s->sums + channel * w->filters + filter, sums_step(w), taps);
     for (int lane = 0; lane < LANES; lane++) {
         float *to = s->dw + ((filter + lane) * w->channels + channel) * count;
         for (int tap = 0; tap < count; tap++)
@@ -331,15 +359,15 @@ void ls_winograd_gradient(const ls_winograd *w, const float *x, const float *dy,
                           float *dw, float *db) {
     ls_winograd_gradients s = {.winograd = w, .x = x, .dy = dy, .dw = dw};
     s.inputs = scratch;
-    s.outputs = s.inputs + point_count(w) * tiles_step(w->channels);
-    s.sums = s.outputs + point_count(w) * tiles_step(w->filters);
-    s.bias = s.sums + point_count(w) * sums_step(w);
+    s.outputs = s.inputs + ls_winograd_points(&w->kind) * tiles_step(w->channels);
+    s.sums = s.outputs + ls_winograd_points(&w->kind) * tiles_step(w->filters);
+    s.bias = s.sums + ls_winograd_points(&w->kind) * sums_step(w);
     memset(s.bias, 0, (size_t)w->filters * sizeof *s.bias);
     for (; s.first < tile_count(w); s.first += TILES) {
         s.tiles = ls_smaller(TILES, tile_count(w) - s.first);
         ls_parallel(s.tiles, put_points, &s);
         add_bias(&s);
-        ls_parallel(point_count(w), add_products, &s);
+        ls_parallel(ls_winograd_points(&w->kind), add_products, &s);
     }
     ls_parallel(strip_count(w->filters), write_strip, &s);
     if (db)

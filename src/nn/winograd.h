@@ -1,29 +1,29 @@
-/* nn, inside: convolutions of 3 taps along each axis by Winograd's method: fewer multiplications, 4
- * instead of 9 an output in two dimensions, 8 instead of 27 in three (A. Lavin and S. Gray, "Fast
- * Algorithms for Convolutional Neural Networks", 2016: F(2, 3) along each axis).  With fused
- * multiply-adds of AVX2.  The bits depend on the shape alone. */
+/* nn, inside: convolutions of few taps by Winograd's method: fewer multiplications, instead of 9 an
+ * output 2.25 for 3 x 3 taps, instead of 25 9 for 5 x 5, instead of 27 8 for 3 x 3 x 3, or 3.4
+ * where there are many outputs (A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural
+ * Networks", 2016). With fused multiply-adds of AVX2.  The bits depend on the shape alone. */
 #ifndef LOCKSTEP_NN_WINOGRAD_H
 #define LOCKSTEP_NN_WINOGRAD_H
 
 #include "nn/conv_loops.h"
+#include "nn/winograd_tile.h"
 
 /* A pass that makes `to` of `from`: the output of the input, or the gradient of the input of that
  * of the output. */
 typedef struct ls_winograd {
-    bool deep;                          /* three axes; else in[0] and out[0] are 1 */
+    ls_winograd_kind kind;              /* with two axes in[0] and out[0] are 1 */
     bool reverse;                       /* the latter */
     int64_t samples, channels, filters; /* `from` has `channels`, `to` has `filters` */
     int64_t in[3], out[3], padding[3];  /* likewise */
-    int64_t tiles[3];                   /* of 2 outputs along each axis, the last one of 1 or 2 */
+    int64_t tiles[3];                   /* along each axis, the last with fewer outputs */
 } ls_winograd;
 
 /* The pass that makes the output, or, reversed, the gradient of the input.  False where the method
  * is not for the convolution. */
 bool ls_winograd_make(const ls_conv_shape *shape, bool reverse, ls_winograd *winograd);
-/* Whether the method is faster than oneDNN 2.6 and the other loops: a function of the shape alone,
- * as measured.  For the pass, for the gradient of the weights of one that is not reversed. */
+/* Whether the method is faster than oneDNN 2.6 and the other loops, for the pass and, where that is
+ * not reversed, for the gradient of the weights: a function of the shape alone, as measured. */
 bool ls_winograd_pays(const ls_winograd *winograd);
-bool ls_winograd_gradient_pays(const ls_winograd *winograd);
 
 /* Floats of the weights as a pass takes them. */
 size_t ls_winograd_weight_floats(const ls_winograd *winograd);
