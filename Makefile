@@ -45,7 +45,7 @@ RANK_HELPERS := tests/rank/bench.c
 # What tests/simulate/step.c is linked with: all but the network, the data and the files.
 SIMULATE_SOURCES := $(wildcard tests/simulate/*.c src/base/*.c src/comm/*.c src/optim/*.c) \
                     $(addprefix src/train/,step.c quantizer.c statistics.c update.c)
-FUZZ_HELPERS := tests/fuzz/fuzz.c tests/fuzz/reads.c tests/fuzz/mutate.c
+FUZZ_HELPERS := $(addprefix tests/fuzz/,fuzz.c reads.c mutate.c worker.c)
 FUZZ_SOURCES := $(filter-out $(FUZZ_HELPERS),$(wildcard tests/fuzz/*.c))
 RANK_SOURCES := $(filter-out $(RANK_HELPERS),$(wildcard tests/rank/*.c))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -238,7 +238,8 @@ $(RANK_PROGRAMS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call objects,$(RANK
 $(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/obj/tests/fuzz/fuzz.o $(PROGRAM_PARTS) $(STATIC)
 	@mkdir -p $(@D)
 	$(call quiet,LD,$@)$(LINK) -fsanitize=fuzzer $(filter %.o,$^) $(STATIC) $(LIBRARY_LIBS) -o $@
-$(BUILD)/tests/fuzz/hdf5: $(BUILD)/obj/tests/fuzz/reads.o
+$(BUILD)/tests/fuzz/hdf5: $(BUILD)/obj/tests/fuzz/reads.o $(BUILD)/obj/tests/fuzz/worker.o
+$(BUILD)/tests/fuzz/hdf5: LDFLAGS += -Wl,--wrap=ls_h5_read_apart
 $(BUILD)/tests/fuzz/values: $(BUILD)/obj/tests/fuzz/reads.o $(BUILD)/obj/tests/fuzz/mutate.o
 $(BUILD)/tests/fuzz/checkpoint: $(BUILD)/obj/tests/fuzz/mutate.o
 

@@ -47,11 +47,13 @@ static ls_status digest_content(int descriptor, long long end, char text[LS_DIGE
                                 const char **trouble) {
     ls_hash *hash = NULL;
     char *block;
-    LS_TRY(LS_NEW(block, BLOCK_BYTES));
+    const long long content = end > LS_H5_SEAL ? end - LS_H5_SEAL : 0;
+    const size_t most = content < BLOCK_BYTES ? (size_t)content : BLOCK_BYTES;
+    LS_TRY(LS_NEW(block, most));
     ls_status status = ls_hash_create(&hash);
     const char *reason = NULL;
     for (long long at = LS_H5_SEAL; status == LS_OK && reason == NULL && at < end;) {
-        size_t wanted = end - at < BLOCK_BYTES ? (size_t)(end - at) : BLOCK_BYTES;
+        size_t wanted = (size_t)(end - at) < most ? (size_t)(end - at) : most;
         ssize_t got = pread(descriptor, block, wanted, (off_t)at);
         if (got < 0 && errno == EINTR)
             continue;

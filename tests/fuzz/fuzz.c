@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <hdf5.h>
+#include <sanitizer/common_interface_defs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
  * kept for long: each input begins anew. */
 const char *__asan_default_options(void) {
     return "allocator_may_return_null=1:max_allocation_size_mb=256:quarantine_size_mb=4:"
-           "detect_stack_use_after_return=1";
+           "detect_stack_use_after_return=1:handle_abort=1:handle_sigill=1";
 }
 
 /* What others keep. */
@@ -31,6 +32,10 @@ const char *__lsan_default_suppressions(void) {
 
 /* Standard error, which libFuzzer closes so that warnings do not fill it. */
 static int told = STDERR_FILENO;
+
+void fuzz_report_here(void) {
+    __sanitizer_set_report_fd((void *)(intptr_t)told);
+}
 
 void fuzz_failed(const char *file, int line, const char *what) {
     dprintf(told, "%s:%d: %s: %s\n", file, line, what, ls_message());

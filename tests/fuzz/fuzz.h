@@ -26,6 +26,20 @@ bool fuzz_worked(ls_status status);
 #define FUZZ_CHECK(condition) ((condition) ? (void)0 : fuzz_failed(__FILE__, __LINE__, #condition))
 void fuzz_failed(const char *file, int line, const char *what) __attribute__((noreturn));
 
+/* A child process's sanitizer writes to a file of its own until then. */
+void fuzz_report_here(void);
+
+/* ---- where HDF5 may crash (worker.c) -------------------------------------------------------- */
+
+typedef void fuzz_read(const char *path);
+typedef enum fuzz_end { FUZZ_READ, FUZZ_CRASHED, FUZZ_ENDLESS } fuzz_end;
+/* Calls read(path), always the same, in a process that lives from one input to the next, and adds
+ * what code it came through to this one's coverage.  FUZZ_CRASHED, FUZZ_ENDLESS: HDF5 did.  What
+ * goes wrong in our own code ends this process too. */
+fuzz_end fuzz_apart(fuzz_read *read, const char *path);
+/* Whether this is that process. */
+bool fuzz_is_apart(void);
+
 /* All that lockstep's commands do to a file that no seal covers (reads.c): what it holds, its
  * digest, the curve of a range test and what it suggests. */
 void fuzz_read_hdf5(const char *path);
