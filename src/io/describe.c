@@ -76,7 +76,10 @@ static ls_status visit_other(void *context, const char *name, const char *value)
 
 /* "  loss   (469)   float64  [1] mean loss of the batch" */
 static ls_status add_array(description *out, hid_t dataset, hid_t space, const char *name) {
-    char *unit = ls_h5_attribute(dataset, "unit"), *comment = ls_h5_attribute(dataset, "comment");
+    char *unit = NULL, *comment = NULL;
+    ls_status status = ls_h5_attribute_read(dataset, out->path, "unit", &unit);
+    if (status == LS_OK)
+        status = ls_h5_attribute_read(dataset, out->path, "comment", &comment);
     ls_text_add(out->text, "  %-*s", NAME_WIDTH, name);
     add_shape(out->text, space);
     const char *type = type_name(dataset);
@@ -93,7 +96,8 @@ static ls_status add_array(description *out, hid_t dataset, hid_t space, const c
     }
     ls_free(comment);
     ls_free(unit);
-    ls_status status = ls_h5_attributes(dataset, out->path, visit_other, out->text);
+    if (status == LS_OK)
+        status = ls_h5_attributes(dataset, out->path, visit_other, out->text);
     ls_text_add(out->text, "\n");
     return status;
 }

@@ -130,11 +130,12 @@ static ls_status add_dataset(ls_hash *hash, hid_t file, const char *path, const 
 static ls_status add_series(ls_hash *hash, hid_t file, const char *path, const char *name,
                             int64_t points) {
     hid_t dataset = H5Oopen(file, name, H5P_DEFAULT);
-    char *digested = ls_h5_attribute(dataset, "digested");
+    char *digested = NULL;
+    ls_status status = ls_h5_attribute_read(dataset, path, "digested", &digested);
     bool wanted = digested && strcmp(digested, "1") == 0;
     ls_free(digested);
     ls_h5_release(dataset);
-    return wanted ? add_numbers(hash, file, path, name, points) : LS_OK;
+    return wanted ? add_numbers(hash, file, path, name, points) : status;
 }
 
 /* Whether dataset `name` of a checkpoint is part of what training goes on from. */
@@ -181,7 +182,7 @@ static ls_status compute(const char *path, ls_text *text) {
     LS_TRY(ls_h5_open(path, &file));
     ls_status status;
     LS_TRY_GOTO(done, ls_h5_digest(file, path, computed));
-    stored = ls_h5_attribute(file, "digest");
+    LS_TRY_GOTO(done, ls_h5_attribute_read(file, path, "digest", &stored));
     if (stored && strcmp(stored, computed) != 0)
         status = ls_fail(LS_ERR_INPUT,
                          "the values in '%s' have digest %s, but %s is stored with them: the file "

@@ -116,6 +116,9 @@ void ls_h5_strings_free(char **strings, size_t count);
 char *ls_h5_value(hid_t id);
 /* Attribute `name` of `object` like that; NULL without a message if there is none. */
 char *ls_h5_attribute(hid_t object, const char *name);
+/* The same where both are to be told apart: *value is NULL if there is none, and LS_ERR_INPUT says
+ * that it cannot be read.  `path` is for the message. */
+ls_status ls_h5_attribute_read(hid_t object, const char *path, const char *name, char **value);
 
 /* ---- what a file holds (tree.c) ------------------------------------------------------------- */
 

@@ -83,10 +83,10 @@ static ls_status open_alone(const char *path, hid_t *file) {
 
 /* Of a later version what a file holds may mean something else. */
 static ls_status check_version(hid_t file, const char *path) {
-    char *version = ls_h5_attribute(file, "format_version");
+    char *version = NULL;
+    ls_status status = ls_h5_attribute_read(file, path, "format_version", &version);
     long number = version ? strtol(version, NULL, 10) : 0;
-    ls_status status = LS_OK;
-    if (number < 1 || number > LS_FORMAT_VERSION)
+    if (status == LS_OK && (number < 1 || number > LS_FORMAT_VERSION))
         status = ls_fail(LS_ERR_INPUT,
                          "'%s' has format version %s: this lockstep reads versions 1 to %d", path,
                          version ? version : "unknown", LS_FORMAT_VERSION);
@@ -101,11 +101,15 @@ static bool is_ours(hid_t file) {
 
 ls_status ls_h5_open(const char *path, hid_t *file) {
     bool sealed;
+    char *format = NULL;
     hid_t opened;
     ls_h5_quiet();
     LS_TRY(ls_h5_check(path, &sealed));
     LS_TRY(open_alone(path, &opened));
-    ls_status status = is_ours(opened) ? check_version(opened, path) : LS_OK;
+    ls_status status = ls_h5_attribute_read(opened, path, "format", &format);
+    ls_free(format);
+    if (status == LS_OK && is_ours(opened))
+        status = check_version(opened, path);
     if (status == LS_OK && !sealed && ls_h5_is(opened, LS_FORMAT_CHECKPOINT))
         status = ls_fail(LS_ERR_INPUT, "'%s' is a checkpoint whose first bytes are damaged", path);
     if (status == LS_OK)

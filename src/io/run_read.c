@@ -29,7 +29,8 @@ struct ls_run_reader {
 /* ---- what makes a run file ------------------------------------------------------------------ */
 
 static ls_status read_group_name(hid_t file, const char *path, char **group) {
-    char *name = ls_h5_attribute(file, "group");
+    char *name = NULL;
+    LS_TRY(ls_h5_attribute_read(file, path, "group", &name));
     if (name == NULL)
         return ls_fail(LS_ERR_INPUT, "'%s' does not say in which group its series are", path);
     *group = name;

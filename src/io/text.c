@@ -165,3 +165,14 @@ char *ls_h5_attribute(hid_t object, const char *name) {
     ls_h5_release(attribute);
     return value;
 }
+
+ls_status ls_h5_attribute_read(hid_t object, const char *path, const char *name, char **value) {
+    char *found = ls_h5_attribute(object, name);
+    if (found == NULL && H5Aexists(object, name) != 0) {
+        ls_message_set(""); /* which says less */
+        return ls_fail(LS_ERR_INPUT, "cannot read attribute '%s' in '%s', which seems damaged",
+                       name, path);
+    }
+    *value = found;
+    return LS_OK;
+}

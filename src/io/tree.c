@@ -76,11 +76,10 @@ typedef struct attribute_visit {
 static herr_t visit_one(hid_t object, const char *name, const H5A_info_t *info, void *context) {
     attribute_visit *all = context;
     (void)info;
-    char *value = ls_h5_attribute(object, name);
-    if (value == NULL)
-        all->status = ls_fail(LS_ERR_INPUT, "cannot read attribute '%s' in '%s'", name, all->path);
-    else
-        all->status = all->visit(all->context, name, value);
+    char *value = NULL;
+    all->status = ls_h5_attribute_read(object, all->path, name, &value);
+    if (all->status == LS_OK)
+        all->status = all->visit(all->context, name, value ? value : "");
     ls_free(value);
     return all->status == LS_OK ? 0 : -1;
 }

@@ -416,6 +416,29 @@ Test(io_run, digest_takes_all_nans_as_one, .fini = io_remove) {
     cr_assert_str_eq(digests[0], digests[2]);
 }
 
+/* Damages the type of a text attribute: HDF5 opens the file, and cannot read the text. */
+static void damage_text(const char *path, const char *value) {
+    unsigned char pattern[64] = {0x11, 0, 0, (unsigned char)strlen(value), 0, 0, 0, 1};
+    memcpy(pattern + 15, value, strlen(value)); /* after the type's size, and a dataspace */
+    io_damage(path, pattern, 15 + strlen(value));
+}
+
+/* What a file says of itself is not as if it were not there when it cannot be read. */
+Test(io_run, attributes_that_cannot_be_read, .fini = io_remove) {
+    char digest[LS_DIGEST_TEXT];
+    ls_text text = {0};
+    const char *path = finished_run("a.h5", 10, 5);
+    OK(ls_file_digest(path, digest));
+    damage_text(path, digest);
+    REFUSED(LS_ERR_INPUT, ls_file_digest(path, digest), "'digest'", path, "damaged");
+    REFUSED(LS_ERR_INPUT, ls_file_describe(path, &text), "'digest'", path, "damaged");
+    path = finished_run("b.h5", 10, 5);
+    damage_text(path, "lockstep run");
+    REFUSED(LS_ERR_INPUT, ls_file_digest(path, digest), "'format'", path, "damaged");
+    REFUSED(LS_ERR_INPUT, ls_file_describe(path, &text), "'format'", path, "damaged");
+    ls_text_free(&text);
+}
+
 Test(io_run, description, .fini = io_remove) {
     static const char *const words[] = {
         "lockstep run, 20 points", "state",  "finished",    "find_lr\n",   "(20, 3)", "float64",
