@@ -240,6 +240,8 @@ $(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/obj/tests/fuzz/fuzz.o $(
 	$(call quiet,LD,$@)$(LINK) -fsanitize=fuzzer $(filter %.o,$^) $(STATIC) $(LIBRARY_LIBS) -o $@
 $(BUILD)/tests/fuzz/hdf5: $(BUILD)/obj/tests/fuzz/reads.o $(BUILD)/obj/tests/fuzz/worker.o
 $(BUILD)/tests/fuzz/hdf5: LDFLAGS += -Wl,--wrap=ls_h5_read_apart
+$(BUILD)/tests/fuzz/chunks: $(BUILD)/obj/tests/fuzz/worker.o
+$(BUILD)/tests/fuzz/chunks: LDFLAGS += $(addprefix -Wl$(comma)--wrap=ls_comm_,rank size agree broadcast collect)
 $(BUILD)/tests/fuzz/values: $(BUILD)/obj/tests/fuzz/reads.o $(BUILD)/obj/tests/fuzz/mutate.o
 $(BUILD)/tests/fuzz/checkpoint: $(BUILD)/obj/tests/fuzz/mutate.o
 

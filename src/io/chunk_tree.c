@@ -98,55 +98,110 @@ static bool find_root(int descriptor, uint64_t header, int ndims, uint64_t *root
 
 /* ---- the tree ------------------------------------------------------------------------------- */
 
-/* A key: bytes and filter mask of a chunk, its first element, and 0 for the element's own bytes. */
-static bool take_chunk(tree *t, const unsigned char *key, uint64_t at) {
-    hsize_t offset[H5S_MAX_RANK];
-    if (t->chunks-- == 0)
+/* A key: bytes and filter mask of a chunk, its first element, and 0 for the element's own bytes.  A
+ * node has one more than entries: each entry lies from its key up to the next. */
+typedef struct key {
+    hsize_t bytes;
+    unsigned mask;
+    hsize_t offset[LS_MAX_DIMS + 1];
+} key;
+
+static size_t key_bytes(const tree *t) {
+    return 8 + 8 * ((size_t)t->ndims + 1);
+}
+
+static key read_key(const tree *t, const unsigned char *bytes) {
+    key read = {.bytes = number(bytes, 4), .mask = (unsigned)number(bytes + 4, 4)};
+    for (int d = 0; d <= t->ndims; d++)
+        read.offset[d] = number(bytes + 8 + 8 * d, 8);
+    return read;
+}
+
+static bool is_before(const tree *t, const key *one, const key *other) {
+    int d = 0;
+    while (d < t->ndims && one->offset[d] == other->offset[d])
+        d++;
+    return one->offset[d] < other->offset[d];
+}
+
+/* What entry, of keys `*from` and `*to`, is left of a range. */
+static void narrow(const tree *t, key *from, key *to, const key *begin, const key *end) {
+    if (is_before(t, from, begin))
+        *from = *begin;
+    if (is_before(t, end, to))
+        *to = *end;
+}
+
+/* HDF5 searches the tree from its root: it finds no chunk beyond the keys of a node above. */
+static bool take_chunk(tree *t, const key *chunk, const key *from, const key *to, uint64_t at) {
+    if (is_before(t, chunk, from) || !is_before(t, chunk, to) || chunk->offset[t->ndims] != 0 ||
+        t->chunks-- == 0)
         return false;
-    for (int d = 0; d < t->ndims; d++)
-        offset[d] = number(key + 8 + 8 * d, 8);
-    return t->take(offset, (unsigned)number(key + 4, 4), at, number(key, 4), t->context) == 0;
+    return t->take(chunk->offset, chunk->mask, at, chunk->bytes, t->context) == 0;
+}
+
+static bool walk(tree *t, uint64_t at, int level, const key *begin, const key *end);
+
+static bool walk_entries(tree *t, const unsigned char *node, uint64_t count, int level,
+                         const key *begin, const key *end) {
+    const size_t size = key_bytes(t) + ADDRESS;
+    bool good = true;
+    for (uint64_t i = 0; good && i < count; i++) {
+        const unsigned char *entry = node + i * size;
+        const uint64_t child = number(entry + key_bytes(t), ADDRESS);
+        const key first = read_key(t, entry);
+        key from = first, to = read_key(t, entry + size);
+        narrow(t, &from, &to, begin, end);
+        good = level > 0 ? walk(t, child, level - 1, &from, &to)
+                         : take_chunk(t, &first, &from, &to, child);
+    }
+    return good;
 }
 
 /* level below 0: any. */
-static bool walk(tree *t, uint64_t at, int level) {
-    const size_t key = 8 + 8 * ((size_t)t->ndims + 1), entry = key + ADDRESS;
+static bool walk(tree *t, uint64_t at, int level, const key *begin, const key *end) {
     unsigned char *node = t->nodes-- > 0 ? read_piece(t->descriptor, at, NODE_PREFIX) : NULL;
     bool good = node && memcmp(node, "TREE\1", 5) == 0 && (level < 0 || node[5] == level);
-    const uint64_t entries = good ? number(node + 6, 2) : 0;
+    const uint64_t count = good ? number(node + 6, 2) : 0;
     level = good ? node[5] : 0;
     ls_free(node);
-    node = good ? read_piece(t->descriptor, at + NODE_PREFIX, (size_t)entries * entry + 1) : NULL;
-    good = node != NULL;
-    for (uint64_t i = 0; good && i < entries; i++) {
-        const uint64_t child = number(node + i * entry + key, ADDRESS);
-        good = level > 0 ? walk(t, child, level - 1) : take_chunk(t, node + i * entry, child);
-    }
+    node = good ? read_piece(t->descriptor, at + NODE_PREFIX,
+                             (size_t)count * (key_bytes(t) + ADDRESS) + key_bytes(t))
+                : NULL;
+    good = node && walk_entries(t, node, count, level, begin, end);
     ls_free(node);
     return good;
 }
 
-bool ls_h5_walk_chunks(hid_t dataset, int ndims, hsize_t stored, ls_h5_chunk *take, void *context) {
+ls_h5_walk ls_h5_walk_chunks(hid_t dataset, int ndims, hsize_t stored, ls_h5_chunk *take,
+                             void *context) {
     enum { SPARE = 64 }; /* nodes that a damaged tree may have too many */
+    const key begin = {0};
+    key end;
     char path[4096];
     H5O_info_t object;
     uint64_t root;
-    if (H5Fget_name(dataset, path, sizeof path) < 0 || H5Oget_info(dataset, &object) < 0)
-        return false;
+    if (H5Fget_name(dataset, path, sizeof path) < 0 ||
+        H5Oget_info2(dataset, &object, H5O_INFO_BASIC) < 0)
+        return LS_H5_WALK_OTHER;
     tree t = {open(path, O_RDONLY | O_CLOEXEC), ndims, stored + SPARE, stored, take, context};
     if (t.descriptor < 0)
-        return false;
-    const bool whole =
-        find_root(t.descriptor, object.addr, ndims, &root) && walk(&t, root, -1) && t.chunks == 0;
+        return LS_H5_WALK_OTHER;
+    ls_h5_walk found = LS_H5_WALK_OTHER;
+    memset(&end, 0xff, sizeof end);
+    if (find_root(t.descriptor, object.addr, ndims, &root))
+        found = walk(&t, root, -1, &begin, &end) && t.chunks == 0 ? LS_H5_WALK_WHOLE
+                                                                  : LS_H5_WALK_DAMAGED;
     close(t.descriptor);
-    return whole;
+    return found;
 }
 
 #else
 
-bool ls_h5_walk_chunks(hid_t dataset, int ndims, hsize_t stored, ls_h5_chunk *take, void *context) {
+ls_h5_walk ls_h5_walk_chunks(hid_t dataset, int ndims, hsize_t stored, ls_h5_chunk *take,
+                             void *context) {
     (void)dataset, (void)ndims, (void)stored, (void)take, (void)context;
-    return false;
+    return LS_H5_WALK_OTHER;
 }
 
 #endif

@@ -95,9 +95,12 @@ int64_t ls_h5_chunk_samples(hid_t dataset);
 /* Of each chunk: its first element, the filters left out, where it lies, its bytes.  0: go on. */
 typedef int ls_h5_chunk(const hsize_t *offset, unsigned mask, haddr_t at, hsize_t bytes,
                         void *context);
+typedef enum ls_h5_walk { LS_H5_WALK_WHOLE, LS_H5_WALK_DAMAGED, LS_H5_WALK_OTHER } ls_h5_walk;
 /* Gives all `stored` chunks of an array in the order of the file's index, without HDF5
- * (chunk_tree.c).  False: the index is of another kind, or not whole; some were given. */
-bool ls_h5_walk_chunks(hid_t dataset, int ndims, hsize_t stored, ls_h5_chunk *take, void *context);
+ * (chunk_tree.c).  DAMAGED: HDF5 would not find what the index has, some were given; OTHER: the
+ * index is of another kind. */
+ls_h5_walk ls_h5_walk_chunks(hid_t dataset, int ndims, hsize_t stored, ls_h5_chunk *take,
+                             void *context);
 
 /* HDF5 before 1.12.3 fails where one MPI-IO transfer has 2 GiB or more. */
 #define LS_H5_TRANSFER ((size_t)512 << 20)

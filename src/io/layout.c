@@ -3,30 +3,37 @@
 
 #include "io/h5.h"
 
-static bool filter_of(H5Z_filter_t id, ls_filter *filter) {
+/* Whether it is one that is undone without HDF5, of `count` parameters such as HDF5 takes for
+ * elements of `size` bytes. */
+static bool filter_of(H5Z_filter_t id, const unsigned *parameters, size_t count, size_t size,
+                      ls_filter *filter) {
     switch (id) {
     case H5Z_FILTER_DEFLATE:
         *filter = LS_FILTER_DEFLATE;
-        return true;
+        return count == 1 && parameters[0] <= 9;
     case H5Z_FILTER_SHUFFLE:
         *filter = LS_FILTER_SHUFFLE;
-        return true;
+        return count == 1 && parameters[0] == size;
     case H5Z_FILTER_FLETCHER32:
         *filter = LS_FILTER_FLETCHER32;
-        return true;
+        return count == 0;
     default:
         return false;
     }
 }
 
-static bool read_filters(hid_t creation, ls_array_layout *layout) {
+static bool read_filters(hid_t creation, size_t size, ls_array_layout *layout) {
     layout->filter_count = H5Pget_nfilters(creation);
     if (layout->filter_count < 0 || layout->filter_count > LS_FILTERS_LIMIT)
         return false;
-    for (int i = 0; i < layout->filter_count; i++)
-        if (!filter_of(H5Pget_filter2(creation, (unsigned)i, NULL, NULL, NULL, 0, NULL, NULL),
-                       &layout->filters[i]))
+    for (int i = 0; i < layout->filter_count; i++) {
+        unsigned parameters[LS_FILTERS_LIMIT] = {0};
+        size_t count = LS_FILTERS_LIMIT;
+        H5Z_filter_t id =
+            H5Pget_filter2(creation, (unsigned)i, NULL, &count, parameters, 0, NULL, NULL);
+        if (!filter_of(id, parameters, count, size, &layout->filters[i]))
             return false;
+    }
     return true;
 }
 
@@ -45,16 +52,17 @@ static bool read_chunk_shape(hid_t creation, const ls_array_info *info, ls_array
     return true;
 }
 
-/* The place in the grid of chunks, row-major, of the chunk that begins at these elements. */
+/* The place in the grid of chunks, row-major, of the chunk that begins at these elements; -1: none.
+ */
 static int64_t place_of(const ls_array_info *info, const ls_array_layout *layout,
                         const hsize_t *offset) {
     int64_t place = 0;
     for (int d = 0; d < info->ndims; d++) {
         const int64_t across = (info->shape[d] + layout->chunk[d] - 1) / layout->chunk[d];
-        const int64_t at = (int64_t)offset[d] / layout->chunk[d];
-        if (at >= across) /* the array has shrunk since */
+        const hsize_t at = offset[d] / (hsize_t)layout->chunk[d];
+        if (at >= (hsize_t)across) /* the array has shrunk since */
             return -1;
-        place = place * across + at;
+        place = place * across + (int64_t)at;
     }
     return place;
 }
@@ -62,16 +70,25 @@ static int64_t place_of(const ls_array_info *info, const ls_array_layout *layout
 typedef struct listing {
     const ls_array_info *info;
     ls_array_layout *layout;
-    int64_t found; /* different places */
+    int64_t found; /* places */
+    hsize_t whole; /* bytes of a chunk before filters */
 } listing;
 
+/* -1: HDF5 may find something else there, or nothing. */
 static int note_chunk(const hsize_t *offset, unsigned mask, haddr_t at, hsize_t bytes,
                       void *context) {
     listing *list = context;
     const int64_t place = place_of(list->info, list->layout, offset);
+    if (bytes == 0 || (list->layout->filter_count == 0 && bytes != list->whole))
+        return -1;
+    for (int d = 0; d < list->info->ndims; d++)
+        if (offset[d] % (hsize_t)list->layout->chunk[d] != 0)
+            return -1;
     if (place < 0)
         return 0;
-    list->found += list->layout->chunks[place].bytes == 0;
+    if (list->layout->chunks[place].bytes != 0)
+        return -1;
+    list->found++;
     list->layout->chunks[place] = (ls_chunk){at, (uint32_t)bytes, mask};
     return 0;
 }
@@ -82,6 +99,12 @@ static bool list_chunks(hid_t dataset, hid_t space, listing *list) {
     return H5Dchunk_iter(dataset, H5P_DEFAULT, note_chunk, list) >= 0;
 }
 #else
+/* Whether HDF5, which lists chunks in one way and searches them in another, finds this one. */
+static bool finds(hid_t dataset, const hsize_t *offset, hsize_t bytes) {
+    hsize_t found = 0;
+    return H5Dget_chunk_storage_size(dataset, offset, &found) >= 0 && found == bytes;
+}
+
 /* By index, for which HDF5 walks through all chunks each time: the square of their number. */
 static bool list_by_index(hid_t dataset, hid_t space, hsize_t stored, listing *list) {
     enum { MANY = 20000 };
@@ -96,7 +119,9 @@ static bool list_by_index(hid_t dataset, hid_t space, hsize_t stored, listing *l
         unsigned mask;
         if (H5Dget_chunk_info(dataset, space, i, offset, &mask, &at, &bytes) < 0)
             return false;
-        note_chunk(offset, mask, at, bytes, list);
+        if (note_chunk(offset, mask, at, bytes, list) != 0 ||
+            (place_of(list->info, list->layout, offset) >= 0 && !finds(dataset, offset, bytes)))
+            return false;
     }
     return true;
 }
@@ -117,19 +142,23 @@ static bool list_chunks(hid_t dataset, hid_t space, listing *list) {
     hsize_t stored = 0;
     if (H5Dget_num_chunks(dataset, space, &stored) < 0)
         return false;
-    if (ls_h5_walk_chunks(dataset, list->info->ndims, stored, note_chunk, list) &&
-        (stored == 0 ||
-         (agrees(dataset, space, 0, list) && agrees(dataset, space, stored - 1, list))))
-        return true;
-    memset(list->layout->chunks, 0, (size_t)list->layout->count * sizeof *list->layout->chunks);
-    list->found = 0;
-    return list_by_index(dataset, space, stored, list);
+    switch (ls_h5_walk_chunks(dataset, list->info->ndims, stored, note_chunk, list)) {
+    case LS_H5_WALK_WHOLE:
+        return stored == 0 ||
+               (agrees(dataset, space, 0, list) && agrees(dataset, space, stored - 1, list));
+    case LS_H5_WALK_OTHER:
+        return list_by_index(dataset, space, stored, list);
+    default:
+        return false;
+    }
 }
 #endif
 
 static ls_status read_chunks(hid_t dataset, const ls_array_info *info, ls_array_layout *layout) {
     LS_TRY(LS_NEW(layout->chunks, (size_t)layout->count));
-    listing list = {info, layout, 0};
+    listing list = {info, layout, 0, ls_type_size(info->type)};
+    for (int d = 0; d < info->ndims; d++)
+        list.whole *= (hsize_t)layout->chunk[d];
     hid_t space = H5Dget_space(dataset);
     layout->plain = list_chunks(dataset, space, &list) && list.found == layout->count;
     ls_h5_release(space);
@@ -167,7 +196,7 @@ ls_status ls_h5_layout(const ls_h5_numbers *numbers, const ls_array_info *info,
     ls_status status = LS_OK;
     hid_t creation = H5Dget_create_plist(numbers->dataset);
     const H5D_layout_t kind = H5Pget_layout(creation);
-    if (is_native(numbers) && read_filters(creation, &made)) {
+    if (is_native(numbers) && read_filters(creation, numbers->size, &made)) {
         if (kind == H5D_CONTIGUOUS)
             status = read_contiguous(numbers->dataset, info, &made);
         else if (kind == H5D_CHUNKED && read_chunk_shape(creation, info, &made))

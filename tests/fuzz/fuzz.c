@@ -105,3 +105,18 @@ int fuzz_file_count(void) {
         closedir(all);
     return count;
 }
+
+/* ---- chance --------------------------------------------------------------------------------- */
+
+static uint32_t state = 1;
+
+void fuzz_chance_begin(unsigned seed) {
+    state = seed | 1;
+}
+
+uint32_t fuzz_chance(uint32_t below) {
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return state % below;
+}

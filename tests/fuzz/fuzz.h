@@ -26,6 +26,10 @@ bool fuzz_worked(ls_status status);
 #define FUZZ_CHECK(condition) ((condition) ? (void)0 : fuzz_failed(__FILE__, __LINE__, #condition))
 void fuzz_failed(const char *file, int line, const char *what) __attribute__((noreturn));
 
+/* For mutators: from 0 to below `below`. */
+void fuzz_chance_begin(unsigned seed);
+uint32_t fuzz_chance(uint32_t below);
+
 /* A child process's sanitizer writes to a file of its own until then. */
 void fuzz_report_here(void);
 
