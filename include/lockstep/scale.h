@@ -129,11 +129,12 @@ enum {
 };
 
 typedef struct ls_scale_study {
-    char *about; /* the configuration's file and what was set, as given */
-    char *version, *isa,
+    char *about;                   /* the configuration's file and what was set, as given */
+    char *version, *isa, *library, /* that computes */
         *hosts; /* of the process that wrote the file last; "" where the file does not say */
     char *identity, *configuration; /* what tells this study from others; YAML */
     int64_t steps;                  /* of a repeat; 0: none was measured yet */
+    int64_t base, asked_steps;      /* as in the job, base never 0; -1: the file does not say */
     bool layout_invariant;  /* false with exchange_sum: float32: each size has bits of its own */
     char *target, *lr_rule; /* of the trainings; NULL where there are none */
     double noise_scale;     /* samples; 0: not given */
@@ -196,9 +197,9 @@ ls_status ls_scale_read(const char *path, ls_scale_study *study);
 /* Not collective.  The rows of several files of one study, of jobs with a size each, in a new file,
  * in the order of one job: by mode and ranks.  What had no smaller size in its own file is
  * predicted from those of the others.  Not every file needs to have trainings.  LS_ERR_INPUT: of
- * different studies, or with other steps; trainings to other targets, or of a size with another
- * outcome; a repeat that is in two files, or of a size on other nodes or cores; `path` is there
- * already. */
+ * different studies, with what differs, or with other steps; trainings to other targets, or of a
+ * size with another outcome; a repeat that is in two files, or of a size on other nodes or cores;
+ * `path` is there already. */
 ls_status ls_scale_join(const char *const *paths, size_t count, const char *path);
 
 #ifdef __cplusplus

@@ -21,12 +21,8 @@ typedef struct study {
 
 /* ---- sizes ---------------------------------------------------------------------------------- */
 
-static int base_of(const ls_scale_job *job) {
-    return job->base > 0 ? job->base : job->ranks[0];
-}
-
 static ls_status plan_weak(const ls_scale_job *job, int ranks, ls_scale_size *size) {
-    int base = base_of(job);
+    int base = ls_scale_base(job);
     if (size->batch > INT64_MAX / ranks || size->batch * ranks % base != 0 ||
         size->slices * ranks % base != 0)
         return ls_fail(LS_ERR_INPUT,
@@ -217,7 +213,7 @@ static ls_status identify(const study *s, char identity[LS_DIGEST_TEXT]) {
     ls_text text = {0};
     ls_hash *hash;
     ls_config_write(s->config, &text);
-    ls_text_add(&text, "\n%lld %d %s %s %s", (long long)s->job->steps, base_of(s->job),
+    ls_text_add(&text, "\n%lld %d %s %s %s", (long long)s->job->steps, ls_scale_base(s->job),
                 ls_compute_isa(), ls_compute_library(), ls_build_version());
     ls_status status = text.failed ? LS_ERR_SYSTEM : ls_hash_create(&hash);
     if (status == LS_OK) {

@@ -183,9 +183,9 @@ static ls_status take_rows(ls_run_reader *reader, const char *path, int64_t room
     return status;
 }
 
-static int64_t steps_of(ls_run_reader *reader) {
-    const char *text = ls_run_text(reader, "steps");
-    return text ? strtoll(text, NULL, 10) : 0;
+static int64_t take_count(ls_run_reader *reader, const char *name, int64_t otherwise) {
+    const char *text = ls_run_text(reader, name);
+    return text ? strtoll(text, NULL, 10) : otherwise;
 }
 
 static ls_status take_note(ls_run_reader *reader, const char *name, const char *otherwise,
@@ -211,13 +211,16 @@ static ls_status take_study(ls_run_reader *reader, const char *path, ls_scale_st
     const char *invariant = ls_run_text(reader, "layout_invariant");
     LS_TRY(take_rows(reader, path, 0, &study->rows));
     study->row_count = ls_run_points(reader);
-    study->steps = steps_of(reader);
+    study->steps = take_count(reader, "steps", 0);
+    study->base = take_count(reader, "base", -1);
+    study->asked_steps = take_count(reader, "asked_steps", -1);
     study->layout_invariant = invariant == NULL || strcmp(invariant, "no") != 0;
     LS_TRY(take_note(reader, "provenance/arguments", path, &study->about));
     LS_TRY(take_note(reader, LS_RUN_NAME, "", &study->identity));
     LS_TRY(take_note(reader, "configuration", "", &study->configuration));
     LS_TRY(take_note(reader, "provenance/version", "", &study->version));
     LS_TRY(take_note(reader, "provenance/isa", "", &study->isa));
+    LS_TRY(take_note(reader, "provenance/compute", "", &study->library));
     LS_TRY(take_note(reader, "provenance/hosts", "", &study->hosts));
     LS_TRY(take_text(reader, "target", &study->target));
     LS_TRY(take_text(reader, "lr_rule", &study->lr_rule));
@@ -244,6 +247,7 @@ void ls_scale_study_free(ls_scale_study *study) {
     ls_free(study->configuration);
     ls_free(study->version);
     ls_free(study->isa);
+    ls_free(study->library);
     ls_free(study->hosts);
     ls_free(study->target);
     ls_free(study->lr_rule);
@@ -271,7 +275,7 @@ static ls_status take_older(ls_run_reader *reader, const char *path, int64_t mor
     const char *hosts = ls_run_note_text(reader, "provenance/hosts");
     LS_TRY(take_rows(reader, path, more, &file->rows));
     file->count = ls_run_points(reader);
-    file->steps = steps_of(reader);
+    file->steps = take_count(reader, "steps", 0);
     file->noise_scale = noise_scale_of(reader);
     file->hosts = hosts ? ls_strdup(hosts) : NULL;
     LS_TRY(take_text(reader, "target", &file->target));
@@ -363,12 +367,18 @@ static ls_status describe_hosts(const ls_scale_job *job, const ls_scale_file *fi
     return status;
 }
 
+int ls_scale_base(const ls_scale_job *job) {
+    return job->base != 0 ? job->base : job->ranks[0];
+}
+
 static ls_status describe(const ls_config *config, const ls_scale_job *job, const char *identity,
                           const ls_scale_file *file) {
     bool fixed = config->exchange_sum == LS_EXCHANGE_FIXED;
     LS_TRY(ls_run_note(file->run, LS_RUN_NAME, identity));
     LS_TRY(ls_run_set_text(file->run, "layout_invariant", fixed ? "yes" : "no"));
     LS_TRY(ls_run_set_number(file->run, "warm_up_steps", LS_SCALE_WARM_UP));
+    LS_TRY(ls_run_set_number(file->run, "base", ls_scale_base(job)));
+    LS_TRY(ls_run_set_number(file->run, "asked_steps", (double)job->steps));
     if (file->steps > 0)
         LS_TRY(ls_run_set_number(file->run, "steps", (double)file->steps));
     LS_TRY(describe_target(file));

@@ -15,6 +15,8 @@ typedef struct ls_scale_file {
     char *hosts;            /* on which it was measured so far; NULL: none */
 } ls_scale_file;
 
+/* Ranks that the configuration's batch is for in weak mode; -1, of joined files: not known. */
+int ls_scale_base(const ls_scale_job *job);
 /* Begins job->path, or goes on with it, with room for `more` rows.  `identity` tells this study
  * from others: LS_ERR_INPUT where the file is of another one, or has trainings to another target.
  * Other hosts than the file's are told. */

@@ -1,5 +1,6 @@
 /* One study of the files of several jobs. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -7,13 +8,72 @@
 
 /* ---- what does not go together -------------------------------------------------------------- */
 
+typedef struct differences {
+    ls_text text;
+    bool trained; /* with --target, which takes the place of train.target */
+} differences;
+
+static void add_difference(differences *d, const char *what, const char *one, const char *other) {
+    ls_text_add(&d->text, "%s%s is %s in the first, %s in the second", d->text.length ? "; " : "",
+                what, one, other);
+}
+
+static void take_difference(void *context, const char *key, ls_change change, const char *one,
+                            const char *other) {
+    differences *d = context;
+    (void)change;
+    if (!d->trained || strcmp(key, "train.target") != 0)
+        add_difference(d, key, one, other);
+}
+
+static ls_status compare_configurations(const char *one, const char *other, differences *d) {
+    ls_config *first, *second;
+    LS_TRY(ls_config_create(one, &first));
+    ls_status status = ls_config_create(other, &second);
+    if (status == LS_OK) {
+        status = ls_config_compare(first, second, take_difference, d);
+        ls_config_free(second);
+    }
+    ls_config_free(first);
+    return status;
+}
+
+static void compare_counts(const char *what, int64_t one, int64_t other, differences *d) {
+    char first[24], second[24];
+    if (one == other || one < 0 || other < 0)
+        return;
+    snprintf(first, sizeof first, one ? "%lld" : "not said", (long long)one);
+    snprintf(second, sizeof second, other ? "%lld" : "not said", (long long)other);
+    add_difference(d, what, first, second);
+}
+
+static void compare_texts(const char *what, const char *one, const char *other, differences *d) {
+    if (strcmp(one, other) != 0 && *one && *other)
+        add_difference(d, what, one, other);
+}
+
+static ls_status refuse_different(const ls_scale_study *first, const char *first_path,
+                                  const ls_scale_study *other, const char *path, differences *d) {
+    LS_TRY(compare_configurations(first->configuration, other->configuration, d));
+    compare_counts("--base, or the smallest size,", first->base, other->base, d);
+    compare_counts("--steps", first->asked_steps, other->asked_steps, d);
+    compare_texts("the instruction set", first->isa, other->isa, d);
+    compare_texts("the compute library", first->library, other->library, d);
+    compare_texts("the version of lockstep", first->version, other->version, d);
+    if (d->text.failed)
+        return LS_ERR_SYSTEM;
+    return ls_fail(LS_ERR_INPUT, "'%s' and '%s' are of different studies: %.1000s", first_path,
+                   path, d->text.length ? d->text.data : "the files do not say what differs");
+}
+
 static ls_status check_same(const ls_scale_study *first, const char *first_path,
                             const ls_scale_study *other, const char *path) {
-    if (strcmp(first->identity, other->identity) != 0)
-        return ls_fail(LS_ERR_INPUT,
-                       "'%s' and '%s' are of different studies: of another configuration, --base, "
-                       "--steps, instruction set or version",
-                       first_path, path);
+    if (strcmp(first->identity, other->identity) != 0) {
+        differences d = {.trained = first->target || other->target};
+        ls_status status = refuse_different(first, first_path, other, path, &d);
+        ls_text_free(&d.text);
+        return status;
+    }
     if (first->steps > 0 && other->steps > 0 && first->steps != other->steps)
         return ls_fail(LS_ERR_INPUT,
                        "repeats have %lld steps in '%s' and %lld in '%s': say --steps to each job",
@@ -136,8 +196,11 @@ static ls_status write_rows(const joined *all, const char *path) {
     const ls_scale_study *main = all->main;
     const ls_note notes[] = {{"provenance/arguments", main->about},
                              {"provenance/isa", main->isa},
+                             {"provenance/compute", main->library},
                              {"provenance/hosts", all->hosts.data}};
     const ls_scale_job job = {.path = path,
+                              .base = (int)main->base,
+                              .steps = main->asked_steps,
                               .target = main->lr_rule ? main->target : NULL,
                               .lr_rule = main->lr_rule ? rule_of(main->lr_rule) : 0,
                               .noise_scale = all->noise_scale,

@@ -192,8 +192,13 @@ Test(scale, joined, .fini = workspace_remove) {
             "%s scale --join %s/job-2/scale.h5 %s/joined/scale.h5 --out %s/x", program(), folder,
             folder, folder);
     cr_expect_not(exists("%s/x/*", folder));
-    study(2, "other", "--ranks 2 --set seed=9", &said);
-    REFUSED(WORDS("of different studies", "other/scale.h5"),
+    /* Without --base that of weak scaling is the job's own smallest size. */
+    study(2, "other", "--ranks 2 --set seed=9 --set train.momentum=0.5", &said);
+    REFUSED(WORDS("job-1/scale.h5' and '",
+                  "other/scale.h5' are of different studies: "
+                  "seed is 7 in the first, 9 in the second; train.momentum is 0.9 in the first, "
+                  "0.5 in the second; --base, or the smallest size, is 1 in the first, 2 in the "
+                  "second"),
             "%s scale --join %s/job-1/scale.h5 %s/other/scale.h5 --out %s/x", program(), folder,
             folder, folder);
     REFUSED(WORDS("need --join"), "%s scale a.yaml b.yaml", program());

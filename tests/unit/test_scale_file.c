@@ -9,22 +9,21 @@
 #include "cli/plot.h"
 #include "cli/scale.h"
 #include "test_io.h"
-#include "train/scale_file.h"
+#include "test_scale_file.h"
 
-enum { SIZES = 3, REPEATS = 2, STEPS = 40 };
+enum { SIZES = 3, REPEATS = 2 };
 
 static const char yaml[] = "data: {file: a.h5}\n"
                            "batch: {size: 128, slices: 8}\n"
                            "model: {layers: [flatten, dense: {units: 10}]}\n";
 
-static ls_config *make_config(void) {
+ls_config *scale_config(void) {
     ls_config *config;
     cr_assert_eq(ls_config_create(yaml, &config), LS_OK, "%s", ls_message());
     return config;
 }
 
-/* The second of a size is a tenth slower. */
-static ls_scale_row make_row(ls_scale_mode mode, int ranks, int repeat) {
+ls_scale_row scale_row(ls_scale_mode mode, int ranks, int repeat) {
     ls_scale_row row = {.size = {.mode = mode,
                                  .ranks = ranks,
                                  .nodes = 1,
@@ -46,7 +45,7 @@ static ls_scale_row make_row(ls_scale_mode mode, int ranks, int repeat) {
 }
 
 static ls_scale_file *open_file(const char *path, const char *identity, int64_t more) {
-    ls_config *config = make_config();
+    ls_config *config = scale_config();
     static const ls_note note = {"provenance/arguments", "a.yaml --set seed=2"};
     const ls_scale_job job = {.path = path, .name = "a.yaml", .notes = &note, .note_count = 1};
     ls_scale_file *file;
@@ -58,8 +57,8 @@ static ls_scale_file *open_file(const char *path, const char *identity, int64_t 
 
 static void add_rows(ls_scale_file *file, ls_scale_mode mode, int first, int end) {
     for (int i = first; i < end; i++) {
-        ls_scale_row row = make_row(mode, 1 << i / REPEATS, i % REPEATS);
-        cr_assert_eq(ls_scale_file_add(file, &row, STEPS), LS_OK, "%s", ls_message());
+        ls_scale_row row = scale_row(mode, 1 << i / REPEATS, i % REPEATS);
+        cr_assert_eq(ls_scale_file_add(file, &row, SCALE_STEPS), LS_OK, "%s", ls_message());
     }
 }
 
@@ -102,12 +101,12 @@ static void check_row(const ls_scale_row *row, const ls_scale_row *expected) {
 static void check_study(const char *path, ls_scale_mode mode, int64_t first, int64_t count) {
     ls_scale_study study;
     cr_assert_eq(ls_scale_read(path, &study), LS_OK, "%s", ls_message());
-    cr_expect_eq(study.steps, STEPS);
+    cr_expect_eq(study.steps, SCALE_STEPS);
     cr_expect(study.layout_invariant);
     cr_expect_str_eq(study.about, "a.yaml --set seed=2");
     cr_assert_geq(study.row_count, first + count);
     for (int i = 0; i < count; i++) {
-        ls_scale_row expected = make_row(mode, 1 << i / REPEATS, i % REPEATS);
+        ls_scale_row expected = scale_row(mode, 1 << i / REPEATS, i % REPEATS);
         check_row(&study.rows[first + i], &expected);
     }
     ls_scale_study_free(&study);
@@ -129,7 +128,7 @@ Test(scale_file, goes_on, .fini = io_remove) {
     for (int i = 3; i < SIZES * REPEATS; i++) { /* and again after each row, finished or not */
         file = open_file(path, "me", 1);
         cr_expect_eq(file->count, i);
-        cr_expect_eq(file->steps, STEPS);
+        cr_expect_eq(file->steps, SCALE_STEPS);
         add_rows(file, LS_SCALE_STRONG, i, i + 1);
         if (i % 2)
             cr_assert_eq(ls_scale_file_finish(file), LS_OK);
@@ -139,7 +138,7 @@ Test(scale_file, goes_on, .fini = io_remove) {
 }
 
 Test(scale_file, refusals, .fini = io_remove) {
-    ls_config *config = make_config();
+    ls_config *config = scale_config();
     const char *path = write_study("scale.h5"), *other = io_path("other.h5");
     const ls_series series = {"lr", 1, "1", "", true};
     const ls_scale_job job = {.path = path}, wrong = {.path = other};
@@ -191,67 +190,10 @@ Test(scale_file, examples_of_the_format, .fini = io_remove) {
                                               "weak 1 0.105\nweak 2 0.0525\nweak 4 0.0263\n");
 }
 
-/* ---- joined --------------------------------------------------------------------------------- */
-
-/* A study of one repeat of strong scaling on 2 ranks, as `row` has it. */
-static const char *write_row(const char *name, const ls_scale_row *row, double noise_scale) {
-    const char *path = io_path(name);
-    ls_config *config = make_config();
-    const ls_scale_job job = {.path = path, .target = "accuracy 0.9", .noise_scale = noise_scale};
-    ls_scale_file *file;
-    remove(path);
-    cr_assert_eq(ls_scale_file_open(config, &job, "me", 1, &file), LS_OK, "%s", ls_message());
-    cr_assert_eq(ls_scale_file_add(file, row, STEPS), LS_OK, "%s", ls_message());
-    cr_assert_eq(ls_scale_file_finish(file), LS_OK, "%s", ls_message());
-    ls_scale_file_free(file);
-    ls_config_free(config);
-    return path;
-}
-
-/* Another repeat of the size, with one thing that does not go with the first. */
-Test(scale_file, what_cannot_be_joined, .fini = io_remove) {
-    const ls_scale_training training = {1, 500, 5, 64000, 0.1};
-    ls_scale_row row = make_row(LS_SCALE_STRONG, 2, 0), next = make_row(LS_SCALE_STRONG, 2, 1);
-    row.training = next.training = training;
-    char one[512], two[512], joined[512];
-    const char *paths[] = {one, two};
-    snprintf(one, sizeof one, "%s", write_row("one.h5", &row, 0));
-    snprintf(two, sizeof two, "%s", io_path("two.h5"));
-    snprintf(joined, sizeof joined, "%s", io_path("joined.h5"));
-    ls_scale_study study;
-#define REFUSED_ROW(...) REFUSED(ls_scale_join(paths, 2, joined), LS_ERR_INPUT, __VA_ARGS__)
-    write_row("two.h5", &row, 0);
-    REFUSED_ROW("one.h5", "two.h5", "the same repeat", "strong, 2 ranks");
-    ls_scale_row other = next;
-    other.size.nodes = 2;
-    write_row("two.h5", &other, 0);
-    REFUSED_ROW("one.h5", "two.h5", "strong, 2 ranks", "on 1 node", "on 2 nodes");
-    other = next;
-    other.size.crowd = 2;
-    write_row("two.h5", &other, 0);
-    REFUSED_ROW("one.h5", "two.h5", "1.5 threads a core", "2 threads a core");
-    other = next;
-    other.training.steps = 600;
-    write_row("two.h5", &other, 0);
-    REFUSED_ROW("one.h5", "two.h5", "strong, 2 ranks", "500 steps", "600");
-    write_row("one.h5", &row, 300);
-    write_row("two.h5", &next, 400);
-    REFUSED_ROW("one.h5", "two.h5", "noise scale", "300", "400");
-    cr_expect_neq(access(joined, F_OK), 0);
-    /* One noise scale is that of all. */
-    write_row("one.h5", &row, 0);
-    cr_assert_eq(ls_scale_join(paths, 2, joined), LS_OK, "%s", ls_message());
-    cr_assert_eq(ls_scale_read(joined, &study), LS_OK, "%s", ls_message());
-    cr_expect_eq(study.noise_scale, 400);
-    cr_expect_eq(study.row_count, 2);
-    cr_expect_eq(study.points[0].training.steps, 500);
-    ls_scale_study_free(&study);
-}
-
 /* ---- sizes ---------------------------------------------------------------------------------- */
 
 Test(scale_file, plans) {
-    ls_config *config = make_config();
+    ls_config *config = scale_config();
     const ls_scale_job job = {.ranks = {2, 4, 5}, .rank_count = 3};
     ls_scale_size size;
     cr_assert_eq(ls_scale_plan(config, &job, LS_SCALE_STRONG, 5, &size), LS_OK);
@@ -404,7 +346,7 @@ Test(scale_file, trainings, .fini = io_remove) {
     const char *path = write_study("scale.h5");
     const ls_scale_training training = {1, 120, 3, 15360, 0.05};
     const ls_scale_size size = {.mode = LS_SCALE_WEAK, .ranks = 2};
-    ls_config *config = make_config();
+    ls_config *config = scale_config();
     ls_scale_job job = {
         .path = path, .target = "accuracy 0.9", .lr_rule = LS_SCALE_LR_SQRT, .noise_scale = 300};
     ls_scale_file *file;
@@ -452,7 +394,7 @@ Test(scale_file, hosts) {
 /* Repeats of one size go together only on as many nodes and cores. */
 Test(scale_file, layout, .fini = io_remove) {
     ls_scale_file *file = open_file(write_study("scale.h5"), "me", 1);
-    ls_scale_size size = make_row(LS_SCALE_STRONG, 4, 0).size;
+    ls_scale_size size = scale_row(LS_SCALE_STRONG, 4, 0).size;
     cr_expect_eq(ls_scale_file_check(file, "a", &size), LS_OK);
     size.nodes = 2;
     cr_expect_eq(ls_scale_file_check(file, "a", &size), LS_ERR_INPUT);
