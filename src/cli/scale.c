@@ -116,21 +116,34 @@ static ls_status read_lr_rule(const char *text, ls_scale_lr_rule *rule) {
                    nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
-/* That of the end of a noise study, where it is largest. */
+/* That of the last window that has one: towards the end it is largest. */
+static ls_status take_noise(const char *path, const ls_noise_study *study, double *scale) {
+    size_t count = study->point_count;
+    char number[LS_DIGITS_TEXT];
+    while (count > 0 && isnan(study->points[count - 1].scale))
+        count--;
+    if (count == 0)
+        return ls_fail(LS_ERR_INPUT,
+                       "'%s': in all its steps the gradient is within its noise, and there is no "
+                       "noise scale: run lockstep noise for more --steps, or with a larger batch",
+                       path);
+    const ls_noise_window *last = &study->points[count - 1];
+    *scale = last->scale;
+    ls_log(LS_LOG_NORMAL, "%s: noise scale %s, of steps %lld to %lld of %lld%s", path,
+           ls_digits(*scale, number), (long long)last->first + 1,
+           (long long)(last->first + last->count), (long long)study->rows,
+           count < study->point_count ? "; later the gradient is within its noise" : "");
+    return LS_OK;
+}
+
 static ls_status read_noise(const char *path, double *scale) {
     ls_noise_study study;
     if (path == NULL)
         return LS_OK;
     LS_TRY(ls_noise_read(path, &study));
-    const ls_noise_window *end = &study.points[study.point_count - 1];
-    *scale = end->scale;
+    ls_status status = take_noise(path, &study, scale);
     ls_noise_study_free(&study);
-    if (isnan(*scale))
-        return ls_fail(LS_ERR_INPUT,
-                       "'%s': in its last steps the gradient is within its noise, and there is no "
-                       "noise scale: run lockstep noise for more --steps, or with a larger batch",
-                       path);
-    return LS_OK;
+    return status;
 }
 
 static ls_status read_training(ls_comm *comm, const ls_scale_args *args, ls_scale_job *job,

@@ -196,6 +196,45 @@ Test(scale_target, joined_of_several_targets, .fini = workspace_remove) {
     cr_expect_not(exists("%s/x/*", folder));
 }
 
+/* From row `first` of the file on the gradient is far below its noise: no window with one has a
+ * scale. */
+static void drown(const char *python, const char *file, int first) {
+    run_well("%s -c 'import h5py\n"
+             "with h5py.File(\"%s\", \"r+\") as file:\n"
+             "    file[\"noise/gradient_square\"][%d:] = -1e9'",
+             python, file, first);
+}
+
+/* 30 steps are windows of 10, each a step on from the one before. */
+Test(scale_target, last_noise_scale, .fini = workspace_remove) {
+    const char *folder = workspace(), *python = python_with("h5py");
+    if (python == NULL)
+        skip_test("no h5py");
+    make_dataset(2000, 200);
+    const char *config = write_file("plain.yaml", text("data: {file: %s/data.h5}\n"
+                                                       "batch: {size: 96, slices: 8}\n"
+                                                       "train: {lr: 0.02, epochs: 2}\n"
+                                                       "model: {layers: [flatten, dense: {units: "
+                                                       "10}]}\n",
+                                                       folder));
+    const char *file = text("%s/noise.h5", folder),
+               *command = text("%s scale %s --repeats 1 --steps 1 --lr fixed --target loss=2 "
+                               "--noise %s --out %s/",
+                               program(), config, file, folder);
+    run_well("%s noise %s --quiet --out %s --steps 30", program(), config, folder);
+    const char *said = run_well("%sall", command);
+    expect(said, "noise.h5: noise scale ");
+    expect(said, ", of steps 21 to 30 of 30\n");
+    drown(python, file, 24);
+    expect(run_well("%scut", command),
+           ", of steps 15 to 24 of 30; later the gradient is within its noise\n");
+    double scale = atof(h5_number("-a /scale/noise_scale", text("%s/cut/scale.h5", folder))),
+           expected = atof(h5_number("-d /noise/noise_scale -s 23 -c 1", file));
+    cr_expect_float_eq(scale, expected, 1e-6 * expected, "%g, not %g", scale, expected);
+    drown(python, file, 0);
+    REFUSED(WORDS("noise.h5", "in all its steps", "lockstep noise"), "%snone", command);
+}
+
 Test(scale_target, refusals, .fini = workspace_remove) {
     make_dataset(500, 100);
 #define REFUSES(words, options)                                                                    \
