@@ -24,8 +24,9 @@ enum {
     ROWS = STACK + LS_SCALE_PHASES + 1
 };
 enum { SPEED_PANEL, SHARE_PANEL, OTHER_PANELS, PANELS = OTHER_PANELS + 1 + LS_SCALE_MODES };
-enum { IDEAL_POINTS = 2, MOST_TICS = 40 };
-#define BAR_ROOM 0.6 /* of the distance to the next size */
+enum { IDEAL_POINTS = 2, MOST_TICS = 40, MOST_DECADES = 3 };
+#define LEGEND_ROOM 0.3 /* of a panel's values, above them */
+#define BAR_ROOM 0.6    /* of the distance to the next size */
 
 /* In a stack, colors of modes and phases: each its own. */
 static const int mode_color[LS_SCALE_MODES] = {0, 1};
@@ -46,7 +47,7 @@ typedef struct picture {
     double ideal_x[IDEAL_POINTS], ideal_share[IDEAL_POINTS];
     ls_plot_line speed[LS_SCALE_MODES + 1], share[LS_SCALE_MODES + 1], target[LS_SCALE_MODES + 1];
     char target_label[48];
-    ls_plot_label *x_tics, y_tics[MOST_TICS];
+    ls_plot_label *x_tics, y_tics[MOST_TICS], target_tics[MOST_TICS];
     size_t x_tic_count;
     ls_plot panels[PANELS];
     double heights[PANELS];
@@ -179,6 +180,37 @@ static void make_speed_axis(picture *made) {
     panel->y_tics = made->y_tics;
 }
 
+/* 1, 2, 5, 10, ..., over many decades powers of ten alone, all or every second, third, ... */
+static void make_log_tics(ls_plot *panel, ls_plot_label *tics) {
+    static const double fine[] = {1, 2, 5};
+    const double first = floor(log10(panel->y_low)), decades = log10(panel->y_high) - first;
+    const int each = decades > MOST_DECADES + 1 ? 1 : 3;
+    const double step = fmax(1, ceil(decades / (3 * MOST_DECADES)));
+    for (double power = first; power <= first + decades; power += step) {
+        for (int i = 0; i < each && panel->y_tic_count < MOST_TICS; i++) {
+            double y = fine[i] * pow(10, power);
+            if (y < panel->y_low || y > panel->y_high)
+                continue;
+            ls_plot_label *tic = &tics[panel->y_tic_count++];
+            tic->y = y;
+            snprintf(tic->text, sizeof tic->text, "%g", y);
+        }
+    }
+    panel->y_tics = tics;
+}
+
+/* From 0, or logarithmic where the values span more than a decade; the room above is the legend's.
+ */
+static void make_target_axis(picture *made, ls_plot *panel) {
+    double low = INFINITY, high = 0;
+    span(panel, &low, &high);
+    panel->log_y = high > 10 * low;
+    panel->y_low = panel->log_y ? low / 1.5 : 0;
+    panel->y_high = high * (panel->log_y ? pow(high / panel->y_low, LEGEND_ROOM) : 1 + LEGEND_ROOM);
+    if (panel->log_y)
+        make_log_tics(panel, made->target_tics);
+}
+
 /* The room above is the legend's. */
 static const ls_plot_label percents[] = {{.y = 0, .text = "0"},   {.y = 20, .text = "20"},
                                          {.y = 40, .text = "40"}, {.y = 60, .text = "60"},
@@ -230,7 +262,7 @@ static void describe_lines(picture *made) {
 
 /* The ideal is that of the first mode that reached it. */
 static bool describe_target(picture *made, ls_plot *panel) {
-    *panel = (ls_plot){.y_label = made->target_label, .legend = LS_PLOT_LEGEND_RIGHT};
+    *panel = (ls_plot){.y_label = made->target_label, .legend = LS_PLOT_LEGEND_TOP};
     for (int mode = 0; mode < LS_SCALE_MODES; mode++) {
         const mode_curve *curve = &made->modes[mode];
         if (ls_scale_first_reached(curve->points, curve->count) == NULL)
@@ -247,9 +279,7 @@ static bool describe_target(picture *made, ls_plot *panel) {
     }
     if (panel->line_count == 0)
         return false;
-    double low = 0;
-    span(panel, &low, &panel->y_high);
-    panel->y_high *= 1.15;
+    make_target_axis(made, panel);
     snprintf(made->target_label, sizeof made->target_label, "to %s, s", made->study.target);
     return true;
 }

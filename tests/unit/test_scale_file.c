@@ -302,6 +302,43 @@ Test(scale_file, picture_of_the_first_rows, .fini = io_remove) {
     free(svg);
 }
 
+/* Steps to the target on 4 ranks, of 26 ms; in strong mode those of all sizes. */
+static void train(const char *path, ls_scale_mode mode, double steps) {
+    const ls_scale_training training = {1, steps, 1, 128 * steps, 0.05};
+    const ls_scale_size size = {.mode = mode, .ranks = 4};
+    const ls_scale_job job = {.path = path, .target = "loss 0.5"};
+    ls_config *config = scale_config();
+    ls_scale_file *file;
+    cr_assert_eq(ls_scale_file_open(config, &job, "me", 0, &file), LS_OK, "%s", ls_message());
+    cr_assert_eq(ls_scale_file_train(file, &size, &training), LS_OK, "%s", ls_message());
+    cr_assert_eq(ls_scale_file_finish(file), LS_OK, "%s", ls_message());
+    ls_scale_file_free(file);
+    ls_config_free(config);
+}
+
+/* 53, 26 and 13 s from 0 on; with a fifth of a second beside them on a logarithmic axis; over many
+ * decades it has powers of ten alone. */
+Test(scale_file, picture_of_the_target, .fini = io_remove) {
+    static const struct {
+        double steps;
+        const char *tics[3], *none;
+    } weak[] = {{500, {">40<", ">60<", ">0<"}, ">5<"},
+                {8, {">0.5<", ">5<", ">50<"}, ">0.05<"},
+                {0.1, {">0.01<", ">0.1<", ">10<"}, ">5<"}};
+    need_gnuplot();
+    for (size_t i = 0; i < sizeof weak / sizeof *weak; i++) {
+        const char *path = write_study("scale.h5");
+        train(path, LS_SCALE_STRONG, 500);
+        train(path, LS_SCALE_WEAK, weak[i].steps);
+        char *svg = draw(path);
+        shows(svg, ">to loss 0.5, s<", true);
+        for (int k = 0; k < 3; k++)
+            shows(svg, weak[i].tics[k], true);
+        shows(svg, weak[i].none, false);
+        free(svg);
+    }
+}
+
 Test(scale_file, error_bars_and_bars_in_the_script) {
     static const double x[] = {0, 1}, y[] = {2, 3}, low[] = {1, 2}, high[] = {4, 5};
     static const ls_plot_line lines[] = {
