@@ -140,18 +140,25 @@ static ls_status copy_picture(int from, ls_text_file *file, const char *path) {
                    : ls_text_file_finish(file);
 }
 
-static ls_status write_file(const ls_text *script, const char *path) {
-    ls_text_file *file;
+static ls_status draw_into(ls_text_file *file, const ls_text *script, const char *path) {
     int out;
-    LS_TRY(ls_text_file_create(path, &file));
-    ls_status status = memory_file(&out);
+    LS_TRY(memory_file(&out));
+    ls_status status = draw(script, out);
+    if (status == LS_OK)
+        status = copy_picture(out, file, path);
+    close(out);
+    return status;
+}
+
+/* The script is freed. */
+static ls_status write_file(ls_text *script, const char *path) {
+    ls_text_file *file;
+    ls_status status = ls_text_file_create(path, &file);
     if (status == LS_OK) {
-        status = draw(script, out);
-        if (status == LS_OK)
-            status = copy_picture(out, file, path);
-        close(out);
+        status = draw_into(file, script, path);
+        ls_text_file_free(file);
     }
-    ls_text_file_free(file);
+    ls_text_free(script);
     return status;
 }
 
@@ -160,9 +167,7 @@ ls_status ls_plot_write(const ls_plot *plot, const char *path) {
     ls_plot_format format;
     LS_TRY(ls_plot_format_of(path, &format));
     ls_plot_script(plot, format, &script);
-    ls_status status = write_file(&script, path);
-    ls_text_free(&script);
-    return status;
+    return write_file(&script, path);
 }
 
 ls_status ls_plot_stack_write(const ls_plot_stack *stack, const char *path) {
@@ -170,9 +175,7 @@ ls_status ls_plot_stack_write(const ls_plot_stack *stack, const char *path) {
     ls_plot_format format;
     LS_TRY(ls_plot_format_of(path, &format));
     ls_plot_stack_script(stack, format, &script);
-    ls_status status = write_file(&script, path);
-    ls_text_free(&script);
-    return status;
+    return write_file(&script, path);
 }
 
 /* ---- as text -------------------------------------------------------------------------------- */

@@ -139,13 +139,6 @@ static ls_status take_windows(ls_run_reader *reader, const char *path, ls_noise_
     return LS_OK;
 }
 
-static ls_status take_note(ls_run_reader *reader, const char *name, const char *otherwise,
-                           char **value) {
-    const char *there = ls_run_note_text(reader, name);
-    *value = ls_strdup(there ? there : otherwise);
-    return *value ? LS_OK : LS_ERR_SYSTEM;
-}
-
 static ls_status take_study(ls_run_reader *reader, const char *path, ls_noise_study *study) {
     const double *smoothed;
     if (strcmp(ls_run_group(reader), GROUP) != 0)
@@ -155,9 +148,9 @@ static ls_status take_study(ls_run_reader *reader, const char *path, ls_noise_st
     LS_TRY(take_count(reader, path, "batch", 1, &study->batch));
     LS_TRY(take_count(reader, path, "slices", 1, &study->slices));
     LS_TRY(take_number(reader, path, "base_lr", 0, &study->lr));
-    LS_TRY(take_note(reader, "provenance/arguments", path, &study->about));
-    LS_TRY(take_note(reader, "provenance/version", "", &study->version));
-    LS_TRY(take_note(reader, "provenance/isa", "", &study->isa));
+    LS_TRY(ls_notes_read(reader, "provenance/arguments", path, &study->about));
+    LS_TRY(ls_notes_read(reader, "provenance/version", "", &study->version));
+    LS_TRY(ls_notes_read(reader, "provenance/isa", "", &study->isa));
     LS_TRY(take_windows(reader, path, study));
     LS_TRY(take_series(reader, path, "smoothed_loss", &smoothed));
     LS_TRY(LS_NEW(study->smoothed_loss, (size_t)study->rows));

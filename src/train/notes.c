@@ -40,3 +40,10 @@ ls_status ls_notes_write(ls_run *run, const ls_run_facts *facts, const ls_note *
     }
     return ls_notes_write_plain(run, facts->config, notes, count);
 }
+
+ls_status ls_notes_read(ls_run_reader *reader, const char *name, const char *otherwise,
+                        char **value) {
+    const char *there = ls_run_note_text(reader, name);
+    *value = ls_strdup(there ? there : otherwise);
+    return *value ? LS_OK : LS_ERR_SYSTEM;
+}

@@ -21,4 +21,8 @@ typedef struct ls_run_facts {
 ls_status ls_notes_write(ls_run *run, const ls_run_facts *facts, const ls_note *notes,
                          size_t count);
 
+/* What a run file says there, or `otherwise`, in new memory. */
+ls_status ls_notes_read(ls_run_reader *reader, const char *name, const char *otherwise,
+                        char **value);
+
 #endif

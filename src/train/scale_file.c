@@ -188,13 +188,6 @@ static int64_t take_count(ls_run_reader *reader, const char *name, int64_t other
     return text ? strtoll(text, NULL, 10) : otherwise;
 }
 
-static ls_status take_note(ls_run_reader *reader, const char *name, const char *otherwise,
-                           char **value) {
-    const char *there = ls_run_note_text(reader, name);
-    *value = ls_strdup(there ? there : otherwise);
-    return *value ? LS_OK : LS_ERR_SYSTEM;
-}
-
 /* A text of the group, in new memory; NULL where there is none. */
 static ls_status take_text(ls_run_reader *reader, const char *name, char **value) {
     const char *there = ls_run_text(reader, name);
@@ -215,13 +208,13 @@ static ls_status take_study(ls_run_reader *reader, const char *path, ls_scale_st
     study->base = take_count(reader, "base", -1);
     study->asked_steps = take_count(reader, "asked_steps", -1);
     study->layout_invariant = invariant == NULL || strcmp(invariant, "no") != 0;
-    LS_TRY(take_note(reader, "provenance/arguments", path, &study->about));
-    LS_TRY(take_note(reader, LS_RUN_NAME, "", &study->identity));
-    LS_TRY(take_note(reader, "configuration", "", &study->configuration));
-    LS_TRY(take_note(reader, "provenance/version", "", &study->version));
-    LS_TRY(take_note(reader, "provenance/isa", "", &study->isa));
-    LS_TRY(take_note(reader, "provenance/compute", "", &study->library));
-    LS_TRY(take_note(reader, "provenance/hosts", "", &study->hosts));
+    LS_TRY(ls_notes_read(reader, "provenance/arguments", path, &study->about));
+    LS_TRY(ls_notes_read(reader, LS_RUN_NAME, "", &study->identity));
+    LS_TRY(ls_notes_read(reader, "configuration", "", &study->configuration));
+    LS_TRY(ls_notes_read(reader, "provenance/version", "", &study->version));
+    LS_TRY(ls_notes_read(reader, "provenance/isa", "", &study->isa));
+    LS_TRY(ls_notes_read(reader, "provenance/compute", "", &study->library));
+    LS_TRY(ls_notes_read(reader, "provenance/hosts", "", &study->hosts));
     LS_TRY(take_text(reader, "target", &study->target));
     LS_TRY(take_text(reader, "lr_rule", &study->lr_rule));
     study->noise_scale = noise_scale_of(reader);
