@@ -359,11 +359,13 @@ static ls_decision go_on(void *context, const ls_step_report *report) {
     return (ls_decision){.lr = 0.1, .momentum = 0.9};
 }
 
-/* After one that does not count, as it is done twice to find the exponents. */
+/* After one that does not count, unless a single one is all: with numbers the first is done twice,
+ * to find the exponents. */
 static ls_status run_steps(simulation *s, int steps) {
     ls_decision decision;
     ls_step_report report;
-    for (int i = -1; i < steps; i++) {
+    s->engine.quantizer->calibrated = !with_numbers;
+    for (int i = with_numbers || steps > 1 ? -1 : 0; i < steps; i++) {
         const double start = ls_seconds();
         LS_TRY(ls_engine_step(&s->engine, 0, 0, go_on, NULL, &decision, &report));
         if (i < 0)
