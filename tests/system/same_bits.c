@@ -70,6 +70,25 @@ Test(same_bits, own_loops, .fini = workspace_remove) {
         same(one, find_lr(text("ranks-%d", ranks[i]), ranks[i], avx2));
 }
 
+/* Convolutions of 16 channels, by Winograd's method with AVX2. */
+Test(same_bits, winograd, .fini = workspace_remove) {
+    static const struct { int ranks, threads; } layouts[] = {{1, 1}, {3, 1}, {1, 3}, {2, 2}};
+    const char *avx2 = "--quiet --set compute.isa=avx2", *one = NULL;
+    make_dataset(500, 100);
+    const char *config = text("%s/wide.yaml", workspace());
+    run_well("sed 's/filters: 4/filters: 16/' %s >%s", make_config(), config);
+    if (run("%s bench %s --steps 1 --windows 1 %s", program(), config, avx2).code)
+        skip_test("no AVX2");
+    run_well("%s bench %s --steps 1 --windows 1 %s | grep '^winograd '", program(), config, avx2);
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
+        const char *out = text("%s/%zu", workspace(), i), *file = text("%s/find-lr.h5", out);
+        run_well("%s %s find-lr %s --out %s %s --set compute.threads=%d", mpirun(layouts[i].ranks),
+                 program(), config, out, avx2, layouts[i].threads);
+        one = one ? one : file;
+        same(one, file);
+    }
+}
+
 /* Of MPI's sums; up to 8 ranks, sums go around a ring of lockstep's own instead. */
 Test(same_bits, allreduce_algorithms, .fini = workspace_remove) {
     enum { RING = 1, RABENSEIFNER = 3 };
