@@ -61,11 +61,16 @@ static void prepare_own(ls_prepared *prepared, int pass, const char *name, size_
     prepared->loops = scratch > prepared->loops ? scratch : prepared->loops;
 }
 
+/* The weights as the pass takes them: slots of other sizes may have other tiles. */
+static ls_packed *winograd_weights(ls_conv *conv, const ls_winograd *winograd) {
+    return &conv->winograd[winograd->reverse][winograd->kind.outputs > 2];
+}
+
 /* Forward or the gradient of the input. */
 static ls_status prepare_winograd(ls_conv *conv, const ls_winograd *winograd,
                                   ls_prepared *prepared) {
     const size_t count = ls_winograd_weight_floats(winograd);
-    ls_packed *packed = &conv->winograd[winograd->reverse];
+    ls_packed *packed = winograd_weights(conv, winograd);
     prepare_own(prepared, winograd->reverse ? DATA : FORWARD, LS_WINOGRAD,
                 ls_winograd_scratch(winograd), ls_winograd_parts(winograd));
     if (packed->data)
@@ -184,11 +189,13 @@ static ls_status refresh(ls_conv *conv, const ls_work *work, int user, int pack)
 }
 
 static void refresh_winograd(ls_conv *conv, const ls_plan *plan, int slot, int pass) {
-    ls_packed *packed = &conv->winograd[pass == DATA];
+    const ls_variant *variant = plan->slots[slot].variant;
     ls_winograd winograd;
-    if (!plan->slots[slot].variant->prepared[conv->op.index].own[pass] ||
-        packed->version == conv->net->version ||
-        !by_winograd(conv, plan->slots[slot].variant, pass, &winograd))
+    if (!variant->prepared[conv->op.index].own[pass] ||
+        !by_winograd(conv, variant, pass, &winograd))
+        return;
+    ls_packed *packed = winograd_weights(conv, &winograd);
+    if (packed->version == conv->net->version)
         return;
     ls_winograd_pack(&winograd, ls_param_data(conv->net, conv->op.first_param), packed->data);
     packed->version = conv->net->version;
@@ -204,14 +211,14 @@ static ls_status conv_refresh(ls_op *op, ls_plan *plan, int slot) {
 }
 
 /* Forward or the gradient of the input. */
-static ls_status run_winograd(const ls_conv *conv, ls_plan *plan, int slot, int pass) {
+static ls_status run_winograd(ls_conv *conv, ls_plan *plan, int slot, int pass) {
     const ls_work *work = ls_op_work(plan, &conv->op, slot);
     const bool reverse = pass == DATA;
     const float *bias = conv->bias ? ls_param_data(conv->net, conv->op.first_param + 1) : NULL;
     ls_winograd winograd;
     LS_REQUIRE(by_winograd(conv, plan->slots[slot].variant, pass, &winograd));
     ls_winograd_run(&winograd, reverse ? work->out_gradient[0] : work->in[0],
-                    conv->winograd[reverse].data, reverse ? NULL : bias,
+                    winograd_weights(conv, &winograd)->data, reverse ? NULL : bias,
                     reverse ? work->in_gradient[0] : work->out[0], work->loops, work->loops_step);
     return LS_OK;
 }
@@ -219,7 +226,7 @@ static ls_status run_winograd(const ls_conv *conv, ls_plan *plan, int slot, int 
 static ls_status conv_forward(ls_op *op, ls_plan *plan, int slot) {
     const ls_work *work = ls_op_work(plan, op, slot);
     if (work->prepared->own[FORWARD])
-        return run_winograd((const ls_conv *)op, plan, slot, FORWARD);
+        return run_winograd((ls_conv *)op, plan, slot, FORWARD);
     LS_TRY(ls_work_run(work, SRC_FORWARD));
     return run_parts((const ls_conv *)op, work, FORWARD);
 }
@@ -272,7 +279,7 @@ static ls_status conv_emit(ls_op *op, ls_plan *plan, int slot) {
 static ls_status conv_backward(ls_op *op, ls_plan *plan, int slot) {
     const ls_work *work = ls_op_work(plan, op, slot);
     if (work->prepared->own[DATA])
-        return run_winograd((const ls_conv *)op, plan, slot, DATA);
+        return run_winograd((ls_conv *)op, plan, slot, DATA);
     LS_TRY(ls_work_run(work, DST_DATA));
     LS_TRY(run_parts((const ls_conv *)op, work, DATA));
     return ls_work_run(work, SRC_GRADIENT);
@@ -293,8 +300,8 @@ static void conv_clear(ls_op *op) {
     ls_conv *conv = (ls_conv *)op;
     for (int i = 0; i < conv->packed_count; i++)
         ls_free(conv->packed[i].data);
-    for (int i = 0; i < 2; i++)
-        ls_free(conv->winograd[i].data);
+    for (int i = 0; i < 4; i++)
+        ls_free(conv->winograd[i / 2][i % 2].data);
 }
 
 static const ls_op_class CONV = {.kernels = CONV_KERNELS,

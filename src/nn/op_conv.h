@@ -41,7 +41,8 @@ typedef struct ls_conv {
     bool bias;
     int packed_count;
     ls_packed packed[MAX_PACKED];
-    ls_packed winograd[2]; /* for winograd.h, forward and reversed; they have no layout */
+    /* for winograd.h, forward and reversed, for small and large tiles; they have no layout */
+    ls_packed winograd[2][2];
 } ls_conv;
 
 /* Scratch: the library's, then what lives only within one pass of a slot, in bytes.  The gradient

@@ -16,9 +16,9 @@
 enum {
     LANES = LS_WINOGRAD_LANES,
     STRIP = LS_PANEL_COLUMNS,
-    TILES = 48, /* at a time, at most */
-    FEWEST = 12,
-    APART = 16 /* floats between matrices: else all begin in the same lines of the first cache */
+    TILES = 48,  /* at a time, at most */
+    FEWEST = 12, /* whole groups of rows of ls_panel_product */
+    APART = 16   /* floats between matrices: else all begin in the same lines of the first cache */
 };
 
 /* ---- sizes ---------------------------------------------------------------------------------- */

@@ -169,6 +169,32 @@ Test(nn_slices, of_large_samples_with_avx2) {
     check_threads(large_images(LS_COMPUTE_FLOAT32), "avx2", 2);
 }
 
+/* Of many volumes Winograd's method takes larger tiles than of one, and other forms of the weights.
+ */
+Test(nn_slices, beside_larger_ones_with_avx2) {
+    static const int64_t samples[] = {8, 1};
+    const net_case wanted = {.input = {4, {1, 4, 8, 8}},
+                             .outputs = 3,
+                             .layers =
+                                 NN_LIST(NN_CONV(16, 1), NN_CONV(16, 3, .padding = NN_EACH(1)),
+                                         NN_GLOBAL_POOL, NN_DENSE(3))};
+    if (ls_compute_init(1, "avx2") != LS_OK)
+        cr_skip_test("no AVX2");
+    net_network network = net_open(&wanted), other = net_open(&wanted);
+    ls_plan *plan = net_plan(&network, LS_MODE_TRAIN, 2, samples, FIRST);
+    ls_plan *alone = net_plan(&other, LS_MODE_TRAIN, 1, samples + 1, FIRST + 8);
+    outcome a[2] = {0}, b[1] = {0};
+    pass(&network, plan, a);
+    pass(&other, alone, b);
+    same(&network, &a[1], &b[0], "beside eight as alone");
+    free_all(a, 2);
+    free_all(b, 1);
+    ls_plan_free(plan);
+    ls_plan_free(alone);
+    net_close(&network);
+    net_close(&other);
+}
+
 IN_BOTH_TYPES(in_another_slot) {
     const int64_t samples[] = {5, 6, 5};
     net_network network = everything(type);
