@@ -232,9 +232,17 @@ static void add_kinds(const ls_bench_result *result, ls_text *text) {
     }
 }
 
-static bool is_made_by(const ls_bench_pass *pass, const char *name) {
-    const char *kernel = pass->work.kernel[0];
-    return kernel && strcmp(kernel, name) == 0;
+static bool is_made_by(const ls_bench_pass *pass, int kernel, const char *name) {
+    return pass->work.kernel[kernel] && strcmp(pass->work.kernel[kernel], name) == 0;
+}
+
+/* What of a layer loops called `name` compute; NULL: nothing. */
+static const char *made_by(const ls_bench_layer *layer, const char *name) {
+    if (is_made_by(&layer->forward, 0, name))
+        return "";
+    if (is_made_by(&layer->backward, 0, name))
+        return " (gradient of the weights)";
+    return is_made_by(&layer->backward, 1, name) ? " (gradient of the input)" : NULL;
 }
 
 /* The layers that loops of our own, called `name`, compute; gives their number. */
@@ -242,13 +250,12 @@ static int add_made_by(const ls_bench_result *result, const char *name, ls_text 
     int count = 0;
     for (size_t i = 0; i < result->layer_count; i++) {
         const ls_bench_layer *layer = &result->layers[i];
-        bool forward = is_made_by(&layer->forward, name);
-        if (!forward && !is_made_by(&layer->backward, name))
+        const char *what = made_by(layer, name);
+        if (!what)
             continue;
         if (count++ == 0)
             ls_text_add(text, "\n%-12s", name);
-        ls_text_add(text, "%s%s%s", count > 1 ? ", " : "", layer->name,
-                    forward ? "" : " (gradient of the weights)");
+        ls_text_add(text, "%s%s%s", count > 1 ? ", " : "", layer->name, what);
     }
     return count;
 }

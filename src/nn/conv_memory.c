@@ -83,7 +83,8 @@ ls_conv_scratch ls_conv_lay_out(const ls_conv *conv, const ls_prepared *prepared
     if (prepared->kernel[SRC_GRADIENT])
         scratch.src_gradient = take(&scratch.total, (size_t)parts_of(prepared, DATA) *
                                                         bytes_of(prepared, DATA, LS_ARG_DIFF_SRC));
-    if (prepared->own[LS_SHARE_GRADIENT]) {
+    scratch.shared = take(&scratch.total, prepared->shared);
+    if (prepared->own[WEIGHTS]) {
         scratch.plain_gradient = take(&scratch.total, sizeof(float) * conv->weight_count);
         scratch.bias_gradient = take(&scratch.total, sizeof(float) * (size_t)conv->filters);
     }

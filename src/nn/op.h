@@ -56,11 +56,12 @@ typedef struct ls_prepared {
     ls_sharing backward[LS_OP_VALUES]; /* gradient of in[*], from that of out[0] */
     size_t workspace; /* bytes of the slot, from forward on; until backward if the op keeps it */
     size_t scratch;   /* bytes shared by the slots, while forward or backward runs */
-    size_t loops;     /* bytes that each thread needs for loops of our own */
+    /* for loops of our own: bytes that each thread needs, that the threads of a slot share */
+    size_t loops, shared;
     int parts[LS_SHARES]; /* that threads share of a slot; 0: no matter, or not parted */
-    const char
-        *own[LS_SHARES]; /* what of our own makes a pass, as ls_pass_work names it; or NULL */
-    int calls;           /* of the kernels, then of their parts */
+    /* what of our own makes a pass, as ls_pass_work names it; NULL: the library */
+    const char *own[LS_SHARES];
+    int calls; /* of the kernels, then of their parts */
 } ls_prepared;
 
 /* An operation on the arrays of one slot.  Gradients are NULL where none is wanted. */

@@ -53,7 +53,13 @@ static bool by_winograd(const ls_conv *conv, const ls_variant *variant, int pass
            ls_winograd_pays(winograd);
 }
 
-/* The pass is made by loops of our own, called `name`. */
+/* A kernel that is not needed after all. */
+static void drop(ls_prepared *prepared, int which) {
+    ls_kernel_free(prepared->kernel[which]);
+    prepared->kernel[which] = NULL;
+}
+
+/* The pass is made by loops of our own, called `name`, with `scratch` bytes for each thread. */
 static void prepare_own(ls_prepared *prepared, int pass, const char *name, size_t scratch,
                         int parts) {
     prepared->own[pass] = name;
@@ -105,16 +111,15 @@ static ls_status prepare_weights(ls_conv *conv, const ls_variant *variant, ls_pr
     ls_conv_shape shape;
     ls_winograd winograd;
     if (by_winograd(conv, variant, WEIGHTS, &winograd)) {
-        prepare_own(prepared, WEIGHTS, LS_WINOGRAD, ls_winograd_gradient_scratch(&winograd),
-                    ls_winograd_gradient_parts(&winograd));
+        prepared->shared = ls_winograd_gradient_scratch(&winograd);
+        prepare_own(prepared, WEIGHTS, LS_WINOGRAD, 0, ls_winograd_gradient_parts(&winograd));
         return LS_OK;
     }
     LS_TRY(ls_conv_backward_weights(conv->net->engine, &conv->window, kernel[FORWARD], false,
                                     &kernel[WEIGHTS]));
     if (by_loops(conv, variant, &shape) &&
         ls_conv_gradient_pays(&shape, !ls_kernel_is_reference(kernel[WEIGHTS]))) {
-        ls_kernel_free(kernel[WEIGHTS]);
-        kernel[WEIGHTS] = NULL;
+        drop(prepared, WEIGHTS);
         prepare_own(prepared, WEIGHTS, LS_OWN_LOOPS, ls_conv_gradient_scratch(&shape),
                     ls_conv_gradient_parts(&shape));
         return LS_OK;
@@ -131,16 +136,13 @@ static ls_status prepare_weights(ls_conv *conv, const ls_variant *variant, ls_pr
 
 /* After the passes that ask the library's whole kernel. */
 static ls_status prepare_forward(ls_conv *conv, const ls_variant *variant, ls_prepared *prepared) {
-    static const int unused[] = {FORWARD, SRC_FORWARD};
     ls_winograd winograd;
     if (!by_winograd(conv, variant, FORWARD, &winograd)) {
         LS_TRY(part(conv, prepared, FORWARD));
         return ls_conv_prepare_pack(conv, prepared, FORWARD, PACK_FORWARD);
     }
-    for (int i = 0; i < 2; i++) {
-        ls_kernel_free(prepared->kernel[unused[i]]);
-        prepared->kernel[unused[i]] = NULL;
-    }
+    drop(prepared, FORWARD);
+    drop(prepared, SRC_FORWARD);
     return prepare_winograd(conv, &winograd, prepared);
 }
 
@@ -188,24 +190,25 @@ static ls_status refresh(ls_conv *conv, const ls_work *work, int user, int pack)
     return LS_OK;
 }
 
-static void refresh_winograd(ls_conv *conv, const ls_plan *plan, int slot, int pass) {
+static ls_status refresh_winograd(ls_conv *conv, const ls_plan *plan, int slot, int pass) {
     const ls_variant *variant = plan->slots[slot].variant;
     ls_winograd winograd;
-    if (!variant->prepared[conv->op.index].own[pass] ||
-        !by_winograd(conv, variant, pass, &winograd))
-        return;
+    if (!variant->prepared[conv->op.index].own[pass])
+        return LS_OK;
+    LS_REQUIRE(by_winograd(conv, variant, pass, &winograd));
     ls_packed *packed = winograd_weights(conv, &winograd);
     if (packed->version == conv->net->version)
-        return;
+        return LS_OK;
     ls_winograd_pack(&winograd, ls_param_data(conv->net, conv->op.first_param), packed->data);
     packed->version = conv->net->version;
+    return LS_OK;
 }
 
 static ls_status conv_refresh(ls_op *op, ls_plan *plan, int slot) {
     ls_conv *conv = (ls_conv *)op;
     const ls_work *work = ls_op_work(plan, op, slot);
-    refresh_winograd(conv, plan, slot, FORWARD);
-    refresh_winograd(conv, plan, slot, DATA);
+    LS_TRY(refresh_winograd(conv, plan, slot, FORWARD));
+    LS_TRY(refresh_winograd(conv, plan, slot, DATA));
     LS_TRY(refresh(conv, work, FORWARD, PACK_FORWARD));
     return refresh(conv, work, DATA, PACK_DATA);
 }
@@ -231,14 +234,17 @@ static ls_status conv_forward(ls_op *op, ls_plan *plan, int slot) {
     return run_parts((const ls_conv *)op, work, FORWARD);
 }
 
-static ls_status own_gradient(const ls_conv *conv, ls_plan *plan, int slot, float *dw, float *db) {
+static ls_status own_gradient(const ls_conv *conv, ls_plan *plan, int slot) {
     const ls_work *work = ls_op_work(plan, &conv->op, slot);
     const ls_variant *variant = plan->slots[slot].variant;
+    const ls_conv_scratch scratch = ls_conv_lay_out(conv, work->prepared);
+    unsigned char *base = work->scratch;
+    float *dw = (float *)(base + scratch.plain_gradient);
+    float *db = conv->bias ? (float *)(base + scratch.bias_gradient) : NULL;
     ls_winograd winograd;
     ls_conv_shape shape;
     if (by_winograd(conv, variant, WEIGHTS, &winograd)) {
-        ls_winograd_gradient(&winograd, work->in[0], work->out_gradient[0],
-                             (char *)work->loops + (size_t)ls_thread_number() * work->loops_step,
+        ls_winograd_gradient(&winograd, work->in[0], work->out_gradient[0], base + scratch.shared,
                              dw, db);
         return LS_OK;
     }
@@ -251,12 +257,8 @@ static ls_status own_gradient(const ls_conv *conv, ls_plan *plan, int slot, floa
 static ls_status conv_gradient(ls_op *op, ls_plan *plan, int slot) {
     const ls_conv *conv = (const ls_conv *)op;
     const ls_work *work = ls_op_work(plan, op, slot);
-    unsigned char *base = work->scratch;
-    if (work->prepared->own[WEIGHTS]) {
-        const ls_conv_scratch scratch = ls_conv_lay_out(conv, work->prepared);
-        return own_gradient(conv, plan, slot, (float *)(base + scratch.plain_gradient),
-                            conv->bias ? (float *)(base + scratch.bias_gradient) : NULL);
-    }
+    if (work->prepared->own[WEIGHTS])
+        return own_gradient(conv, plan, slot);
     LS_TRY(ls_work_run(work, SRC_WEIGHTS));
     LS_TRY(ls_work_run(work, DST_WEIGHTS));
     LS_TRY(run_parts(conv, work, WEIGHTS));
@@ -300,8 +302,9 @@ static void conv_clear(ls_op *op) {
     ls_conv *conv = (ls_conv *)op;
     for (int i = 0; i < conv->packed_count; i++)
         ls_free(conv->packed[i].data);
-    for (int i = 0; i < 4; i++)
-        ls_free(conv->winograd[i / 2][i % 2].data);
+    for (int reverse = 0; reverse < 2; reverse++)
+        for (int large = 0; large < 2; large++)
+            ls_free(conv->winograd[reverse][large].data);
 }
 
 static const ls_op_class CONV = {.kernels = CONV_KERNELS,

@@ -49,7 +49,7 @@ typedef struct ls_conv {
  * of the input has its own (data, dst_data, src_gradient): both gradients may be made at a time. */
 typedef struct ls_conv_scratch {
     size_t library /* 0: at the start, a step for each part */, src, dst_weights;
-    size_t packed_gradient, plain_gradient, bias_gradient;
+    size_t packed_gradient, plain_gradient, bias_gradient, shared;
     size_t data, dst_data, src_gradient, total;
     size_t step, data_step; /* of the library's, from part to part */
 } ls_conv_scratch;

@@ -8,7 +8,7 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 
-enum { ROWS = 6 /* of C at a time: 12 sums, all that the registers of AVX2 take */ };
+enum { ROWS = LS_PANEL_ROWS };
 
 #define AVX2 __attribute__((target("avx2,fma")))
 

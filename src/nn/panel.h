@@ -6,7 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { LS_PANEL_COLUMNS = 16 /* of B, that lie together */ };
+enum {
+    LS_PANEL_ROWS =
+        6, /* of C at a time: with the columns 12 sums, all that the registers of AVX2 take */
+    LS_PANEL_COLUMNS = 16 /* of B, that lie together */
+};
 
 /* C = A B, or C + A B, of `depth` terms. */
 typedef struct ls_panel {

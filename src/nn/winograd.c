@@ -16,9 +16,9 @@
 enum {
     LANES = LS_WINOGRAD_LANES,
     STRIP = LS_PANEL_COLUMNS,
-    TILES = 48,  /* at a time, at most */
-    FEWEST = 12, /* whole groups of rows of ls_panel_product */
-    APART = 16   /* floats between matrices: else all begin in the same lines of the first cache */
+    TILES = 48, /* at a time, at most */
+    FEWEST = 2 * LS_PANEL_ROWS,
+    APART = 16 /* floats between matrices: else all begin in the same lines of the first cache */
 };
 
 /* ---- sizes ---------------------------------------------------------------------------------- */
@@ -55,8 +55,11 @@ static int64_t tiles_at_a_time(const ls_winograd *w) {
     return tiles < FEWEST ? FEWEST : tiles;
 }
 
+/* At least one for each thread, where there are tiles enough: no output depends on the blocks. */
 static int64_t block_count(const ls_winograd *w) {
-    return (tile_count(w) + tiles_at_a_time(w) - 1) / tiles_at_a_time(w);
+    const int64_t needed = (tile_count(w) + tiles_at_a_time(w) - 1) / tiles_at_a_time(w);
+    const int64_t wanted = ls_smaller(ls_threads(), tile_count(w) / FEWEST);
+    return wanted > needed ? wanted : needed;
 }
 
 static bool suits(const ls_conv_shape *s, int axis, int64_t taps) {
@@ -82,8 +85,8 @@ static void set_tiles(ls_winograd *w, int outputs) {
         w->tiles[i] = i == 0 && w->kind.axes == 2 ? 1 : (w->out[i] + outputs - 1) / outputs;
 }
 
-/* Multiplications of one channel and filter; to transform the weights takes as long as these tiles.
- */
+/* Multiplications of one channel and filter; the transform of the weights counts as 25 tiles, as
+ * measured. */
 static double work(const ls_winograd *w) {
     const double weights = 25;
     return ls_winograd_points(&w->kind) * ((double)tile_count(w) + weights);
@@ -208,6 +211,7 @@ typedef struct ls_winograd_pass {
     float *to;
     void *scratch;
     size_t step;
+    int64_t blocks; /* of tiles */
 } ls_winograd_pass;
 
 int ls_winograd_parts(const ls_winograd *w) {
@@ -239,8 +243,8 @@ static void multiply(const ls_winograd *w, int64_t tiles, const float *inputs, c
 static ls_status run_block(void *context, int64_t index) {
     const ls_winograd_pass *pass = context;
     const ls_winograd *w = pass->winograd;
-    const int64_t most = tiles_at_a_time(w), first = index * most;
-    const int64_t tiles = ls_smaller(most, tile_count(w) - first);
+    const int64_t first = ls_part_start(tile_count(w), index, pass->blocks);
+    const int64_t tiles = ls_part_start(tile_count(w), index + 1, pass->blocks) - first;
     float *inputs =
         (float *)(void *)((char *)pass->scratch + (size_t)ls_thread_number() * pass->step);
     float *products = inputs + ls_winograd_points(&w->kind) * tiles_step(w->channels);
@@ -261,8 +265,8 @@ static ls_status run_block(void *context, int64_t index) {
 
 void ls_winograd_run(const ls_winograd *w, const float *from, const float *packed,
                      const float *bias, float *to, void *scratch, size_t step) {
-    ls_winograd_pass pass = {w, from, packed, bias, to, scratch, step};
-    ls_parallel(block_count(w), run_block, &pass);
+    ls_winograd_pass pass = {w, from, packed, bias, to, scratch, step, block_count(w)};
+    ls_parallel(pass.blocks, run_block, &pass);
 }
 
 /* ---- the gradient of the weights ------------------------------------------------------------ */
@@ -289,7 +293,7 @@ int ls_winograd_gradient_parts(const ls_winograd *w) {
 }
 
 /* The points of tile `index` of the block: of its inputs, and, in strips, of its outputs'
- * gradients. */
+ * gradients. Columns that the last strip has beyond the filters are never looked at. */
 static ls_status put_points(void *context, int64_t index) {
     const ls_winograd_gradients *s = context;
     const ls_winograd *w = s->winograd;

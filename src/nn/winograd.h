@@ -1,7 +1,12 @@
-/* nn, inside: convolutions of few taps by Winograd's method: fewer multiplications, instead of 9 an
- * output 2.25 for 3 x 3 taps, instead of 25 9 for 5 x 5, instead of 27 8 for 3 x 3 x 3, or 3.4
- * where there are many outputs (A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural
- * Networks", 2016). With fused multiply-adds of AVX2.  The bits depend on the shape alone. */
+/* nn, inside: convolutions of few taps by Winograd's method (A. Lavin and S. Gray, "Fast Algorithms
+ * for Convolutional Neural Networks", 2016), with fused multiply-adds of AVX2.  Multiplications of
+ * an output:
+ *
+ *     3 x 3 taps       2.25 instead of 9
+ *     5 x 5            9 instead of 25
+ *     3 x 3 x 3        3.4 instead of 27, of small volumes 8
+ *
+ * The bits depend on the shape alone. */
 #ifndef LOCKSTEP_NN_WINOGRAD_H
 #define LOCKSTEP_NN_WINOGRAD_H
 
@@ -40,7 +45,7 @@ void ls_winograd_run(const ls_winograd *winograd, const float *from, const float
                      const float *bias, float *to, void *scratch, size_t step);
 
 /* The gradient of the weights, for a pass that is not reversed: dw (filters, channels, kernel) and,
- * unless NULL, db (filters).  All threads share the scratch. */
+ * unless NULL, db (filters).  All threads share its scratch. */
 int ls_winograd_gradient_parts(const ls_winograd *winograd);
 size_t ls_winograd_gradient_scratch(const ls_winograd *winograd);
 void ls_winograd_gradient(const ls_winograd *winograd, const float *x, const float *dy,

@@ -9,7 +9,14 @@
 
 #include <stdbool.h>
 
-enum { LANES = LS_WINOGRAD_LANES, MOST = 6 /* points along an axis */ };
+enum {
+    LANES = LS_WINOGRAD_LANES,
+    /* along an axis, at most: */
+    MOST = 6, /* points */
+    OUTPUTS = 4,
+    TAPS = 5,
+    TAPS_OF_VOLUMES = 3
+};
 
 int ls_winograd_point_of_sum(const ls_winograd_kind *kind) {
     const int points = kind->taps + kind->outputs - 1; /* the second along each axis is at 1 */
@@ -223,16 +230,18 @@ INLINE void copy(int axes, const ls_winograd_tile *tile, const ls_winograd_range
     for (int d = 0; d < (axes == 3 ? count : 1); d++)
         for (int h = 0; h < count; h++) {
             const bool there = is_in(&range[0], d) && is_in(&range[1], h);
-            const float *row = block + place(tile, d, h, 0);
+            const int64_t row = place(tile, d, h, 0);
             for (int w = 0; w < count; w++, to += LANES)
-                _mm256_storeu_ps(to, there && is_in(&range[2], w) ? _mm256_loadu_ps(row + w * LANES)
-                                                                  : _mm256_setzero_ps());
+                _mm256_storeu_ps(to, there && is_in(&range[2], w)
+                                         ? _mm256_loadu_ps(block + row + w * LANES)
+                                         : _mm256_setzero_ps());
         }
 }
 
 /* ---- inputs --------------------------------------------------------------------------------- */
 
-/* What the tile below needs, into the cache: the channels' blocks are apart, and no row is long. */
+/* What the tile below needs, into the cache: the channels' blocks are apart, and no row is long.
+ * Nothing is read, so it may lie beyond the sample. */
 INLINE void fetch(KIND, const ls_winograd_tile *tile, const float *block) {
     (void)taps;
     for (int d = 0; d < (axes == 3 ? points : 1); d++)
@@ -286,7 +295,7 @@ AVX2 void ls_winograd_inputs(const ls_winograd_kind *kind, const ls_winograd_til
 /* ---- gradients of outputs ------------------------------------------------------------------- */
 
 INLINE void slope_points(KIND, const float *slopes, float *to, int64_t step) {
-    __m256 tile[4 * MOST * MOST], rows[4 * MOST], line[4];
+    __m256 tile[OUTPUTS * MOST * MOST], rows[OUTPUTS * MOST], line[OUTPUTS];
     const int plane = points * points;
     (void)taps;
     for (int d = 0; d < (axes == 3 ? outputs : 1); d++) {
@@ -308,7 +317,7 @@ INLINE void slope_points(KIND, const float *slopes, float *to, int64_t step) {
 
 INLINE void all_slopes(KIND, const ls_winograd_tile *tile, int64_t blocks, const float *sample,
                        float *to, int64_t step, int64_t strip) {
-    float slopes[4 * 4 * 4 * LANES];
+    float slopes[OUTPUTS * OUTPUTS * OUTPUTS * LANES];
     ls_winograd_range range[3];
     find_ranges(axes, tile, outputs, range);
     for (int64_t i = 0; i < blocks; i++, sample += block_floats(tile)) {
@@ -326,7 +335,7 @@ AVX2 void ls_winograd_slopes(const ls_winograd_kind *kind, const ls_winograd_til
 /* ---- outputs -------------------------------------------------------------------------------- */
 
 INLINE void outputs_of(KIND, const float *sums, int64_t step, __m256 bias, float *to) {
-    __m256 tile[4 * MOST * MOST], rows[4 * MOST], line[4];
+    __m256 tile[OUTPUTS * MOST * MOST], rows[OUTPUTS * MOST], line[OUTPUTS];
     const int plane = points * points;
     (void)taps;
     if (axes == 2)
@@ -349,7 +358,7 @@ INLINE void outputs_of(KIND, const float *sums, int64_t step, __m256 bias, float
 
 INLINE void all_outputs(KIND, const ls_winograd_tile *tile, int64_t blocks, const float *sums,
                         int64_t step, const float *bias, float *sample) {
-    float made[4 * 4 * 4 * LANES];
+    float made[OUTPUTS * OUTPUTS * OUTPUTS * LANES];
     ls_winograd_range range[3];
     find_ranges(axes, tile, outputs, range);
     for (int64_t i = 0; i < blocks; i++, sample += block_floats(tile)) {
@@ -375,7 +384,7 @@ AVX2 void ls_winograd_outputs(const ls_winograd_kind *kind, const ls_winograd_ti
 /* ---- weights -------------------------------------------------------------------------------- */
 
 INLINE void weights_points(KIND, const float *from, float *to, int64_t step) {
-    __m256 tile[3 * MOST * MOST], rows[5 * MOST], line[5];
+    __m256 tile[TAPS_OF_VOLUMES * MOST * MOST], rows[TAPS * MOST], line[TAPS];
     const int plane = points * points;
     (void)outputs;
     for (int d = 0; d < (axes == 3 ? taps : 1); d++) {
@@ -401,7 +410,7 @@ AVX2 void ls_winograd_weights(const ls_winograd_kind *kind, const float *taps, f
 }
 
 INLINE void taps_of(KIND, const float *sums, int64_t step, float *to) {
-    __m256 tile[3 * MOST * MOST], rows[5 * MOST], line[5];
+    __m256 tile[TAPS_OF_VOLUMES * MOST * MOST], rows[TAPS * MOST], line[TAPS];
     const int plane = points * points;
     (void)outputs;
     if (axes == 2)
