@@ -57,9 +57,17 @@ typedef struct pieces {
     uint64_t at[MOST_PIECES], bytes[MOST_PIECES];
 } pieces;
 
+/* How the array lies: version 3, in chunks, of one dimension more: an element.  HDF5 counts keys in
+ * chunks of the sizes that follow, and does not find what has an element of another size. */
+static bool is_layout(const unsigned char *message, uint64_t size, int ndims, size_t element) {
+    const size_t sizes = 3 + ADDRESS, dims = (size_t)ndims;
+    return size >= sizes + 4 * (dims + 1) && message[0] == 3 && message[1] == 2 &&
+           message[2] == ndims + 1 && number(message + sizes + 4 * dims, 4) == element;
+}
+
 /* Looks for the address of the root among the messages of a piece. */
-static bool search(const unsigned char *piece, uint64_t bytes, int ndims, pieces *more,
-                   uint64_t *root) {
+static bool search(const unsigned char *piece, uint64_t bytes, int ndims, size_t element,
+                   pieces *more, uint64_t *root) {
     for (uint64_t at = 0; at + MESSAGE_PREFIX <= bytes;) {
         const uint64_t type = number(piece + at, 2), size = number(piece + at + 2, 2);
         const unsigned char *message = piece + at + MESSAGE_PREFIX;
@@ -70,15 +78,16 @@ static bool search(const unsigned char *piece, uint64_t bytes, int ndims, pieces
             more->at[more->count] = number(message, ADDRESS);
             more->bytes[more->count++] = number(message + ADDRESS, ADDRESS);
         }
-        if (type == MESSAGE_LAYOUT) { /* version 3, chunked, of one dimension more: an element */
-            *root = size >= 3 + ADDRESS ? number(message + 3, ADDRESS) : 0;
-            return *root > 0 && message[0] == 3 && message[1] == 2 && message[2] == ndims + 1;
+        if (type == MESSAGE_LAYOUT) {
+            const bool known = is_layout(message, size, ndims, element);
+            *root = known ? number(message + 3, ADDRESS) : 0;
+            return *root > 0;
         }
     }
     return false;
 }
 
-static bool find_root(int descriptor, uint64_t header, int ndims, uint64_t *root) {
+static bool find_root(int descriptor, uint64_t header, int ndims, size_t element, uint64_t *root) {
     unsigned char *prefix = read_piece(descriptor, header, HEADER_PREFIX);
     if (prefix == NULL)
         return false;
@@ -90,7 +99,7 @@ static bool find_root(int descriptor, uint64_t header, int ndims, uint64_t *root
         if (all.bytes[i] == 0 || all.bytes[i] > MOST_PIECE_BYTES)
             return false;
         unsigned char *piece = read_piece(descriptor, all.at[i], (size_t)all.bytes[i]);
-        found = piece && search(piece, all.bytes[i], ndims, &all, root);
+        found = piece && search(piece, all.bytes[i], ndims, element, &all, root);
         ls_free(piece);
     }
     return found;
@@ -173,6 +182,13 @@ static bool walk(tree *t, uint64_t at, int level, const key *begin, const key *e
     return good;
 }
 
+static size_t element_bytes(hid_t dataset) {
+    const hid_t type = H5Dget_type(dataset);
+    const size_t bytes = type < 0 ? 0 : H5Tget_size(type);
+    ls_h5_release(type);
+    return bytes;
+}
+
 ls_h5_walk ls_h5_walk_chunks(hid_t dataset, int ndims, hsize_t stored, ls_h5_chunk *take,
                              void *context) {
     enum { SPARE = 64 }; /* nodes that a damaged tree may have too many */
@@ -189,7 +205,7 @@ ls_h5_walk ls_h5_walk_chunks(hid_t dataset, int ndims, hsize_t stored, ls_h5_chu
         return LS_H5_WALK_OTHER;
     ls_h5_walk found = LS_H5_WALK_OTHER;
     memset(&end, 0xff, sizeof end);
-    if (find_root(t.descriptor, object.addr, ndims, &root))
+    if (find_root(t.descriptor, object.addr, ndims, element_bytes(dataset), &root))
         found = walk(&t, root, -1, &begin, &end) && t.chunks == 0 ? LS_H5_WALK_WHOLE
                                                                   : LS_H5_WALK_DAMAGED;
     close(t.descriptor);
